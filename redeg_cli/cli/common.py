@@ -1,0 +1,257 @@
+"""What every command shares: options, messages, progress, batches and exit codes.
+
+Results go to stdout and nothing else does: messages and progress bars go to stderr.
+Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from redeg_cli.errors import OutputError, RedegError
+from redeg_cli.progress import OnProgress
+
+Item = TypeVar("Item")
+
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where to compute: auto, cpu, cuda, cuda:1 or mps.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Same seed, same inputs: the same result.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
+TileOption = Annotated[
+    int | None,
+    typer.Option(
+        "--tile",
+        min=32,
+        help="Side in pixels of the tiles a large picture is cut into. Chosen by the device when "
+        "not given; halved by itself when the memory is too small.",
+    ),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="auto (bf16 where the device has it, else fp32), fp32, bf16 or fp16.",
+    ),
+]
+
+_debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
+
+
+def set_debug(on: bool) -> None:
+    """Show tracebacks (``redeg --debug`` or REDEG_DEBUG=1) or not."""
+    _debug.set(on)
+
+
+def debug_on() -> bool:
+    """Return whether tracebacks are wanted."""
+    return _debug.get()
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return a message as a single line; an exception without text gives its class name."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def say(text: str) -> None:
+    """Write one line to stderr; safe while a progress bar is drawn."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Write one warning line to stderr."""
+    say(f"warning: {text}")
+
+
+def report_error(error: BaseException) -> None:
+    """Write one error line to stderr, and the traceback before it when debugging."""
+    if debug_on():
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    say(f"error: {one_line(error)}")
+
+
+def emit_path(path: Path | str) -> None:
+    """Write one path to stdout."""
+    print(path, flush=True)
+
+
+def emit_json(value: object) -> None:
+    """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
+    from redeg_cli.io.files import to_plain
+
+    print(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+
+
+def check_folder(output: Path) -> None:
+    """Raise OutputError, before any work, when nothing can be written to ``output``.
+
+    ``output`` is a folder or a file that may not exist yet; nothing is made.
+    """
+    place = output.absolute()
+    if place.is_file() and place.suffix:
+        place = place.parent  # a file to be replaced
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise OutputError(f"cannot write to {output}: {place} is a file, not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {output}: no permission to write in {place}")
+
+
+def _bar(total: int | None) -> tuple[Any, Any]:
+    """Return a rich progress display on stderr and its only task."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    display = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+        # Lines on a stdout that is a file or a pipe must not be drawn on stderr.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    return display, display.add_task("", total=total, text="")
+
+
+@contextmanager
+def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgress]:
+    """Yield a callback that shows how far the work is and the time left, on stderr.
+
+    A bar on a terminal; otherwise one plain line at most every ``every_seconds``.
+    """
+    if not sys.stderr.isatty():
+        yield _plain_lines(description, every_seconds)
+        return
+    display, task = _bar(None)
+    display.update(task, description=description)
+
+    def on_progress(done: int, total: int, text: str = "") -> None:
+        display.update(task, completed=done, total=total or None, text=text)
+
+    with display:
+        yield on_progress
+
+
+def _plain_lines(description: str, every_seconds: float) -> OnProgress:
+    start = last = time.monotonic()
+
+    def on_progress(done: int, total: int, text: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every_seconds:
+            return
+        last = now
+        parts = [f"{description}: {done / total:.0%}" if total else f"{description}: {done}"]
+        if total and 0 < done <= total:
+            seconds = (now - start) / done * (total - done)
+            parts.append(f"about {_duration(seconds)} left")
+        say(", ".join([*parts, text] if text else parts))
+
+    return on_progress
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@dataclass
+class Outcome:
+    """What became of a batch."""
+
+    done: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """(name, message) of each item that failed, in the order of the batch."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every item was done, else 1."""
+        return 1 if self.failed else 0
+
+    def finish(self) -> None:
+        """Name every failure on stderr and leave the command with code 1 if there was one."""
+        for name, message in self.failed:
+            # Most messages name the file themselves.
+            say(f"error: {message}" if name in message else f"error: {name}: {message}")
+        if self.failed and self.done + len(self.failed) > 1:
+            say(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
+        if self.failed:
+            raise typer.Exit(self.exit_code)
+
+
+def run_batch(
+    items: Sequence[Item],
+    work: Callable[[Item, OnProgress], object],
+    describe: Callable[[Item], str],
+    *,
+    title: str = "",
+) -> Outcome:
+    """Do ``work(item, on_progress)`` for each item and go on after one that fails.
+
+    ``describe`` names an item in messages. ``on_progress`` moves the bar within the item. Any
+    RedegError, and any other exception as a fault, is one entry in the outcome's ``failed``;
+    Ctrl-C stops the batch. The caller ends with ``outcome.finish()``.
+    """
+    outcome = Outcome()
+    steps = 1000  # of the bar, per item: a callback counts whole steps
+    with progress(title) as on_progress:
+        for index, item in enumerate(items):
+            name = describe(item)
+
+            def within(
+                done: int, total: int, text: str = "", index: int = index, name: str = name
+            ) -> None:
+                part = steps * min(done, total) // total if total else 0
+                shown = f"{name} ({text})" if text else name
+                on_progress(index * steps + part, len(items) * steps, shown)
+
+            within(0, 1)
+            try:
+                work(item, within)
+            except RedegError as error:
+                _note_failure(outcome, name, error, one_line(error))
+            except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
+                raise
+            except Exception as error:
+                fault = f"unexpected {type(error).__name__}: {one_line(error)}"
+                _note_failure(outcome, name, error, f"{fault} (redeg --debug shows where)")
+            else:
+                outcome.done += 1
+            within(1, 1)
+    return outcome
+
+
+def _note_failure(outcome: Outcome, name: str, error: Exception, message: str) -> None:
+    if debug_on():
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    outcome.failed.append((name, message))

@@ -1,0 +1,108 @@
+"""``redeg models``: which models there are, and bringing others in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redeg_cli.cli.common import JsonOption, OverwriteOption, emit_json, emit_path, say, warn
+
+if TYPE_CHECKING:
+    from redeg_cli.models import ModelInfo
+
+app = typer.Typer(
+    help="List the models, bring others in, say what one is.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command("list")
+def list_command(as_json: JsonOption = False) -> None:
+    """List the models that can be named, one a line."""
+    from redeg_cli.models import list_models
+
+    problems: list[str] = []
+    models = list_models(problems)
+    for problem in problems:
+        warn(problem)
+    if as_json:
+        emit_json([_row(info) for info in models])
+        return
+    width = max((len(info.name) for info in models), default=0)
+    for info in models:
+        numbers = f"{info.parameters / 1e6:7.2f} M parameters {info.size / 1e6:7.1f} MB"
+        print(f"{info.name:<{width}}  {info.kind:<9} {numbers}  {info.source}")
+    if not models:
+        say("no models; `redeg models import` brings one in")
+
+
+@app.command("import")
+def import_command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder with the released net_deg*, net_synE*, net_synG* (and net_f2n*) files, "
+            "or one checkpoint: net_f2n* or any restorer or face restorer that spandrel knows."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What to call it; the file's own name otherwise.")
+    ] = None,
+    f2n: Annotated[
+        bool,
+        typer.Option(
+            "--f2n",
+            help="The file is an F2N-ESRGAN of the ReDegNet release, which works in [-1, 1], "
+            "though it is not called net_f2n*.",
+        ),
+    ] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a checkpoint made elsewhere and keep it under a name."""
+    from redeg_cli.imports import import_path
+    from redeg_cli.models import model_info
+
+    written = [model_info(file) for file in import_path(path, name, f2n=f2n, overwrite=overwrite)]
+    for info in written:
+        say(f"{info.name}: {info.architecture}, {info.parameters / 1e6:.2f} M parameters")
+    if as_json:
+        emit_json([_row(info) for info in written])
+        return
+    for info in written:
+        emit_path(info.path)
+
+
+@app.command("info")
+def info_command(
+    model: Annotated[str, typer.Argument(help="A model's name or the path of a weights file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a model is, where it lies and how it was made."""
+    from redeg_cli.models import model_fingerprint, model_info
+
+    info = model_info(model)
+    row = {**_row(info), "fingerprint": model_fingerprint(info.path), "notes": _notes(info)}
+    if as_json:
+        emit_json(row)
+        return
+    notes = row.pop("notes")
+    for key, value in {**row, **notes}.items():
+        print(f"{key}: {value}")
+
+
+def _row(info: "ModelInfo") -> dict[str, object]:
+    return {
+        "name": info.name,
+        "kind": info.kind,
+        "architecture": info.architecture,
+        "source": info.source,
+        "path": str(info.path),
+        "bytes": info.size,
+        "parameters": info.parameters,
+    }
+
+
+def _notes(info: "ModelInfo") -> dict[str, str]:
+    return {key: text for key, text in info.metadata.items() if key not in ("architecture", "kind")}

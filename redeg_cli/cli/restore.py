@@ -1,0 +1,258 @@
+"""``redeg restore``: photos in, restored photos out."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redeg_cli.cli.common import (
+    DeviceOption,
+    JsonOption,
+    Outcome,
+    OverwriteOption,
+    PrecisionOption,
+    TileOption,
+    check_folder,
+    emit_json,
+    emit_path,
+    one_line,
+    run_batch,
+    say,
+)
+from redeg_cli.errors import InputError, ModelError, OutputError
+from redeg_cli.progress import OnProgress
+
+if TYPE_CHECKING:
+    import torch
+
+    from redeg_cli.io.listing import ImageFile
+    from redeg_cli.models import Restorer
+
+DEFAULT_SCALE = 2
+
+
+class OutputFormat(str, Enum):
+    """Formats of the restored photos."""
+
+    png = "png"
+    jpg = "jpg"
+    keep = "keep"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo and where its restored version goes."""
+
+    name: str
+    source: Path
+    target: Path
+
+
+def restore(
+    # readable=False: an unreadable photo is one failure of the batch, not wrong usage.
+    photos: Annotated[
+        list[Path], typer.Argument(help="Photos, or folders of photos.", readable=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            readable=False,
+            help="Folder for the results, or a file name for a single photo.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", help="A model's name (see `redeg models list`) or its file.")
+    ] = "f2n-compact",
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            "--scale",
+            min=1,
+            max=4,
+            help="How much larger the result is. Default: 2, or the model's own.",
+            show_default=False,
+        ),
+    ] = None,
+    tile: TileOption = None,
+    output_format: Annotated[
+        OutputFormat, typer.Option("--format", help="Format of the results.")
+    ] = OutputFormat.png,
+    match_colour: Annotated[
+        bool, typer.Option("--match-colour", help="Take large-scale colour from the photo.")
+    ] = False,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Write no EXIF, XMP, text or profile.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out photos whose result exists.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Restore whole photos. Folders keep their tree; the written paths go to stdout."""
+    import numpy as np
+
+    from redeg_cli.device import autocast_dtype, pick_device
+    from redeg_cli.io.files import ensure_writable
+    from redeg_cli.io.images import check_can_write, read_photo, write_photo
+    from redeg_cli.io.metadata import Metadata
+    from redeg_cli.restore.photo import restore_photo
+
+    if skip_existing and overwrite:
+        raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
+    place = pick_device(device)
+    autocast_dtype(place, precision)  # says now, not once per photo, that it is impossible
+    listed, unusable = _list(photos, output)
+    jobs = _plan(listed, photos, output, output_format)
+    check_folder(output)
+    skipped = {job for job in jobs if skip_existing and job.target.exists()}
+    todo = [job for job in jobs if job not in skipped]
+    restorer = None
+    if any(overwrite or not job.target.exists() for job in todo):
+        restorer = _load(model, scale, place)
+    sizes: dict[str, list[int]] = {}
+
+    def work(job: Job, on_progress: OnProgress) -> None:
+        ensure_writable(job.target, overwrite)
+        if restorer is None:  # the target was there at the start and has gone since
+            raise OutputError(f"{job.target} was removed while redeg ran: start again")
+        photo = read_photo(job.source)
+        height, width = (side * restorer.scale for side in photo.rgb.shape[:2])
+        # The size of the result without its memory: only the shape is looked at.
+        blank = np.broadcast_to(np.float32(0), (height, width, 3))
+        check_can_write(job.target, replace(photo, rgb=blank))
+        restored = restore_photo(
+            photo,
+            restorer,
+            tile=tile,
+            device=place,
+            match_colour=match_colour,
+            precision=precision,
+            on_progress=on_progress,
+        )
+        if strip_metadata:
+            restored = replace(restored, metadata=Metadata())
+        write_photo(job.target, restored)
+        sizes[job.name] = [width, height]
+        if not as_json:
+            emit_path(job.target)
+
+    outcome = run_batch(todo, work, lambda job: job.name, title="restoring")
+    outcome.failed[:0] = unusable
+    if skipped:
+        say(f"{len(skipped)} skipped: the result exists")
+    if as_json:
+        emit_json(_result(jobs, sizes, skipped, outcome, restorer))
+    outcome.finish()
+
+
+def _list(inputs: Sequence[Path], output: Path) -> tuple[list["ImageFile"], list[tuple[str, str]]]:
+    """Return the photos of all usable inputs, and (input, why) of the unusable ones.
+
+    Results of an earlier run that lie in an output folder inside an input folder are left out.
+    Raises InputError when nothing is usable.
+    """
+    from redeg_cli.io.listing import list_images
+
+    usable: list[Path] = []
+    unusable: list[tuple[str, str]] = []
+    for path in inputs:
+        try:
+            list_images([path])
+        except InputError as error:
+            unusable.append((str(path), one_line(error)))
+        else:
+            usable.append(path)
+    if not usable:
+        raise InputError("; ".join(message for _, message in unusable))
+    inside = any(path.is_dir() and path.resolve() in output.resolve().parents for path in usable)
+    listed = list_images(usable)
+    if inside:
+        listed = [each for each in listed if output.resolve() not in each.path.resolve().parents]
+    return listed, unusable
+
+
+def _plan(
+    listed: Sequence["ImageFile"],
+    inputs: Sequence[Path],
+    output: Path,
+    output_format: OutputFormat,
+) -> list[Job]:
+    """Return what goes where. Raises InputError when two results would have one name, OutputError
+    when a result would replace its photo."""
+    from redeg_cli.io.images import WRITE_SUFFIXES
+
+    to_file = output.suffix.lower() in WRITE_SUFFIXES and not output.is_dir()
+    if to_file and (len(listed) != 1 or len(inputs) != 1 or inputs[0].is_dir()):
+        raise typer.BadParameter(
+            f"{output} is a file name, but there is more than one photo or a folder: "
+            "give a folder with -o"
+        )
+    jobs: dict[Path, Job] = {}
+    for each in listed:
+        target = output if to_file else output / _named(each.name, output_format)
+        if target in jobs:
+            raise InputError(
+                f"{jobs[target].name} and {each.name} would both become {target}: "
+                "use --format keep, or restore them into two folders"
+            )
+        if target.resolve() == each.path.resolve():
+            raise OutputError(f"{target} is the photo itself: give another folder with -o")
+        jobs[target] = Job(each.name, each.path, target)
+    return list(jobs.values())
+
+
+def _named(name: str, output_format: OutputFormat) -> str:
+    from redeg_cli.io.images import WRITE_SUFFIXES
+
+    path = PurePosixPath(name)
+    if output_format is not OutputFormat.keep:
+        return str(path.with_suffix(f".{output_format.value}"))
+    # A photo of a kind that is read but not written (BMP, GIF) becomes a PNG.
+    return name if path.suffix.lower() in WRITE_SUFFIXES else str(path.with_suffix(".png"))
+
+
+def _load(model: str, scale: int | None, device: "torch.device") -> "Restorer":
+    from redeg_cli.models import load_restorer
+
+    if scale is not None:
+        return load_restorer(model, scale, device)
+    try:
+        return load_restorer(model, DEFAULT_SCALE, device)
+    except ModelError:  # it does another scale only; if it is broken the next line says so
+        return load_restorer(model, None, device)
+
+
+def _result(
+    jobs: Sequence[Job],
+    sizes: dict[str, list[int]],
+    skipped: Collection[Job],
+    outcome: Outcome,
+    restorer: "Restorer | None",
+) -> dict[str, object]:
+    failed = dict(outcome.failed)
+    rows: list[dict[str, object]] = []
+    for job in jobs:
+        row: dict[str, object] = {"input": job.source, "output": job.target}
+        if job.name in failed:
+            row |= {"status": "failed", "output": None, "message": failed.pop(job.name)}
+        elif job in skipped:
+            row["status"] = "skipped"
+        else:
+            row |= {"status": "done", "size": sizes[job.name]}
+        rows.append(row)
+    rows += [
+        {"input": name, "output": None, "status": "failed", "message": message}
+        for name, message in failed.items()
+    ]
+    model = None
+    if restorer is not None:
+        model = {key: getattr(restorer, key) for key in ("name", "scale", "fingerprint")}
+    return {"model": model, "photos": rows}

@@ -1,0 +1,37 @@
+"""The one abstraction: a degrader draws a record from a seed and applies records to images."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+Record = dict[str, Any]
+"""JSON-able parameters that one degrader drew for one image; enough to replay it exactly."""
+
+
+class Degrader(Protocol):
+    """Anything that turns HQ images into native LQ images."""
+
+    scale: int
+    """How much larger the HQ is than the native LQ it makes."""
+
+    def draw(self, seed: int) -> Record:
+        """Return the parameters for one image. Pure: the seed decides everything."""
+        ...
+
+    def apply(self, hq: torch.Tensor, records: Sequence[Record]) -> torch.Tensor:
+        """Degrade ``hq`` (B, 3, H, W) in [0, 1] to native LQ (B, 3, H/scale, W/scale) in [0, 1].
+
+        Runs on the device of ``hq``. H and W are multiples of ``scale``; one record per image.
+        """
+        ...
+
+
+def check_batch(hq: torch.Tensor, records: Sequence[Record], scale: int) -> None:
+    """Raise ValueError unless ``hq`` is (B, 3, H, W), divisible by ``scale``, a record each."""
+    if hq.ndim != 4 or hq.shape[1] != 3:
+        raise ValueError(f"expected (B, 3, H, W) images, got {tuple(hq.shape)}")
+    if hq.shape[0] != len(records):
+        raise ValueError(f"{hq.shape[0]} images but {len(records)} records")
+    if hq.shape[2] % scale or hq.shape[3] % scale:
+        raise ValueError(f"{tuple(hq.shape[2:])} is not divisible by the scale {scale}")

@@ -1,0 +1,61 @@
+"""Halftone printing: clustered-dot (AM) screens in gray or in the four printing inks."""
+
+import math
+
+import torch
+
+INK_ANGLES = (15.0, 75.0, 0.0, 45.0)
+"""Traditional screen angles in degrees of cyan, magenta, yellow and black."""
+
+
+def screen(
+    height: int, width: int, pitch: float, angle: float, phase: tuple[float, float]
+) -> torch.Tensor:
+    """Return the threshold screen (height, width) in [0, 1] of round dots.
+
+    ``pitch`` is the distance of dots in pixels, ``angle`` in degrees, ``phase`` in periods.
+    """
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    u = (cos * x + sin * y) / pitch + phase[0]
+    v = (cos * y - sin * x) / pitch + phase[1]
+    wave = torch.cos(2 * math.pi * u) + torch.cos(2 * math.pi * v)
+    # The wave is not uniformly distributed; its arcsine-like rank keeps tones where they were.
+    return 0.5 + torch.asin((wave / 2).clamp(-1, 1)) / math.pi
+
+
+def halftone(
+    image: torch.Tensor,
+    pitch: float,
+    angles: tuple[float, ...],
+    softness: float,
+    phases: tuple[tuple[float, float], ...],
+) -> torch.Tensor:
+    """Print one image (3, H, W) in [0, 1] as halftone.
+
+    One angle (degrees) makes a print in black ink, four make cyan, magenta, yellow and black
+    screens (colour is separated with full under-colour removal). ``pitch`` in pixels; ``softness``
+    is the width of a dot's edge, in tone from 0 (hard) to 1; ``phases`` one (u, v) per screen.
+    """
+    if len(angles) not in (1, 4) or len(phases) != len(angles):
+        raise ValueError(f"expected 1 or 4 angles and as many phases, got {len(angles)}")
+    height, width = image.shape[1:]
+    screens = torch.stack(
+        [
+            screen(height, width, pitch, angle, phase)
+            for angle, phase in zip(angles, phases, strict=True)
+        ]
+    ).to(image.device)
+    if len(angles) == 1:
+        weights = torch.tensor((0.299, 0.587, 0.114), device=image.device).view(3, 1, 1)
+        ink = 1 - (image * weights).sum(0, keepdim=True)
+        return (1 - _dots(ink, screens, softness)).expand(3, -1, -1).clone()
+    black = 1 - image.amax(0, keepdim=True)
+    colours = (1 - image - black) / (1 - black).clamp(min=1e-3)
+    dots = _dots(torch.cat([colours, black]), screens, softness)
+    return (1 - dots[:3]) * (1 - dots[3:])
+
+
+def _dots(ink: torch.Tensor, screens: torch.Tensor, softness: float) -> torch.Tensor:
+    edge = max(softness, 0.02)
+    return ((ink - (1 - screens)) / edge + 0.5).clamp(0, 1)

@@ -1,0 +1,134 @@
+"""Where the numbers are worked out: device, precision and memory."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from redeg_cli.errors import RedegError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_KNOWN = "auto, cpu, cuda, cuda:N or mps"
+
+
+def pick_device(name: str | torch.device = "auto") -> torch.device:
+    """Return the device called ``name``: ``auto`` takes cuda, then mps, then cpu.
+
+    A CUDA device always carries its number (``cuda:0``). Raises RedegError when the name is
+    unknown or this machine has no such device.
+    """
+    text = str(name).strip().lower()
+    if text == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, separator, number = text.partition(":")
+    numbered = number.isascii() and number.isdigit()
+    if kind not in ("cpu", "cuda", "mps") or (separator and not numbered):
+        raise RedegError(f"unknown device {str(name)!r}: want {_KNOWN}")
+    if kind == "cuda":
+        return _cuda_device(int(number) if numbered else None)
+    if numbered and int(number) > 0:
+        raise RedegError(f"device {text!r} does not exist: there is only one {kind}")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise RedegError("device 'mps' needs an Apple GPU and there is none: use 'auto' or 'cpu'")
+    return torch.device(kind)
+
+
+def _cuda_device(index: int | None) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        built = torch.version.cuda or torch.version.hip
+        cause = "no usable GPU was found" if built else "this PyTorch was built without CUDA"
+        raise RedegError(f"device 'cuda' is not available, {cause}: use 'auto' or 'cpu'")
+    if index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    if index >= count:
+        last = f"0 to {count - 1}" if count > 1 else "0"
+        raise RedegError(f"device 'cuda:{index}' does not exist: the numbers here are {last}")
+    return torch.device("cuda", index)
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Return whether this CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX).
+
+    Other CPUs only emulate it, which is slower than float32.
+    """
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        ask = getattr(torch.cpu, probe, None)  # not there in every PyTorch this package runs on
+        if ask is not None and ask():
+            return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def autocast_dtype(device: torch.device | str, precision: str = "auto") -> torch.dtype:
+    """Return the dtype in which networks run on ``device``; float32 means no autocast.
+
+    ``auto`` is bfloat16 on CUDA and on CPUs that have it natively, else float32. float16 is
+    only given when asked for and never on a CPU. Raises RedegError for an unknown or impossible
+    precision.
+    """
+    kind = torch.device(device).type
+    if precision not in PRECISIONS:
+        raise RedegError(f"unknown precision {precision!r}: want one of {', '.join(PRECISIONS)}")
+    if precision == "fp16":
+        if kind == "cpu":
+            raise RedegError("precision 'fp16' does not run on a CPU: use 'auto', 'fp32' or 'bf16'")
+        return torch.float16
+    if precision == "bf16":
+        return torch.bfloat16
+    if precision == "auto" and (
+        (kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False))
+        or (kind == "cpu" and cpu_has_bf16())
+    ):
+        return torch.bfloat16
+    return torch.float32
+
+
+@contextmanager
+def autocast(device: torch.device | str, precision: str = "auto") -> Iterator[torch.dtype]:
+    """Run the block in the precision of ``autocast_dtype``; yields that dtype.
+
+    Inputs and weights stay float32; outputs may come back in the lower precision, so callers
+    take ``.float()`` of what leaves the block.
+    """
+    kind = torch.device(device).type
+    dtype = autocast_dtype(device, precision)
+    if dtype == torch.float32:
+        # An outer autocast must not leak in: the caller asked for full precision here.
+        with torch.autocast(kind, enabled=False):
+            yield dtype
+    else:
+        with torch.autocast(kind, dtype=dtype):
+            yield dtype
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether ``error`` says that the device has no memory left, and nothing else."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # The CPU allocator and MPS raise a plain RuntimeError.
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "DefaultCPUAllocator: can't allocate memory" in text
+        or "DefaultCPUAllocator: not enough memory" in text
+        or "MPS backend out of memory" in text
+    )
+
+
+def free_memory(device: torch.device | str) -> None:
+    """Give cached memory of ``device`` back, after an out-of-memory error or a large step."""
+    gc.collect()
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,97 @@
+"""Aligned faces through a face restorer, with the photo's own colour kept."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import torch
+
+from redeg_cli.errors import ModelError
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def restore_faces(
+    aligned: Sequence[np.ndarray],
+    restorer: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    batch_size: int = 4,
+    keep_colour: bool = True,
+) -> list[np.ndarray]:
+    """Return the restored faces, as many and as large as ``aligned``.
+
+    ``aligned`` are (S, S, 3) in [0, 1], all of one size; ``restorer`` takes (B, 3, S, S) in [0, 1]
+    and gives the same. With ``keep_colour`` the low-frequency colour of the input is kept, and a
+    gray face stays gray: what a restorer does to the colour is its habit, not the photo's
+    degradation. Raises ModelError when the restorer changes the size or gives NaN.
+    """
+    device = _device_of(restorer)
+    restored: list[np.ndarray] = []
+    for start in range(0, len(aligned), batch_size):
+        faces = aligned[start : start + batch_size]
+        stack = np.stack([np.ascontiguousarray(face.transpose(2, 0, 1)) for face in faces])
+        batch = torch.from_numpy(stack.astype(np.float32)).to(device)
+        with torch.inference_mode():
+            output = restorer(batch).float().clamp(0, 1).cpu()
+        if output.shape != batch.shape:
+            raise ModelError(
+                f"the face restorer gave {tuple(output.shape)} for {tuple(batch.shape)}; "
+                "it must keep the size of aligned faces"
+            )
+        if not bool(torch.isfinite(output).all()):
+            raise ModelError("the face restorer gave values that are not numbers; try float32")
+        results = output.permute(0, 2, 3, 1).contiguous().numpy()
+        for face, result in zip(faces, results, strict=True):
+            restored.append(_with_colour_of(result, face) if keep_colour else result)
+    return restored
+
+
+def colour_match(
+    source: np.ndarray,
+    reference: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    reach: float = 1 / 16,
+) -> np.ndarray:
+    """Return ``source`` with the low-frequency colour of ``reference``, in [0, 1].
+
+    Both are (H, W, 3) in [0, 1]. The difference of the two, blurred with a Gaussian of sigma
+    ``reach`` x the longer side, is added: details finer than that are the source's. The sum never
+    divides by the source, so dark or flat faces cannot blow up. Where ``mask`` (H, W) in [0, 1]
+    is 0 the difference does not count; it fades out away from the mask.
+    """
+    if source.shape != reference.shape:
+        raise ValueError(f"{source.shape} and {reference.shape} do not go together")
+    sigma = max(source.shape[:2]) * reach
+    difference = np.asarray(reference, np.float32) - np.asarray(source, np.float32)
+    if mask is None:
+        shift = _blur(difference, sigma)
+    else:
+        weight = np.asarray(mask, np.float32)[..., None]
+        counted = _blur(weight, sigma)
+        if counted.ndim == 2:  # OpenCV drops a single channel
+            counted = counted[..., None]
+        shift = _blur(difference * weight, sigma) / (counted + 1e-3)
+    return np.clip(source + shift, 0, 1).astype(np.float32)
+
+
+def is_gray(rgb: np.ndarray, tolerance: float = 1.5 / 255) -> bool:
+    """Whether the three channels of (H, W, 3) are equal to within rounding."""
+    return bool((rgb.max(-1) - rgb.min(-1)).max() <= tolerance)
+
+
+def _with_colour_of(result: np.ndarray, face: np.ndarray) -> np.ndarray:
+    if is_gray(face):
+        result = np.repeat((result @ _LUMA)[..., None], 3, axis=-1)
+    return colour_match(result, face)
+
+
+def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+
+def _device_of(restorer: object) -> torch.device:
+    """Where the restorer's network lives; a plain function is taken to work on the CPU."""
+    network = getattr(restorer, "network", restorer)
+    first = next(network.parameters(), None) if isinstance(network, torch.nn.Module) else None
+    return torch.device("cpu") if first is None else first.device

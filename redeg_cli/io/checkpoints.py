@@ -1,0 +1,162 @@
+"""Tensors in files: safetensors written, safetensors and pickled checkpoints read."""
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from redeg_cli.errors import ModelError
+from redeg_cli.io.files import atomic_path
+
+# Where training codes put the state dict, best first: the averaged weights are what was published.
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+_HALF_MAX = torch.finfo(torch.float16).max
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, half: bool = False
+) -> None:
+    """Write ``tensors`` and ``metadata`` as one safetensors file, whole or not at all.
+
+    With ``half``, floating tensors are stored in float16, except those that hold values beyond
+    its range (65504). Raises OutputError when the place cannot be written.
+    """
+    stored: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu()
+        if half and value.is_floating_point() and _fits_half(value):
+            value = value.to(torch.float16)
+        # safetensors refuses views and shared memory (tied weights): each gets its own.
+        stored[name] = value.clone(memory_format=torch.contiguous_format)
+    with atomic_path(Path(path)) as temporary:
+        save_file(stored, temporary, metadata=dict(metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a checkpoint, on the CPU, and its metadata ({} for pickled files).
+
+    Reads safetensors and torch's .pth/.pt/.ckpt (told apart by content, not by name). 16-bit
+    floats come back as float32. Nested checkpoints are unwrapped (params_ema, params, state_dict,
+    model) and a "module." before every name is taken off. Pickled files are read by torch's
+    restricted unpickler, which makes tensors and plain containers only.
+    Raises ModelError for anything that is not a readable checkpoint.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if kind == "safetensors":
+        tensors, metadata = _read_safetensors(path)
+    else:
+        tensors, metadata = _unwrap(_read_pickled(path), path), {}
+    if not tensors:
+        raise ModelError(f"{path} holds no weights: give a checkpoint with a state dict")
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return {name: _full(tensor) for name, tensor in tensors.items()}, metadata
+
+
+def _fits_half(tensor: Tensor) -> bool:
+    finite = tensor[torch.isfinite(tensor)]
+    return finite.numel() == 0 or float(finite.abs().max()) <= _HALF_MAX
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _kind(path: Path) -> str:
+    """Return "safetensors" or "pickled" by the file's first bytes. Raises ModelError."""
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder: give a weights file (.safetensors, .pth)")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist: give the path of a weights file") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
+    if not head:
+        raise ModelError(f"{path} is empty: download it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise ModelError(
+            f"{path} is a git-LFS pointer, not the weights: run 'git lfs pull' or download the file"
+        )
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000:
+        return "safetensors"
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return "pickled"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")):
+        raise ModelError(
+            f"{path} is a web page, not weights: the download went wrong, get the file itself"
+        )
+    raise ModelError(f"{path} is not a checkpoint: expected .safetensors or a torch .pth file")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} is damaged ({_one_line(error)}): download or copy it again"
+        ) from error
+
+
+def _read_pickled(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old formats warn about their own age
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise ModelError(f"{path} does not fit into memory") from None
+    except pickle.UnpicklingError as error:
+        message = str(error)
+        name = re.search(
+            r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global|operand) ([\w.]+)", message
+        )
+        if name or "Weights only load failed" in message:
+            found = f" ({name.group(1) or name.group(2)})" if name else ""
+            raise ModelError(
+                f"{path} holds Python objects{found}, refused because loading them can run code: "
+                "give a file with the weights alone"
+            ) from error
+        raise ModelError(f"{path} is damaged ({_one_line(error)}): download it again") from error
+    except Exception as error:  # a damaged pickle or archive raises almost anything
+        if "TorchScript" in str(error):
+            raise ModelError(
+                f"{path} is a TorchScript program, refused because loading it can run code: "
+                "give a file with the weights alone"
+            ) from error
+        raise ModelError(f"{path} is damaged ({_one_line(error)}): download it again") from error
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    """Return the state dict inside ``content``."""
+    for _ in range(4):
+        if not isinstance(content, Mapping):
+            raise ModelError(
+                f"{path} holds a {type(content).__name__}, not a state dict: "
+                "give a checkpoint with named weights"
+            )
+        inner = next((k for k in _WRAPPERS if isinstance(content.get(k), Mapping)), None)
+        if inner is None:
+            break
+        content = content[inner]
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        keys = ", ".join(str(key) for key in list(content)[:5]) or "nothing"
+        raise ModelError(f"{path} holds no state dict (found: {keys}): give one with named weights")
+    return tensors
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

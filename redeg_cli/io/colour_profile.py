@@ -1,0 +1,89 @@
+"""Embedded colour profiles (ICC): pixels are brought to sRGB when read."""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+
+
+@lru_cache(maxsize=1)
+def srgb_profile() -> bytes:
+    """Return the bytes of an sRGB profile, for embedding."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def to_srgb(image: Image.Image, icc: bytes) -> tuple[Image.Image, str | None]:
+    """Convert an 8-bit picture (mode L, RGB or CMYK) from its profile to sRGB (L or RGB).
+
+    Returns the picture and the profile's name; the name is None, and a gray or RGB picture is
+    the one given, when the profile is sRGB itself, damaged, or of another kind of picture (a
+    wrong profile must not keep anybody from reading the picture).
+    """
+    gray = image.mode == "L"
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        wanted = _SPACES.get(getattr(profile.profile, "xcolor_space", ""))
+        if gray and wanted == "RGB":
+            image = image.convert("RGB")  # gray files often carry the profile of an RGB space
+        if wanted is None or image.mode != wanted:
+            return _plain(image, gray), None
+        transform = _transform(profile, wanted)
+        if wanted != "CMYK" and _changes_nothing(transform, wanted):
+            return _plain(image, gray), None
+        converted = ImageCms.applyTransform(image, transform)
+        name = ImageCms.getProfileDescription(profile).strip() or "unnamed profile"
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return _plain(image, gray), None
+    if converted is None:
+        return _plain(image, gray), None
+    # Neutral stays neutral in these conversions up to rounding: green carries the lightness.
+    return (converted.getchannel("G") if gray else converted), name
+
+
+def deep_to_srgb(rgb: np.ndarray, gray: bool, icc: bytes) -> tuple[np.ndarray, str | None]:
+    """Convert 16-bit colours, float32 (H, W, 3) in [0, 1], from their profile to sRGB.
+
+    Pillow converts 8 bits only. So the 8-bit colour is converted, and what 16 bits add to it
+    (less than one 8-bit step) is added again: right to one 8-bit step, and without banding.
+    """
+    coarse = np.rint(rgb * 255.0)
+    levels = coarse.astype(np.uint8)
+    picture = Image.fromarray(np.ascontiguousarray(levels[..., 0] if gray else levels))
+    converted, name = to_srgb(picture, icc)
+    if name is None:
+        return rgb, None
+    base = np.asarray(converted.convert("RGB"), dtype=np.float32)
+    return np.clip((base + (rgb * 255.0 - coarse)) / 255.0, 0.0, 1.0).astype(np.float32), name
+
+
+def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(
+        profile,
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Tell whether a profile is sRGB under any name: converting would add rounding only."""
+    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
+    if mode == "L":
+        probe = steps[None]
+        expected = np.repeat(probe[..., None], 3, axis=2)
+    else:
+        grid = np.meshgrid(steps, steps, steps, indexing="ij")
+        probe = expected = np.stack(grid, axis=-1).reshape(1, -1, 3)
+    converted = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(probe)), transform)
+    return bool(np.abs(np.asarray(converted, dtype=int) - expected).max() <= 1)
+
+
+def _plain(image: Image.Image, gray: bool) -> Image.Image:
+    if gray:
+        return image if image.mode == "L" else image.convert("L")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,126 @@
+"""Files written whole or not at all."""
+
+import dataclasses
+import errno
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from redeg_cli.errors import OutputError
+
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it becomes ``path`` when the block ends well.
+
+    The temporary file has the suffix of ``path`` (encoders choose the format by it) and a hidden
+    name. Missing parent folders are made. After any exception, KeyboardInterrupt too, it is
+    deleted and ``path`` is as it was. Raises OutputError when the place cannot be written.
+    """
+    # A link stays a link: the file it points to is the one replaced.
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(f"{path} is a folder, not a file: give a file name")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{path} is not a regular file: give another name")
+    temporary = target.parent / f".redeg-{secrets.token_hex(6)}{target.suffix}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if not temporary.exists():
+            raise OutputError(f"cannot write {path}: nothing was written")
+        _flush_to_disk(temporary)
+        os.replace(temporary, target)
+        _flush_to_disk(target.parent)
+    except OSError as error:
+        if _is_about(error, temporary, target):
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def ensure_writable(path: Path, overwrite: bool) -> None:
+    """Raise OutputError when ``path`` exists and may not be replaced, or is a folder."""
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder, not a file: give a file name")
+    if (path.exists() or path.is_symlink()) and not overwrite:
+        raise OutputError(f"{path} exists; give --overwrite to replace it")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all. Raises OutputError."""
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, obj: Any) -> None:
+    """Write ``obj`` as indented JSON (see ``to_plain``), whole or not at all.
+
+    Raises OutputError.
+    """
+    text = json.dumps(to_plain(obj), ensure_ascii=False, indent=2, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def to_plain(obj: Any) -> Any:
+    """Return ``obj`` as plain JSON values.
+
+    Paths become strings, dataclasses become objects, NumPy values become numbers and lists, and
+    numbers that JSON cannot hold (NaN, infinities) become null. Raises TypeError for the rest.
+    """
+    if obj is None or isinstance(obj, str | bool):
+        return obj
+    if isinstance(obj, np.generic):
+        return to_plain(obj.item())
+    if isinstance(obj, int):
+        return int(obj)
+    if isinstance(obj, float):
+        return float(obj) if math.isfinite(obj) else None
+    if isinstance(obj, np.ndarray):
+        return to_plain(obj.tolist())
+    if isinstance(obj, Path):
+        return str(obj)
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        return {f.name: to_plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
+    if isinstance(obj, Mapping):
+        return {str(key): to_plain(value) for key, value in obj.items()}
+    if isinstance(obj, list | tuple):
+        return [to_plain(value) for value in obj]
+    if isinstance(obj, set | frozenset):
+        return [to_plain(value) for value in sorted(obj)]
+    raise TypeError(f"{type(obj).__name__} cannot be written as JSON")
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Make ``path`` (a file or a folder) survive a power cut, where the system allows it."""
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:
+        return  # Windows opens no folders; a read-only file cannot be flushed.
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _is_about(error: OSError, temporary: Path, target: Path) -> bool:
+    """Tell a failure of this write from an OSError the caller's own code raised in the block."""
+    if error.errno in _DISK_ERRORS:
+        return True
+    ours = {str(temporary), str(target), *map(str, target.parents)}
+    return any(str(name) in ours for name in (error.filename, error.filename2) if name is not None)

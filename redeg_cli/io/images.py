@@ -1,0 +1,181 @@
+"""Picture files to arrays and tensors, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from redeg_cli.errors import InputError, OutputError
+from redeg_cli.io.decode import decode, open_picture, read_bytes
+from redeg_cli.io.encode import encode
+from redeg_cli.io.files import atomic_path
+from redeg_cli.io.metadata import Metadata, prepare_metadata
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"),
+    *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"),
+)
+"""Suffixes of the pictures that are read, lower case."""
+
+WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+"""Suffixes of the pictures that are written, lower case."""
+
+_JPEG = (".jpg", ".jpeg")
+_DEEP = (".png", ".tif", ".tiff")
+_LONGEST_SIDE = {".jpg": 65535, ".jpeg": 65535, ".webp": 16383}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture, upright, in sRGB."""
+
+    rgb: np.ndarray
+    """float32 (H, W, 3), sRGB, in [0, 1]; R = G = B when ``gray``."""
+    alpha: np.ndarray | None = None
+    """float32 (H, W) in [0, 1], straight (colours are not multiplied by it); None if opaque."""
+    gray: bool = False
+    """The file holds one colour channel; it is written with one again."""
+    bit_depth: int = 8
+    """Bits per channel in the file: 8 or 16."""
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+def read_photo(path: Path | str) -> Photo:
+    """Read a picture file with everything it holds.
+
+    Formats: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000.
+    The EXIF orientation is applied, embedded colour profiles and CMYK are converted to sRGB,
+    16 bits are kept, and of an animation the first frame is read. Colours of transparent pixels
+    are kept as they are. Raises InputError, one line with the path, for anything else.
+    """
+    path = Path(path)
+    rgb, alpha, gray, bit_depth, metadata = decode(path, read_bytes(path))
+    return Photo(rgb=rgb, alpha=alpha, gray=gray, bit_depth=bit_depth, metadata=metadata)
+
+
+def read_rgb(path: Path | str) -> np.ndarray:
+    """Read a picture's colours, float32 (H, W, 3) in [0, 1]; see ``read_photo``."""
+    return read_photo(path).rgb
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Return (height, width) of the upright picture from the file's header. Raises InputError."""
+    path = Path(path)
+    image, _, orientation = open_picture(path, read_bytes(path))
+    width, height = image.size
+    return (width, height) if orientation >= 5 else (height, width)
+
+
+def require_size(photo: Photo, minimum: int, what: str) -> None:
+    """Raise InputError when a side of ``photo`` is under ``minimum``; ``what`` names it."""
+    height, width = photo.rgb.shape[:2]
+    if min(height, width) < minimum:
+        raise InputError(
+            f"{what} is {width}x{height} pixels: at least {minimum}x{minimum} are needed, "
+            "give a larger picture"
+        )
+
+
+def check_can_write(path: Path | str, photo: Photo) -> None:
+    """Raise OutputError when the format of ``path`` cannot hold ``photo``. Call it before work."""
+    path = Path(path)
+    _check_format(path, *photo.rgb.shape[:2])
+    if path.suffix.lower() in _JPEG and _is_transparent(photo.alpha):
+        raise OutputError(
+            f"cannot write {path}: the picture is transparent in places and JPEG has no "
+            "transparency, use .png, .webp or .tif"
+        )
+
+
+def write_photo(path: Path | str, photo: Photo, *, quality: int = 95) -> None:
+    """Write ``photo`` in the format of the suffix, whole or not at all.
+
+    Gray stays gray, 16 bits are kept in PNG and TIFF, and the metadata is written with the
+    picture's own size. ``quality`` (1 to 100) is for JPEG and WebP. Raises OutputError.
+    """
+    path = Path(path)
+    check_can_write(path, photo)
+    colours = photo.rgb[..., :1] if photo.gray else photo.rgb
+    channels = [colours]
+    if photo.alpha is not None and path.suffix.lower() not in _JPEG:
+        channels.append(photo.alpha[..., None])
+    _write(path, np.concatenate(channels, axis=2), photo.bit_depth, quality, photo.metadata)
+
+
+def write_rgb(path: Path | str, rgb: np.ndarray, *, bit_depth: int = 8, quality: int = 95) -> None:
+    """Write colours, float (H, W, 3) in [0, 1] (clipped), without metadata. Raises OutputError."""
+    path = Path(path)
+    if rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"expected an array (H, W, 3), got {rgb.shape}")
+    _check_format(path, *rgb.shape[:2])
+    _write(path, rgb, bit_depth, quality, Metadata())
+
+
+def to_tensor(rgb: np.ndarray) -> Tensor:
+    """Return (H, W, 3) floats as a float32 tensor (1, 3, H, W)."""
+    import torch
+
+    if rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"expected an array (H, W, 3), got {rgb.shape}")
+    planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], dtype=np.float32)
+    return torch.from_numpy(planes.copy() if planes.base is not None else planes)
+
+
+def to_array(tensor: Tensor) -> np.ndarray:
+    """Return a tensor (1, 3, H, W) or (3, H, W) as float32 (H, W, 3), clipped to [0, 1]."""
+    if tensor.ndim == 4 and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        raise ValueError(f"expected a tensor (1, 3, H, W) or (3, H, W), got {tuple(tensor.shape)}")
+    values = tensor.detach().float().clamp(0.0, 1.0).permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(values)
+
+
+def _is_transparent(alpha: np.ndarray | None) -> bool:
+    return alpha is not None and bool((alpha < 1.0).any())
+
+
+def _check_format(path: Path, height: int, width: int) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in WRITE_SUFFIXES:
+        wanted = ", ".join(WRITE_SUFFIXES)
+        got = f"the suffix {path.suffix}" if path.suffix else "a name without suffix"
+        raise OutputError(f"cannot write {path}: {got} names no format, use one of {wanted}")
+    longest = _LONGEST_SIDE.get(suffix)
+    if longest is not None and max(height, width) > longest:
+        raise OutputError(
+            f"cannot write {path}: {width}x{height} pixels, and {suffix} holds {longest} a side, "
+            "use .png or .tif"
+        )
+
+
+def _write(
+    path: Path, values: np.ndarray, bit_depth: int, quality: int, metadata: Metadata
+) -> None:
+    suffix = path.suffix.lower()
+    if not 1 <= quality <= 100:
+        raise OutputError(f"quality {quality} is not between 1 and 100")
+    if bit_depth not in (8, 16):
+        raise OutputError(f"{bit_depth} bits per channel cannot be written: 8 or 16 can")
+    if not np.isfinite(values).all():
+        raise OutputError(f"cannot write {path}: the picture holds NaN or infinite values")
+    deep = bit_depth == 16 and suffix in _DEEP
+    top = 65535 if deep else 255
+    # float64 for 16 bits: 65535 steps are at the edge of what float32 rounds correctly.
+    scaled = np.clip(values, 0.0, 1.0).astype(np.float64 if deep else np.float32) * top
+    samples = np.rint(scaled).astype(np.uint16 if deep else np.uint8)
+    metadata = prepare_metadata(metadata, values.shape[0], values.shape[1])
+    try:
+        data = encode(samples, suffix, metadata, quality)
+    except MemoryError:
+        raise OutputError(f"cannot write {path}: not enough memory to encode it") from None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)

@@ -1,0 +1,129 @@
+"""The picture files behind the paths a user gave."""
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from redeg_cli.errors import InputError
+from redeg_cli.io.images import IMAGE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One picture of a listing."""
+
+    path: Path
+    name: str
+    """Name relative to the input it came from, with suffix and forward slashes; unique."""
+
+
+def list_images(inputs: Sequence[Path], recursive: bool = True) -> list[ImageFile]:
+    """Return the pictures of files, folders and glob patterns, in the order given.
+
+    A file is taken as it is; a folder gives its pictures (by suffix, with sub-folders when
+    ``recursive``) in natural order (2.png before 10.png), hidden ones left out. A file given
+    twice comes once. Names equal across inputs get their folders' names in front.
+    Raises InputError for a path that does not exist and a folder without pictures.
+    """
+    found: list[tuple[Path, str]] = []
+    seen: set[str] = set()
+    for given in expand_inputs(inputs):
+        if given.is_dir():
+            members = list(folder_images(given, recursive))
+            if not members:
+                raise InputError(
+                    f"{given} holds no images: looked for {', '.join(IMAGE_SUFFIXES)}"
+                    + ("" if recursive else " (not in its sub-folders)")
+                )
+        else:
+            members = [(given, given.name)]
+        for path, name in members:
+            key = os.path.realpath(path)
+            if key not in seen:
+                seen.add(key)
+                found.append((path, name))
+    if not found:
+        raise InputError("no images were given: give files or folders")
+    names = unique_names(found)
+    return [ImageFile(path, name) for (path, _), name in zip(found, names, strict=True)]
+
+
+def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
+    """Return existing paths; patterns (``*.jpg``) that no shell expanded are expanded here.
+
+    Raises InputError for what does not exist.
+    """
+    paths: list[Path] = []
+    for given in map(Path, inputs):
+        if given.exists():
+            paths.append(given)
+            continue
+        matches = glob.glob(str(given), recursive=True) if glob.has_magic(str(given)) else []
+        if not matches:
+            reason = "is a broken link" if given.is_symlink() else "does not exist"
+            raise InputError(f"{given} {reason}: give image files or folders")
+        paths.extend(Path(match) for match in sorted(matches, key=natural_key))
+    return paths
+
+
+def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, str]]:
+    """Yield (path, name relative to ``folder``) of its pictures in natural order.
+
+    Links to folders are followed, once. Raises InputError for a folder that cannot be read.
+    """
+    names: list[str] = []
+    visited: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        real = os.path.realpath(parent)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        kept = [name for name in folders if not _is_hidden(name)] if recursive else []
+        folders[:] = sorted(kept, key=natural_key)
+        names.extend(
+            (Path(parent) / name).relative_to(folder).as_posix()
+            for name in files
+            if not _is_hidden(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES
+        )
+    for name in sorted(names, key=natural_key):
+        yield folder / name, name
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a sort key that orders numbers by value: 2.png before 10.png."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    # A number sorts before a word, as digits do before letters.
+    key = [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
+    return key, text
+
+
+def unique_names(found: Sequence[tuple[Path, str]]) -> list[str]:
+    """Return one name per (path, name): equal ones get folders put in front until they differ."""
+    names = [name for _, name in found]
+    depth = 0
+    while True:
+        counts = Counter(names)
+        equal = [index for index, name in enumerate(names) if counts[name] > 1]
+        if not equal:
+            return names
+        depth += 1
+        for index in equal:
+            path, name = found[index]
+            folders = Path(os.path.abspath(path)).parts[1:]
+            inner = len(Path(name).parts)
+            names[index] = "/".join(folders[max(0, len(folders) - inner - depth) :])
+            if depth > len(folders):
+                names[index] += f"#{index}"  # the same file twice: only possible for a caller
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

@@ -1,0 +1,39 @@
+"""ReDegNet-lite: DegNet-lite and SynNet-lite in one module, the default learned degradation."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from redeg_cli.nets.degnet_lite import DegNetLite
+from redeg_cli.nets.synnet_lite import SynNetLite, Synthesis
+
+
+class ReDegNetLite(nn.Module):
+    """Fully convolutional: any size, about 2 M parameters."""
+
+    multiple = 4
+    """H and W of what ``forward`` takes are multiples of this."""
+    random = True
+    """The LQ of one (HQ, Ω) differs with the noise."""
+
+    def __init__(
+        self, degnet: dict[str, Any] | None = None, synnet: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.degnet = DegNetLite(**(degnet or {}))
+        self.synnet = SynNetLite(**(synnet or {}))
+
+    def extract(self, hq: torch.Tensor, lq: torch.Tensor, scale: int) -> torch.Tensor:
+        """Return Ω (B, 512) of HQ and aligned LQ (B, 3, H, W) in [0, 1] (ReDegNet, eq. 1)."""
+        return self.degnet(hq, lq, scale)
+
+    def forward(
+        self,
+        hq: torch.Tensor,
+        omega: torch.Tensor,
+        noise: torch.Tensor,
+        periodic: torch.Tensor | None = None,
+    ) -> Synthesis:
+        """Return the parts of the LQ of ``hq`` under Ω (ReDegNet, eqs. 2 and 3)."""
+        return self.synnet(hq, omega, noise, periodic)

@@ -1,0 +1,122 @@
+"""What every restorer looks like from outside: [0, 1] in and out, any size, always clamped."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Run = Callable[[Tensor], Tensor]
+
+
+def pad_to(image: Tensor, multiple: int = 1, minimum: int = 1, *, square: bool = False) -> Tensor:
+    """Return ``image`` (B, C, H, W) grown at the right and the bottom.
+
+    Both sides become at least ``minimum`` and a multiple of ``multiple`` (equal when
+    ``square``). The border is mirrored, or repeated where the picture is too small to mirror.
+    """
+    height, width = image.shape[-2:]
+    wanted = [-(-max(side, minimum) // multiple) * multiple for side in (height, width)]
+    if square:
+        wanted = [max(wanted)] * 2
+    down, right = wanted[0] - height, wanted[1] - width
+    if down == 0 and right == 0:
+        return image
+    # One side after the other: a mirrored border must be narrower than the side itself.
+    image = F.pad(image, (0, right, 0, 0), "reflect" if right < width else "replicate")
+    return F.pad(image, (0, 0, 0, down), "reflect" if down < height else "replicate")
+
+
+def _check(image: Tensor, name: str) -> None:
+    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
+        raise ValueError(
+            f"{name}: wanted float RGB (B, 3, H, W) in [0, 1], got {image.dtype} "
+            f"{tuple(image.shape)}"
+        )
+
+
+class Restorer:
+    """A restorer of whole photos: (B, 3, h, w) -> (B, 3, h·scale, w·scale), both in [0, 1].
+
+    Any h, w >= 1; the network's own size needs are met by padding. The output is float32 and
+    clamped. No gradient is kept: training works on ``network`` itself.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        name: str,
+        scale: int,
+        fingerprint: str,
+        architecture: str,
+        network: nn.Module,
+        multiple: int = 1,
+        minimum: int = 1,
+        square: bool = False,
+        signed: bool = False,
+    ) -> None:
+        self.name = name
+        self.scale = scale
+        self.fingerprint = fingerprint
+        self.architecture = architecture
+        self.network = network
+        self._run = run
+        self._multiple = multiple
+        self._minimum = max(minimum, 1)
+        self._square = square
+        self._signed = signed
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        _check(image, self.name)
+        height, width = image.shape[-2:]
+        padded = pad_to(image, self._multiple, self._minimum, square=self._square)
+        output = self._run(padded * 2 - 1 if self._signed else padded).float()
+        if self._signed:
+            output = (output + 1) / 2
+        return output[..., : height * self.scale, : width * self.scale].clamp(0, 1)
+
+
+class FaceRestorer:
+    """A restorer of aligned faces: (B, 3, S, S) -> the same size, both in [0, 1].
+
+    ``size`` is the only side the network takes (512 for community models); other sizes are
+    resized on the way in and out. Without it any side works: it is padded to ``multiple``.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        name: str,
+        fingerprint: str,
+        architecture: str,
+        network: nn.Module,
+        size: int | None = None,
+        multiple: int = 16,
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.architecture = architecture
+        self.network = network
+        self.size = size
+        self._run = run
+        self._multiple = multiple
+
+    @torch.no_grad()
+    def __call__(self, faces: Tensor) -> Tensor:
+        _check(faces, self.name)
+        height, width = faces.shape[-2:]
+        if self.size is None:
+            output = self._run(pad_to(faces, self._multiple)).float()
+            return output[..., :height, :width].clamp(0, 1)
+        fits = (height, width) == (self.size, self.size)
+        output = self._run(faces if fits else _resize(faces, (self.size, self.size)))
+        output = output.float()
+        return (output if fits else _resize(output, (height, width))).clamp(0, 1)
+
+
+def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    image = F.interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
+    return image.clamp(0, 1)

@@ -1,0 +1,74 @@
+"""Colour that must not drift: low frequencies follow the photo, gray stays gray, and colours under
+transparent pixels do not bleed."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# ITU-R BT.601 luma, which JPEG and Pillow's "L" use.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def match_colour(restored: Tensor, reference: Tensor, cell: float = 16.0) -> Tensor:
+    """Return ``restored`` with the low-frequency colour of ``reference``.
+
+    ``restored`` is (B,3,H,W), ``reference`` (B,3,h,w), both in [0,1] and of the same picture at
+    any sizes. The difference of their means over cells of ``cell`` reference pixels is spread
+    smoothly and added, so detail finer than a cell is the restorer's and colour coarser than a
+    cell is the photo's. The result is clamped to [0,1].
+    """
+    if restored.shape[:2] != reference.shape[:2]:
+        raise ValueError(f"{tuple(restored.shape)} and {tuple(reference.shape)} do not go together")
+    height, width = reference.shape[-2:]
+    cells = (max(1, round(height / cell)), max(1, round(width / cell)))
+    difference = F.adaptive_avg_pool2d(reference, cells) - F.adaptive_avg_pool2d(restored, cells)
+    field = F.interpolate(
+        difference, size=restored.shape[-2:], mode="bilinear", align_corners=False
+    )
+    return (restored + field).clamp(0, 1)
+
+
+def to_gray(rgb: Tensor) -> Tensor:
+    """Return (B,3,H,W) with three equal channels: the BT.601 luma of ``rgb``."""
+    weights = rgb.new_tensor(_LUMA).view(1, 3, 1, 1)
+    return (rgb * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
+
+
+def resize_alpha(alpha: Tensor, scale: int) -> Tensor:
+    """Return (B,1,H,W) opacity enlarged ``scale`` times, bicubic, clamped to [0,1]."""
+    if scale == 1:
+        return alpha
+    enlarged = F.interpolate(alpha, scale_factor=scale, mode="bicubic", align_corners=False)
+    return enlarged.clamp(0, 1)
+
+
+def fill_hidden(rgb: Tensor, alpha: Tensor) -> Tensor:
+    """Return ``rgb`` with the colours of fully transparent pixels taken from visible neighbours.
+
+    ``rgb`` is (1,3,H,W), ``alpha`` (1,1,H,W). What stands under transparent pixels is often black;
+    a network would draw it into the visible edge as a dark fringe. Visible pixels are unchanged.
+    A picture without a visible pixel is returned as it is.
+    """
+    visible = (alpha > 0).to(rgb.dtype)
+    if bool(visible.all()) or not bool(visible.any()):
+        return rgb
+    # Averages over ever larger cells; each pixel takes the finest that holds something visible.
+    levels = [(rgb * visible, visible)]
+    for _ in range(math.ceil(math.log2(max(rgb.shape[-2:])))):
+        colour, weight = levels[-1]
+        levels.append(
+            (
+                F.avg_pool2d(colour, 2, ceil_mode=True, count_include_pad=False),
+                F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False),
+            )
+        )
+    colour, weight = levels[-1]
+    filled = colour / weight.clamp_min(torch.finfo(rgb.dtype).tiny)
+    for colour, weight in reversed(levels[:-1]):
+        size = colour.shape[-2:]
+        coarse = F.interpolate(filled, size=size, mode="bilinear", align_corners=False)
+        known = colour / weight.clamp_min(torch.finfo(rgb.dtype).tiny)
+        filled = torch.where(weight > 0, known, coarse)
+    return torch.where(visible > 0, rgb, filled)

@@ -1,0 +1,66 @@
+"""A whole photo through a restorer; opacity, grayness, bit depth and metadata are kept."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from redeg_cli.device import autocast
+from redeg_cli.io.images import Photo, to_array, to_tensor
+from redeg_cli.io.metadata import prepare_metadata
+from redeg_cli.progress import OnProgress
+from redeg_cli.restore import colour
+from redeg_cli.restore.tiles import OVERLAP, default_tile, tiled
+
+
+class RestorerLike(Protocol):
+    """What is needed of a restorer: (B,3,h,w) -> (B,3,h*scale,w*scale), [0,1] in and out."""
+
+    @property
+    def scale(self) -> int: ...
+
+    def __call__(self, image: Tensor, /) -> Tensor: ...
+
+
+def restore_photo(
+    photo: Photo,
+    restorer: RestorerLike,
+    *,
+    tile: int | None = None,
+    device: torch.device | str = "cpu",
+    match_colour: bool = False,
+    precision: str = "auto",
+    on_progress: OnProgress | None = None,
+) -> Photo:
+    """Return ``photo`` restored and ``restorer.scale`` times as large.
+
+    ``tile`` is the side of the tiles in photo pixels (None: chosen by ``device``, on which the
+    restorer must be). A gray photo stays gray, 16 bits stay 16 bits, opacity is resized on its
+    own, and metadata is kept with the sizes in it updated. ``match_colour`` takes the
+    low-frequency colour from the photo. Raises RedegError when the memory is too small for the
+    smallest tile.
+    """
+    rgb = to_tensor(photo.rgb)
+    alpha = None if photo.alpha is None else torch.from_numpy(photo.alpha.copy())[None, None]
+    source = rgb if alpha is None else colour.fill_hidden(rgb, alpha)
+    if precision == "auto" and photo.bit_depth > 8:
+        precision = "fp32"  # bfloat16 has 8 bits of mantissa: its steps would show in 16 bits
+
+    def run(part: Tensor) -> Tensor:
+        with autocast(device, precision):
+            return restorer(part)
+
+    tile = default_tile(device) if tile is None else tile
+    restored = tiled(run, source, restorer.scale, tile, OVERLAP, device, on_progress)
+    if match_colour:
+        restored = colour.match_colour(restored, source)
+    if photo.gray:
+        restored = colour.to_gray(restored)
+    height, width = restored.shape[-2:]
+    return replace(
+        photo,
+        rgb=to_array(restored),
+        alpha=None if alpha is None else colour.resize_alpha(alpha, restorer.scale)[0, 0].numpy(),
+        metadata=prepare_metadata(photo.metadata, height, width),
+    )

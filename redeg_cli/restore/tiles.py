@@ -1,0 +1,160 @@
+"""A network over a picture of any size: in tiles, with feathered seams, within the memory there is.
+
+The whole picture stays on the CPU; only one tile at a time goes to the device.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from redeg_cli.device import free_memory, is_out_of_memory
+from redeg_cli.errors import ModelError, RedegError
+from redeg_cli.progress import OnProgress, no_progress
+
+SMALLEST_TILE = 64
+OVERLAP = 64
+# Tiles start on multiples of this: networks that pixel-unshuffle or downsample see the same phase
+# in every tile as in the whole picture.
+_ALIGN = 8
+
+
+def tiled(
+    fn: Callable[..., Tensor],
+    image: Tensor,
+    scale: int,
+    tile: int,
+    overlap: int = OVERLAP,
+    device: torch.device | str = "cpu",
+    on_progress: OnProgress | None = None,
+    *,
+    positions: bool = False,
+) -> Tensor:
+    """Return ``fn`` of a whole picture, computed tile by tile.
+
+    ``image`` is (1,C,H,W) float32 on the CPU, the result (1,C',H*scale,W*scale) float32 on the
+    CPU. ``fn`` takes a tile (1,C,h,w) on ``device`` and returns (1,C',h*scale,w*scale); with
+    ``positions`` it is called as ``fn(tile, y, x)`` with the tile's top left corner in the picture.
+    ``tile`` is the longest side of a tile; a picture that fits is one call. Pixels within 3/8 of
+    ``overlap`` of a tile's inner edge are not used, so a network that looks no further than that
+    gives what it gives on the whole picture; across the rest of the overlap tiles blend linearly.
+
+    When the device runs out of memory the tile is halved, down to 64, and the picture is begun
+    again. Raises RedegError when even that is too large, ModelError when ``fn`` returns another
+    shape; every other exception of ``fn`` passes through.
+    """
+    if image.ndim != 4 or image.shape[0] != 1 or 0 in image.shape:
+        raise ValueError(f"image has shape {tuple(image.shape)}, want (1,C,H,W)")
+    if tile < 1 or overlap < 0:
+        raise ValueError(f"tile {tile} and overlap {overlap} must be positive")
+    on_progress = on_progress or no_progress
+    call = fn if positions else lambda part, _y, _x: fn(part)
+    longest = max(image.shape[-2:])
+    while True:
+        try:
+            return _run(call, image, scale, tile, overlap, torch.device(device), on_progress)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the except block: there the traceback still holds the tensors of the failed call.
+        free_memory(device)
+        used = min(tile, longest)
+        if used <= SMALLEST_TILE:
+            raise RedegError(
+                f"{device} is out of memory even with tiles of {used} pixels: close other programs "
+                "that use it, or use --device cpu"
+            )
+        tile = max(SMALLEST_TILE, used // 2)
+
+
+def _run(
+    call: Callable[[Tensor, int, int], Tensor],
+    image: Tensor,
+    scale: int,
+    tile: int,
+    overlap: int,
+    device: torch.device,
+    on_progress: OnProgress,
+) -> Tensor:
+    height, width = image.shape[-2:]
+    rows, columns = tile_spans(height, tile, overlap), tile_spans(width, tile, overlap)
+    row_weights = _weights(rows, height, scale)
+    column_weights = _weights(columns, width, scale)
+    total = len(rows) * len(columns)
+    text = f"tile {tile}" if total > 1 else ""
+    on_progress(0, total, text)
+    result = torch.empty(0)  # made when the first tile tells how many channels come out
+    done = 0
+    for (top, bottom), row_weight in zip(rows, row_weights, strict=True):
+        for (left, right), column_weight in zip(columns, column_weights, strict=True):
+            part = image[..., top:bottom, left:right].contiguous().to(device)
+            with torch.no_grad():
+                out = call(part, top, left).float().cpu()
+            _check_shape(out, part, scale)
+            if done == 0:
+                result = out.new_zeros((1, out.shape[1], height * scale, width * scale))
+            place = result[..., top * scale : bottom * scale, left * scale : right * scale]
+            place += out * row_weight[:, None] * column_weight
+            done += 1
+            on_progress(done, total, text)
+    return result
+
+
+def _check_shape(out: Tensor, part: Tensor, scale: int) -> None:
+    height, width = part.shape[-2:]
+    if out.ndim != 4 or out.shape[0] != 1 or out.shape[-2:] != (height * scale, width * scale):
+        raise ModelError(
+            f"the network made {tuple(out.shape)} from {tuple(part.shape)}: want scale {scale}"
+        )
+
+
+def tile_spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of the tiles along one side of ``length`` pixels.
+
+    Starts are multiples of 8 and neighbours share at least ``overlap`` pixels, or half a tile if
+    that is less; no tile is longer than ``tile`` (or 16, if that is more). One span when it fits.
+    """
+    tile = max(tile, 2 * _ALIGN)
+    if length <= tile:
+        return [(0, length)]
+    overlap = min(overlap, tile // 2)
+    step = max((tile - overlap) // _ALIGN * _ALIGN, _ALIGN)
+    # The last tile is moved back so that it is about as large as the others: more context.
+    last = -(-(length - tile) // _ALIGN) * _ALIGN
+    starts = [*range(0, last, step), last]
+    return [(start, min(start + tile, length)) for start in starts]
+
+
+def _weights(spans: list[tuple[int, int]], length: int, scale: int) -> list[Tensor]:
+    """Return the weight of each tile along one side; at each output pixel they sum to 1."""
+    weights = []
+    for index, (start, stop) in enumerate(spans):
+        position = torch.arange((stop - start) * scale, dtype=torch.float64) + 0.5
+        weight = torch.ones_like(position)
+        if index > 0:
+            weight = torch.minimum(weight, _ramp(position, spans[index - 1][1] - start, scale))
+        if index < len(spans) - 1:
+            shared = stop - spans[index + 1][0]
+            weight = torch.minimum(weight, _ramp(position, shared, scale).flip(0))
+        weights.append(weight)
+    total = torch.zeros(length * scale, dtype=torch.float64)
+    for (start, stop), weight in zip(spans, weights, strict=True):
+        total[start * scale : stop * scale] += weight
+    return [
+        (weight / total[start * scale : stop * scale]).float()
+        for (start, stop), weight in zip(spans, weights, strict=True)
+    ]
+
+
+def _ramp(position: Tensor, shared: int, scale: int) -> Tensor:
+    """Return 0 over the first 3/8 of ``shared`` pixels, then a line to 1 over the next quarter."""
+    if shared <= 0:
+        return torch.ones_like(position)
+    shared *= scale
+    return ((position - 0.375 * shared) / (0.25 * shared)).clamp(0, 1)
+
+
+def default_tile(device: torch.device | str) -> int:
+    """Return the tile to begin with on ``device`` when none was asked for."""
+    # Smaller ones waste work in the overlap (64 of 512 costs 1.3x), larger ones hide the progress.
+    return 512 if torch.device(device).type == "cpu" else 1024

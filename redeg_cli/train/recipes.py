@@ -1,0 +1,144 @@
+"""Recipes: what a training run is made of, read from TOML and checked key by key."""
+
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from redeg_cli.degrade.classical import ClassicalSpec
+from redeg_cli.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSource(_Strict):
+    """A folder of HQ images and how often it is drawn from."""
+
+    folder: Path
+    weight: float = Field(1.0, gt=0)
+    align_faces: bool = False
+    """Detect the largest face and cut it out, aligned to the FFHQ template, before training."""
+    face_size: int = Field(512, ge=64)
+
+
+class _Recipe(_Strict):
+    name: str
+    """Name of the weights file that comes out."""
+    config: dict[str, Any] = {}
+    """Arguments of the network's class."""
+    data: list[DataSource] = Field(min_length=1)
+    validation: list[DataSource] = []
+    batch: int = Field(16, ge=1)
+    steps: int = Field(5000, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    """Finish after this much wall-clock time at the latest, the learning rate annealed to it."""
+    learning_rate: float = Field(5e-4, gt=0)
+    warm_up: int = Field(100, ge=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema: float = Field(0.999, ge=0, lt=1)
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    gray: float = Field(0.05, ge=0, le=1)
+    """Share of the images that are turned gray."""
+    degradation: ClassicalSpec = ClassicalSpec()
+    save_every: int = Field(250, ge=1)
+    validate_every: int = Field(1000, ge=1)
+
+
+class RestorerRecipe(_Recipe):
+    """How to train a restorer on pairs made by classical degradations."""
+
+    kind: Literal["restorer"]
+    architecture: Literal["f2n-compact", "f2n", "face-restorer"]
+    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
+    crop: int = Field(48, ge=8)
+    """Side of the native LQ crop in pixels."""
+    crop_scales: tuple[float, float] = (0.5, 1.0)
+    """HQ images are shrunk by a factor of this range before cropping (more scales of texture)."""
+    gradient_weight: float = Field(0.0, ge=0)
+    """Weight of the L1 distance of image gradients beside the L1 distance of pixels."""
+    init: str | None = None
+    """Weights to start from: an embedded or imported model's name, or a file."""
+
+
+class ReDegNetRecipe(_Recipe):
+    """How to train DegNet and SynNet together."""
+
+    kind: Literal["redegnet"]
+    architecture: Literal["redegnet-lite"] = "redegnet-lite"
+    crop: int = Field(96, ge=32, multiple_of=32)
+    """Side of the HQ crop in pixels."""
+    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
+    crop_scales: tuple[float, float] = (0.5, 1.0)
+    mean_weight: float = 1.0
+    noise_weight: float = 0.1
+    jpeg_weight: float = 0.05
+    attraction_weight: float = 0.02
+
+
+Recipe = RestorerRecipe | ReDegNetRecipe
+_T = TypeVar("_T", bound=_Recipe)
+
+
+def load_recipe(path: Path, kind: type[_T], overrides: Sequence[str] = ()) -> _T:
+    """Read a TOML recipe and apply ``key=value`` overrides (dots reach into tables).
+
+    Folders are relative to the recipe file. Raises RecipeError that names the key that is
+    unknown, missing or wrong, and the nearest known one.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"recipe {path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"recipe {path} cannot be read as TOML: {error}") from None
+    for source in (*table.get("data", []), *table.get("validation", [])):
+        if isinstance(source, dict) and isinstance(source.get("folder"), str):
+            source["folder"] = str(path.parent / Path(source["folder"]).expanduser())
+    for override in overrides:
+        _override(table, override)
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {path}: {_explain(error, kind)}") from None
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    key, separator, raw = text.partition("=")
+    if not separator:
+        raise RecipeError(f"--set {text!r}: expected key=value")
+    try:
+        value = json.loads(raw)
+    except json.JSONDecodeError:
+        value = raw
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {text!r}: {parent} is not a table")
+    table[last] = value
+
+
+def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = [*kind.model_fields, *DataSource.model_fields, *ClassicalSpec.__annotations__]
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    return f"{key!r}: {first['msg']}" + (
+        f", got {first['input']!r}" if first["type"] != "missing" else ""
+    )

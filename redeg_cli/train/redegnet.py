@@ -1,0 +1,189 @@
+"""Train DegNet and SynNet together on pairs that share their recorded degradation.
+
+Two images A and B of any content are degraded by one record. Ω of A must make the LQ of B and the
+reverse (the degradation-consistent loss of ReDegNet, eq. 13, which here replaces plain
+reconstruction), and both Ωs must agree (the attraction of eq. 7). Since the degradations are
+recorded, each part of the LQ has its own truth: the LQ without grain for the mean, the grain
+alone for its statistics, the drawn quality for the JPEG stages.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from redeg_cli.degrade.base import Record
+from redeg_cli.degrade.classical import ClassicalDegrader, Step, run_steps
+from redeg_cli.degrade.resize import resize
+from redeg_cli.io.checkpoints import save_tensors
+from redeg_cli.models import build
+from redeg_cli.nets.synnet_lite import Synthesis
+from redeg_cli.progress import OnProgress
+from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
+from redeg_cli.train.data import ImageStore, load_store
+from redeg_cli.train.loop import Terms, fit, make_accelerator
+from redeg_cli.train.losses import grain_distance, jpeg_parameters_loss, pixel_l1
+from redeg_cli.train.recipes import ReDegNetRecipe
+
+
+class SwapModel(nn.Module):
+    """DegNet and SynNet with the Ωs of partners exchanged, as one call (so that it distributes)."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, hq: torch.Tensor, lq: torch.Tensor, noise: torch.Tensor, scale: int
+    ) -> tuple[torch.Tensor, Synthesis]:
+        """Return Ω (B, 512) of each row and what the partner's Ω makes of the row's HQ."""
+        omega = self.net.extract(hq, lq, scale)  # pyright: ignore[reportCallIssue]
+        return omega, self.net(hq, omega.roll(hq.shape[0] // 2, 0), noise)
+
+
+class SwapBatch(NamedTuple):
+    """Images and their LQ; rows i and i + B/2 share a degradation. All (B, 3, H, W) in [0, 1]."""
+
+    hq: torch.Tensor
+    lq: torch.Tensor
+    """Aligned LQ, as DegNet sees it."""
+    mean: torch.Tensor
+    """Aligned LQ without grain and without the last JPEG."""
+    grain: torch.Tensor
+    """What the grain adds to ``mean``."""
+    jpeg: torch.Tensor
+    """Truth for ``Synthesis.jpeg``, (B, 2, 3)."""
+
+
+def train_redegnet(
+    recipe: ReDegNetRecipe, folder: Path, cpu: bool = False, progress: OnProgress | None = None
+) -> Path:
+    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file that was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = make_accelerator(recipe.precision, cpu)
+    device = accelerator.device
+    store = load_store(recipe.data, device, recipe.crop, progress)
+    held_out = load_store(recipe.validation, device, recipe.crop, progress) if recipe.validation else None
+    torch.manual_seed(recipe.seed)
+    network = SwapModel(build(recipe.architecture, recipe.config))
+
+    def loss_terms(net: nn.Module, step: int) -> Terms:
+        scale = recipe.scales[step % len(recipe.scales)]
+        batch = make_swap_batch(store, recipe, scale, f"train/{step}", recipe.batch)
+        return swap_losses(net, batch, scale, recipe, sample_seed(recipe.seed, "noise", step))
+
+    @torch.no_grad()
+    def validate(net: nn.Module) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        for scale in recipe.scales if held_out else []:
+            assert held_out is not None
+            batch = make_swap_batch(held_out, recipe, scale, f"validation/{scale}", 64)
+            with accelerator.autocast():
+                noise = torch.randn(batch.hq.shape, generator=torch_generator(0)).to(device)
+                omega, made = net(batch.hq, batch.lq, noise, scale)
+                wrong = net.net(batch.hq, omega.roll(1, 0), noise)  # pyright: ignore[reportCallIssue]
+            figures[f"mean_psnr_x{scale}"] = _psnr(made.mean, batch.mean)
+            figures[f"mean_psnr_hq_x{scale}"] = _psnr(batch.hq, batch.mean)
+            figures[f"mean_psnr_wrong_omega_x{scale}"] = _psnr(wrong.mean, batch.mean)
+            figures[f"grain_x{scale}"] = float(grain_distance(made.grain, batch.grain))
+            figures[f"jpeg_x{scale}"] = float(jpeg_parameters_loss(made.jpeg, batch.jpeg))
+        return figures
+
+    trained, clock = fit(network, loss_terms, recipe, folder, accelerator, validate, progress)
+    path = folder / f"{recipe.name}.safetensors"
+    save_tensors(
+        path,
+        trained.net.state_dict(),  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        {
+            "architecture": recipe.architecture,
+            "config": json.dumps(recipe.config),
+            "recipe": recipe.model_dump_json(exclude={"data", "validation"}),
+            "steps": str(clock.step),
+            "minutes": f"{clock.seconds / 60:.1f}",
+            "figures": json.dumps(validate(trained)),
+        },
+        half=True,
+    )
+    return path
+
+
+def swap_losses(
+    net: nn.Module, batch: SwapBatch, scale: int, recipe: ReDegNetRecipe, seed: int
+) -> Terms:
+    """Return the weighted terms of one batch; Ω of each image makes the LQ of its partner."""
+    half = batch.hq.shape[0] // 2
+    shape, device = batch.hq.shape, batch.hq.device
+    noise = torch.randn(shape, generator=torch_generator(seed)).to(device)
+    omega, made = net(batch.hq, batch.lq, noise, scale)
+    return {
+        "mean": recipe.mean_weight * pixel_l1(made.mean, batch.mean),
+        "grain": recipe.noise_weight * grain_distance(made.grain, batch.grain),
+        "jpeg": recipe.jpeg_weight * jpeg_parameters_loss(made.jpeg, batch.jpeg),
+        "attraction": recipe.attraction_weight * (omega[:half] - omega[half:]).square().mean(),
+    }
+
+
+def make_swap_batch(
+    store: ImageStore, recipe: ReDegNetRecipe, scale: int, key: str, count: int
+) -> SwapBatch:
+    """Return ``count`` records applied to two images each: a batch of 2 * count rows."""
+    degrader = ClassicalDegrader(scale, recipe.degradation)
+    seeds = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
+    records = [degrader.draw(seed) for seed in seeds[:count]] * 2
+    hq = torch.stack(
+        [store.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for seed in seeds]
+    )
+    turn = int(numpy_generator(seeds[0]).integers(4))
+    hq = hq.rot90(turn, (2, 3)).contiguous()
+    rows = [
+        _degrade_in_parts(image[None], _own_noise(record, seed), scale)
+        for image, record, seed in zip(hq, records, seeds, strict=True)
+    ]
+    lq, mean, grain = (torch.cat(part) for part in zip(*rows, strict=True))
+    truth = torch.stack([jpeg_truth(record) for record in records]).to(hq.device)
+    return SwapBatch(hq, lq, mean, grain, truth)
+
+
+def _own_noise(record: Record, seed: int) -> list[Step]:
+    """Return the record's steps with other noise fields: what agrees must be the statistics."""
+    return [
+        {**step, "seed": (step["seed"] ^ seed) >> 1} if "seed" in step else step
+        for step in record["steps"]
+    ]
+
+
+def _degrade_in_parts(
+    hq: torch.Tensor, steps: Sequence[Step], scale: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return aligned (LQ, mean, grain) of one image (1, 3, H, W)."""
+    size = (hq.shape[2], hq.shape[3])
+    lq = resize((run_steps(hq, steps, scale) * 255).round() / 255, size)
+    body = steps[:-1] if steps[-1]["op"] == "jpeg" else steps
+    silent = [step for step in body if step["op"] not in ("noise", "poisson")]
+    mean = resize(run_steps(hq, silent, scale), size)
+    if len(silent) == len(body):
+        return lq, mean, torch.zeros_like(mean)
+    return lq, mean, resize(run_steps(hq, body, scale), size) - mean
+
+
+def jpeg_truth(record: Record) -> torch.Tensor:
+    """Return (2, 3): the record's last JPEG, on the HQ grid or on the native grid.
+
+    At scale 1 both grids are one and the stage counts as native. See ``jpeg_parameters_loss``.
+    """
+    truth = torch.zeros(2, 3)
+    last = record["steps"][-1]
+    if last["op"] == "jpeg":
+        stage = 1 if record["steps"][-2]["op"] == "to_native" else 0
+        truth[stage] = torch.tensor(
+            [1.0, (last["quality"] - 50) / 25, float(last["subsample"])]
+        )
+    return truth
+
+
+def _psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    error = (a.clamp(0, 1) - b).square().mean((1, 2, 3)).clamp(min=1e-6)
+    return float((-10 * error.log10()).mean())

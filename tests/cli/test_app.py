@@ -1,0 +1,242 @@
+"""The command itself: help, version, exit codes, errors, progress and batches."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from redeg_cli import __version__
+from redeg_cli.cli import app as app_module
+from redeg_cli.cli import common
+from redeg_cli.cli.app import COMMANDS, Entry
+from redeg_cli.errors import InputError
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Put a command ``fail`` into the table that raises what it is given."""
+
+    def put(error: BaseException) -> None:
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(sys.modules[__name__], "fail_command", fail, raising=False)
+        monkeypatch.setitem(COMMANDS, "fail", Entry(__name__, "fail_command"))
+
+    return put
+
+
+def test_help_names_every_command_with_its_help(redeg: Callable) -> None:
+    result = redeg("--help")
+    assert result.exit_code == 0
+    for name in COMMANDS:
+        [line] = [text for text in result.stdout.splitlines() if text.startswith(f"│ {name} ")]
+        assert len(line.strip("│ ").split()) > 3
+    assert {"restore", "models", "doctor"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_a_help_page(redeg: Callable, name: str) -> None:
+    for option in ("--help", "-h"):
+        result = redeg(name, option)
+        assert result.exit_code == 0, result.output
+        assert f"Usage: redeg {name}" in result.stdout
+
+
+def test_no_arguments_show_the_help(redeg: Callable) -> None:
+    assert "Usage: redeg" in redeg().output
+
+
+def test_version(redeg: Callable) -> None:
+    assert redeg("--version").stdout == f"redeg {__version__}\n"
+
+
+def test_python_m_redeg_cli_is_redeg_and_loads_no_torch() -> None:
+    code = (
+        "import runpy, sys; sys.argv = ['redeg', '--help']\n"
+        "try:\n    runpy.run_module('redeg_cli', run_name='__main__')\n"
+        "except SystemExit as end:\n    print(end.code, {'torch', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    assert "Usage: redeg [OPTIONS]" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 set()"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("restor",), ("--nonsense",), ("restore",), ("restore", "a.png", "--bad")]
+)
+def test_wrong_usage_is_code_two_on_stderr(redeg: Callable, arguments: tuple[str, ...]) -> None:
+    result = redeg(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Usage: redeg" in result.stderr
+
+
+def test_a_mistyped_command_gets_a_hint(redeg: Callable) -> None:
+    assert "Did you mean 'restore'?" in redeg("restor").stderr
+
+
+def test_a_users_mistake_is_one_line_and_code_one(redeg: Callable, failing: Callable) -> None:
+    failing(InputError("a.png is not\na picture"))
+    result = redeg("fail")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "error: a.png is not a picture\n"
+
+
+def test_debug_shows_the_traceback(
+    redeg: Callable, failing: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(InputError("a.png is not a picture"))
+    result = redeg("--debug", "fail")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("error: a.png is not a picture\n")
+    assert "Traceback" not in redeg("fail").stderr
+    monkeypatch.setenv("REDEG_DEBUG", "1")
+    assert "Traceback" in redeg("fail").stderr
+
+
+def test_ctrl_c_is_one_word_and_code_130(redeg: Callable, failing: Callable) -> None:
+    failing(KeyboardInterrupt())
+    result = redeg("fail")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted\n"
+
+
+def test_a_fault_of_ours_is_not_hidden(redeg: Callable, failing: Callable) -> None:
+    failing(ZeroDivisionError("oops"))
+    assert isinstance(redeg("fail").exception, ZeroDivisionError)
+
+
+def test_names_that_are_no_utf8_reach_stdout_as_they_are() -> None:
+    code = (
+        "import os, sys; from redeg_cli.cli import app, common\n"
+        "app.app = lambda **_: common.emit_path(os.fsdecode(b'caf\\xe9.png'))\n"
+        "app.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code],
+        capture_output=True,
+        cwd=Path(app_module.__file__).parents[2],
+        check=False,
+    )
+    assert done.stderr == b""
+    assert done.stdout.rstrip() == b"caf\xe9.png"
+
+
+def test_json_holds_only_what_json_can(capsys: pytest.CaptureFixture[str]) -> None:
+    common.emit_json({"path": Path("a") / "ñ.png", "bad": [float("nan"), 1.5], "none": None})
+    text = capsys.readouterr().out
+    assert json.loads(text) == {"path": "a/ñ.png", "bad": [None, 1.5], "none": None}
+    assert "ñ" in text
+
+
+def test_a_batch_goes_on_and_names_every_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    worked: list[int] = []
+
+    def work(item: int, on_progress: object) -> None:
+        del on_progress
+        if item == 1:
+            raise InputError("one.png is\nempty")
+        if item == 2:
+            raise ZeroDivisionError("oops")
+        worked.append(item)
+
+    outcome = common.run_batch([0, 1, 2, 3], work, ["zero", "one.png", "two", "three"].__getitem__)
+    assert worked == [0, 3]
+    assert outcome.done == 2
+    assert [name for name, _ in outcome.failed] == ["one.png", "two"]
+    assert outcome.exit_code == 1
+    with pytest.raises(typer.Exit) as caught:
+        outcome.finish()
+    assert caught.value.exit_code == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    lines = told.err.splitlines()
+    assert lines[0] == "error: one.png is empty"
+    assert lines[1].startswith("error: two: unexpected ZeroDivisionError: oops")
+    assert lines[2] == "2 of 4 failed"
+
+
+def test_a_batch_without_failures_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = common.run_batch(["a"], lambda _item, _progress: None, str)
+    outcome.finish()
+    assert (outcome.done, outcome.exit_code) == (1, 0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_stops_a_batch() -> None:
+    worked: list[int] = []
+
+    def work(item: int, on_progress: object) -> None:
+        del on_progress
+        worked.append(item)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        common.run_batch([0, 1], work, str)
+    assert worked == [0]
+
+
+def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with common.progress("making", every_seconds=0) as on_progress:
+        on_progress(1, 4, "b.png")
+        on_progress(3, 0)
+    told = capsys.readouterr()
+    assert told.out == ""
+    first, second = told.err.splitlines()
+    assert first.startswith("making: 25%, about ")
+    assert first.endswith(" s left, b.png")
+    assert second == "making: 3"
+
+
+def test_progress_off_a_terminal_is_seldom(capsys: pytest.CaptureFixture[str]) -> None:
+    with common.progress("making") as on_progress:
+        for done in range(1000):
+            on_progress(done, 1000)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_on_a_terminal_is_a_bar_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with common.progress("making [b]") as on_progress:
+        on_progress(1, 4, "name [x].png")
+        common.emit_path("result.png")
+        common.say("a line in between")
+    drawn = terminal.getvalue()
+    assert "making [b]" in drawn
+    assert "name [x].png" in drawn
+    assert "25%" in drawn
+    assert "a line in between" in drawn
+    # stdout is no terminal here: what is written to it must not go to the bar's terminal.
+    assert "result.png" not in drawn
+    assert capsys.readouterr().out == "result.png\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(5, "5 s"), (89.6, "90 s"), (600, "10 min"), (7200, "2.0 h")]
+)
+def test_durations_read_well(seconds: float, expected: str) -> None:
+    assert common._duration(seconds) == expected

@@ -1,0 +1,376 @@
+"""Reading and writing pictures, against Pillow, OpenCV and hand-made files."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from redeg_cli.errors import InputError, OutputError
+from redeg_cli.io.decode import MAX_PIXELS, open_picture
+from redeg_cli.io.images import (
+    IMAGE_SUFFIXES,
+    Photo,
+    check_can_write,
+    image_size,
+    read_photo,
+    read_rgb,
+    require_size,
+    to_array,
+    to_tensor,
+    write_photo,
+    write_rgb,
+)
+
+
+def noise(height: int = 12, width: int = 17, channels: int = 3, top: int = 255) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    kind = np.uint8 if top == 255 else np.uint16
+    return rng.integers(0, top + 1, (height, width, channels), dtype=kind)
+
+
+def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    rows = zlib.compress(bytes(100))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
+def test_lossless_files_read_as_their_samples(tmp_path: Path, suffix: str) -> None:
+    samples = noise()
+    Image.fromarray(samples).save(tmp_path / f"a{suffix}")
+    photo = read_photo(tmp_path / f"a{suffix}")
+    assert photo.rgb.dtype == np.float32
+    np.testing.assert_array_equal(photo.rgb, samples.astype(np.float32) / 255)
+    assert (photo.alpha, photo.gray, photo.bit_depth) == (None, False, 8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_lossless_round_trip(
+    tmp_path: Path, suffix: str, depth: int, gray: bool, alpha: bool
+) -> None:
+    top = 2**depth - 1
+    rgb = noise(top=top).astype(np.float32) / top
+    if gray:
+        rgb = np.repeat(rgb[..., :1], 3, axis=2)
+    mask = noise(channels=1, top=top)[..., 0].astype(np.float32) / top if alpha else None
+    path = tmp_path / f"höhe 写真{suffix}"
+    write_photo(path, Photo(rgb, mask, gray, depth))
+    back = read_photo(path)
+    np.testing.assert_array_equal(np.rint(back.rgb * top), np.rint(rgb * top))
+    assert back.bit_depth == depth
+    if mask is None:
+        assert back.alpha is None
+    else:
+        assert back.alpha is not None
+        np.testing.assert_array_equal(np.rint(back.alpha * top), np.rint(mask * top))
+    # 16-bit gray with alpha has no TIFF that Pillow opens: it becomes colour there.
+    assert back.gray is (gray and not (depth == 16 and alpha and suffix != ".png"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_our_16_bit_files_are_read_alike_by_opencv(tmp_path: Path, suffix: str) -> None:
+    samples = noise(height=70, top=65535)
+    write_rgb(tmp_path / f"a{suffix}", samples.astype(np.float64) / 65535, bit_depth=16)
+    other = cv2.imread(str(tmp_path / f"a{suffix}"), cv2.IMREAD_UNCHANGED)
+    assert other is not None
+    np.testing.assert_array_equal(other[..., ::-1], samples)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_opencv_16_bit_files_keep_their_16_bits(tmp_path: Path, suffix: str) -> None:
+    samples = noise(top=65535, channels=4)
+    ok, data = cv2.imencode(suffix, samples[..., [2, 1, 0, 3]])
+    assert ok
+    (tmp_path / f"a{suffix}").write_bytes(data.tobytes())
+    photo = read_photo(tmp_path / f"a{suffix}")
+    assert photo.bit_depth == 16
+    assert photo.alpha is not None
+    np.testing.assert_array_equal(np.rint(photo.rgb * 65535), samples[..., :3])
+    np.testing.assert_array_equal(np.rint(photo.alpha * 65535), samples[..., 3])
+
+
+def test_16_bit_gray(tmp_path: Path) -> None:
+    samples = noise(channels=1, top=65535)[..., 0]
+    for suffix in (".png", ".tif"):
+        Image.fromarray(samples).save(tmp_path / f"a{suffix}")
+        photo = read_photo(tmp_path / f"a{suffix}")
+        assert photo.gray
+        assert photo.bit_depth == 16
+        for channel in range(3):
+            np.testing.assert_array_equal(np.rint(photo.rgb[..., channel] * 65535), samples)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_tiff_where_white_is_zero(tmp_path: Path, depth: int) -> None:
+    samples = noise(channels=1, top=2**depth - 1)[..., 0]
+    path = tmp_path / "fax.tif"
+    Image.fromarray(samples).save(path, tiffinfo={262: 0})
+    with Image.open(path) as image:
+        assert image.tag_v2[262] == 0  # type: ignore[attr-defined]
+    stored = 2**depth - 1 - samples.astype(np.int64) if depth == 16 else samples
+    photo = read_photo(path)
+    top = 2**depth - 1
+    np.testing.assert_array_equal(np.rint(photo.rgb[..., 0] * top), stored)
+
+
+def test_gray_palette_and_bilevel(tmp_path: Path) -> None:
+    samples = noise(channels=1)[..., 0]
+    Image.fromarray(samples).save(tmp_path / "l.png")
+    assert read_photo(tmp_path / "l.png").gray
+    Image.fromarray(samples).convert("1").save(tmp_path / "1.png")
+    bilevel = read_photo(tmp_path / "1.png")
+    assert bilevel.gray
+    assert set(np.unique(bilevel.rgb)) == {0.0, 1.0}
+    palette = Image.fromarray(noise()).quantize(16)
+    palette.save(tmp_path / "p.png")
+    photo = read_photo(tmp_path / "p.png")
+    assert not photo.gray
+    np.testing.assert_array_equal(
+        np.rint(photo.rgb * 255), np.asarray(palette.convert("RGB"), dtype=np.float32)
+    )
+
+
+def test_a_palette_of_grays_is_gray(tmp_path: Path) -> None:
+    samples = noise(channels=1)[..., 0] // 64 * 64
+    Image.fromarray(samples).save(tmp_path / "a.gif")
+    image = Image.fromarray(samples // 64, mode=None)
+    image.putpalette([0, 0, 0, 64, 64, 64, 128, 128, 128, 192, 192, 192])
+    image.save(tmp_path / "a.png")
+    for name in ("a.gif", "a.png"):
+        photo = read_photo(tmp_path / name)
+        assert photo.gray
+        np.testing.assert_array_equal(np.rint(photo.rgb[..., 1] * 255), samples)
+
+
+def test_transparency_keeps_the_colours_under_it(tmp_path: Path) -> None:
+    samples = noise(channels=4)
+    samples[:4, :, 3] = 0
+    Image.fromarray(samples).save(tmp_path / "a.png")
+    photo = read_photo(tmp_path / "a.png")
+    assert photo.alpha is not None
+    np.testing.assert_array_equal(np.rint(photo.rgb * 255), samples[..., :3])
+    np.testing.assert_array_equal(np.rint(photo.alpha * 255), samples[..., 3])
+    write_photo(tmp_path / "b.webp", photo, quality=100)
+    back = read_photo(tmp_path / "b.webp")
+    assert back.alpha is not None
+    np.testing.assert_array_equal(np.rint(back.alpha * 255), samples[..., 3])
+
+
+def test_transparent_palette_colour(tmp_path: Path) -> None:
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.putpixel((3, 2), 1)
+    image.save(tmp_path / "a.png", transparency=1)
+    photo = read_photo(tmp_path / "a.png")
+    assert photo.alpha is not None
+    assert photo.alpha[2, 3] == 0
+    assert photo.alpha.sum() == 63
+    np.testing.assert_array_equal(photo.rgb[2, 3], [0, 1, 0])
+
+
+def test_cmyk_jpeg(tmp_path: Path) -> None:
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
+    photo = read_photo(tmp_path / "a.jpg")
+    np.testing.assert_allclose(photo.rgb.mean(axis=(0, 1)), [1, 0, 0], atol=0.03)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_and_reset(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.png"
+    Image.fromarray(noise()).save(path, exif=exif)
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        expected = np.asarray(upright.convert("RGB"), dtype=np.float32)
+    photo = read_photo(path)
+    np.testing.assert_array_equal(np.rint(photo.rgb * 255), expected)
+    assert image_size(path) == photo.rgb.shape[:2]
+    write_photo(tmp_path / "b.png", photo)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.getexif()[0x0112] == 1
+    np.testing.assert_array_equal(read_rgb(tmp_path / "b.png"), photo.rgb)
+
+
+def test_animation_gives_the_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for name in ("a.gif", "a.webp", "a.png"):
+        options = {"lossless": True} if name == "a.webp" else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        np.testing.assert_array_equal(read_rgb(tmp_path / name)[3, 3], [1, 0, 0])
+
+
+def test_one_pixel_is_read_and_refused_by_size(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), "white").save(tmp_path / "a.png")
+    photo = read_photo(tmp_path / "a.png")
+    assert photo.rgb.shape == (1, 1, 3)
+    require_size(photo, 1, "a.png")
+    with pytest.raises(InputError, match=r"^a\.png is 1x1 pixels: at least 8x8"):
+        require_size(photo, 8, "a.png")
+
+
+BAD = {
+    "missing": (None, "does not exist"),
+    "empty": (b"", "is empty"),
+    "text": (b"hello, this is not an image\n", "not an image but text"),
+    "html": (b"\n<!DOCTYPE html><html></html>", "web page"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-LFS pointer"),
+    "binary": (bytes(range(256)) * 4, "not an image that can be read"),
+    "heic": (b"\x00\x00\x00\x18ftypheic" + bytes(40), "HEIC"),
+    "pdf": (b"%PDF-1.4\n", "PDF"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript"),
+    "huge": (png_header(30000, 30000), "the limit is 400 Mpx"),
+    "header only": (png_header(40, 40)[:40], "truncated"),
+    "too few rows": (png_header(400, 400), "truncated"),
+    "no size": (png_header(0, 0), "truncated"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_bad_file_gives_one_clear_line(tmp_path: Path, name: str) -> None:
+    content, words = BAD[name]
+    path = tmp_path / "böse.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_photo(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str, depth: int) -> None:
+    write_rgb(tmp_path / f"a{suffix}", noise(64, 64) / 255.0, bit_depth=depth)
+    data = (tmp_path / f"a{suffix}").read_bytes()
+    for part in (0.05, 0.5, 0.9):
+        (tmp_path / f"b{suffix}").write_bytes(data[: int(len(data) * part)])
+        with pytest.raises(InputError, match=r"b\.\w+ is truncated"):
+            read_photo(tmp_path / f"b{suffix}")
+
+
+def test_a_folder_and_float_samples_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        read_photo(tmp_path)
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(InputError, match="8 or 16 bits"):
+        read_photo(tmp_path / "f.tif")
+
+
+def test_random_damage_raises_nothing_but_input_errors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    path = tmp_path / "a.bin"
+    for suffix, depth in ((".png", 8), (".png", 16), (".jpg", 8), (".webp", 8), (".tif", 16)):
+        write_rgb(tmp_path / f"ok{suffix}", noise(24, 24) / 255.0, bit_depth=depth)
+        good = np.frombuffer((tmp_path / f"ok{suffix}").read_bytes(), np.uint8)
+        for _ in range(40):
+            bad = good.copy()
+            where = rng.integers(0, len(bad), 6)
+            bad[where] = rng.integers(0, 256, 6)
+            path.write_bytes(bad.tobytes())
+            try:
+                photo = read_photo(path)
+            except InputError:
+                continue
+            assert photo.rgb.ndim == 3
+            assert np.isfinite(photo.rgb).all()
+
+
+def test_pictures_beyond_pillows_own_limit_open_without_warning(tmp_path: Path) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    data = png_header(19000, 20000)
+    image, _, _ = open_picture(tmp_path / "a.png", data)
+    assert image.size == (19000, 20000)
+    assert before is not None
+    assert before < 19000 * 20000 < MAX_PIXELS
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_transparency_is_never_lost_in_jpeg(tmp_path: Path) -> None:
+    rgb = np.zeros((8, 8, 3), np.float32)
+    half = Photo(rgb, alpha=np.full((8, 8), 0.5, np.float32))
+    for check in (check_can_write, write_photo):
+        with pytest.raises(OutputError, match="transparen"):
+            check(tmp_path / "a.JPG", half)
+    assert list(tmp_path.iterdir()) == []
+    write_photo(tmp_path / "b.jpg", Photo(rgb, alpha=np.ones((8, 8), np.float32)))
+    assert read_photo(tmp_path / "b.jpg").alpha is None
+
+
+def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:
+    rgb = np.zeros((4, 4, 3), np.float32)
+    with pytest.raises(OutputError, match=r"\.bmp names no format, use one of \.png"):
+        write_rgb(tmp_path / "a.bmp", rgb)
+    with pytest.raises(OutputError, match="without suffix"):
+        write_rgb(tmp_path / "a", rgb)
+    with pytest.raises(OutputError, match="16383"):
+        write_rgb(tmp_path / "a.webp", np.zeros((1, 16384, 3), np.float32))
+    with pytest.raises(OutputError, match="NaN"):
+        write_rgb(tmp_path / "a.png", np.full((4, 4, 3), np.nan, np.float32))
+    with pytest.raises(OutputError, match="quality 0"):
+        write_rgb(tmp_path / "a.jpg", rgb, quality=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_clips_and_rounds(tmp_path: Path) -> None:
+    rgb = np.array([[[-0.5, 1.5, 100.6 / 255]]], np.float32)
+    write_rgb(tmp_path / "a.png", rgb)
+    assert Image.open(tmp_path / "a.png").getpixel((0, 0)) == (0, 255, 101)
+
+
+def test_jpeg_quality_and_full_colour_resolution(tmp_path: Path) -> None:
+    rgb = noise(32, 32) / 255.0
+    write_rgb(tmp_path / "hi.jpg", rgb)
+    write_rgb(tmp_path / "lo.jpg", rgb, quality=30)
+    assert (tmp_path / "lo.jpg").stat().st_size < (tmp_path / "hi.jpg").stat().st_size / 2
+    with Image.open(tmp_path / "hi.jpg") as image:
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
+
+
+def test_gray_stays_one_channel_in_jpeg(tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.jpg", Photo(np.full((8, 8, 3), 0.5, np.float32), gray=True))
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.mode == "L"
+    assert read_photo(tmp_path / "a.jpg").gray
+
+
+def test_tensors(tmp_path: Path) -> None:
+    rgb = noise().astype(np.float32) / 255
+    tensor = to_tensor(rgb)
+    assert tensor.shape == (1, 3, 12, 17)
+    assert tensor.dtype == torch.float32
+    assert float(tensor[0, 2, 5, 7]) == rgb[5, 7, 2]
+    np.testing.assert_array_equal(to_array(tensor), rgb)
+    np.testing.assert_array_equal(to_array(tensor[0].double() * 3 - 1), np.clip(rgb * 3 - 1, 0, 1))
+    tensor.zero_()
+    assert rgb.max() > 0  # the tensor does not share the array's memory
+    one_column = to_tensor(np.zeros((1, 1, 3), np.float32))
+    assert one_column.is_contiguous()
+    with pytest.raises(ValueError, match="expected"):
+        to_array(torch.zeros(2, 3, 4, 4))
+    with pytest.raises(ValueError, match="expected"):
+        to_tensor(np.zeros((4, 4)))
+
+
+def test_suffixes_are_lower_case_and_readable(tmp_path: Path) -> None:
+    assert all(suffix == suffix.lower() for suffix in IMAGE_SUFFIXES)
+    for suffix in IMAGE_SUFFIXES:
+        buffer = io.BytesIO()
+        kind = Image.registered_extensions()[suffix]
+        image = Image.fromarray(noise())
+        (image.convert("L") if suffix == ".pgm" else image).save(buffer, format=kind)
+        (tmp_path / f"a{suffix}").write_bytes(buffer.getvalue())
+        assert read_rgb(tmp_path / f"a{suffix}").shape == (12, 17, 3)
