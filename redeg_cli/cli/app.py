@@ -25,6 +25,11 @@ class Entry(NamedTuple):
 # the help page is shown, so it must be cheap to import: no torch, cv2, scipy, skimage, spandrel.
 COMMANDS: dict[str, Entry] = {
     "restore": Entry("redeg_cli.cli.restore", "restore"),
+    "extract-omega": Entry("redeg_cli.cli.extract", "extract_omega"),
+    "build-pool": Entry("redeg_cli.cli.pool", "build_pool"),
+    "pool": Entry("redeg_cli.cli.pool", "app"),
+    "synthesize": Entry("redeg_cli.cli.synthesize", "synthesize"),
+    "train": Entry("redeg_cli.cli.train", "train"),
     "models": Entry("redeg_cli.cli.models", "app"),
     "doctor": Entry("redeg_cli.cli.doctor", "doctor"),
 }

@@ -34,7 +34,7 @@ def face_region(
     scale: int,
     *,
     around: float = 1.6,
-    min_hq_side: int = 64,
+    min_hq_side: int = 32,
 ) -> Box:
     """Return the box (x0, y0, x1, y1) around a face in whole photo pixels, to be cut as a slice.
 

@@ -90,7 +90,8 @@ def _centerface() -> Detector:
         # Repeating the edge: a mirrored border shows mirrored faces, and they are detected.
         padded = cv2.copyMakeBorder(picture, _MARGIN, bottom, _MARGIN, right, cv2.BORDER_REPLICATE)
         boxes, landmarks = net(padded, threshold=threshold)
-        return _faces(boxes[:, :4] - _MARGIN, boxes[:, 4], landmarks - _MARGIN)
+        boxes = np.asarray(boxes, np.float64)  # (N, 5): x0, y0, x1, y1, score
+        return _faces(boxes[:, :4] - _MARGIN, boxes[:, 4], np.asarray(landmarks) - _MARGIN)
 
     return detect
 

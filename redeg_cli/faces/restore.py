@@ -42,7 +42,7 @@ def restore_faces(
             raise ModelError("the face restorer gave values that are not numbers; try float32")
         results = output.permute(0, 2, 3, 1).contiguous().numpy()
         for face, result in zip(faces, results, strict=True):
-            restored.append(_with_colour_of(result, face) if keep_colour else result)
+            restored.append(colour_match(result, face) if keep_colour else result)
     return restored
 
 
@@ -58,10 +58,13 @@ def colour_match(
     Both are (H, W, 3) in [0, 1]. The difference of the two, blurred with a Gaussian of sigma
     ``reach`` x the longer side, is added: details finer than that are the source's. The sum never
     divides by the source, so dark or flat faces cannot blow up. Where ``mask`` (H, W) in [0, 1]
-    is 0 the difference does not count; it fades out away from the mask.
+    is 0 the difference does not count; it fades out away from the mask. Where the whole reference
+    is gray the result is gray.
     """
     if source.shape != reference.shape:
         raise ValueError(f"{source.shape} and {reference.shape} do not go together")
+    if is_gray(reference):
+        source = np.repeat((source @ _LUMA)[..., None], 3, axis=-1)
     sigma = max(source.shape[:2]) * reach
     difference = np.asarray(reference, np.float32) - np.asarray(source, np.float32)
     if mask is None:
@@ -78,12 +81,6 @@ def colour_match(
 def is_gray(rgb: np.ndarray, tolerance: float = 1.5 / 255) -> bool:
     """Whether the three channels of (H, W, 3) are equal to within rounding."""
     return bool((rgb.max(-1) - rgb.min(-1)).max() <= tolerance)
-
-
-def _with_colour_of(result: np.ndarray, face: np.ndarray) -> np.ndarray:
-    if is_gray(face):
-        result = np.repeat((result @ _LUMA)[..., None], 3, axis=-1)
-    return colour_match(result, face)
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:

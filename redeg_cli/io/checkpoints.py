@@ -114,7 +114,9 @@ def _read_pickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old formats warn about their own age
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # An open file, not its path: by path torch would go by the suffix.
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
     except MemoryError:
         raise ModelError(f"{path} does not fit into memory") from None
     except pickle.UnpicklingError as error:

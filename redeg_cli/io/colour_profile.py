@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from redeg_cli.io.matrix_profile import matrix_to_srgb
+
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
@@ -46,8 +48,9 @@ def to_srgb(image: Image.Image, icc: bytes) -> tuple[Image.Image, str | None]:
 def deep_to_srgb(rgb: np.ndarray, gray: bool, icc: bytes) -> tuple[np.ndarray, str | None]:
     """Convert 16-bit colours, float32 (H, W, 3) in [0, 1], from their profile to sRGB.
 
-    Pillow converts 8 bits only. So the 8-bit colour is converted, and what 16 bits add to it
-    (less than one 8-bit step) is added again: right to one 8-bit step, and without banding.
+    Pillow converts 8 bits only. Profiles of curves and a matrix are applied in floating point;
+    with others (tables, as some scanners make them) the 8-bit colour is converted, and what 16
+    bits add to it is added again: as right as 8 bits are, and without banding.
     """
     coarse = np.rint(rgb * 255.0)
     levels = coarse.astype(np.uint8)
@@ -55,6 +58,9 @@ def deep_to_srgb(rgb: np.ndarray, gray: bool, icc: bytes) -> tuple[np.ndarray, s
     converted, name = to_srgb(picture, icc)
     if name is None:
         return rgb, None
+    exact = None if gray else matrix_to_srgb(rgb, icc)
+    if exact is not None:
+        return exact, name
     base = np.asarray(converted.convert("RGB"), dtype=np.float32)
     return np.clip((base + (rgb * 255.0 - coarse)) / 255.0, 0.0, 1.0).astype(np.float32), name
 

@@ -18,6 +18,7 @@ MAX_PIXELS = 400_000_000
 
 # Formats that are pictures; Pillow's list also holds some that start other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
+_IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _PREMULTIPLIED = 1
@@ -45,14 +46,13 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def open_picture(path: Path, data: bytes) -> tuple[Image.Image, Metadata, int]:
-    """Read the header: (picture not decoded yet, metadata, EXIF orientation). Raises InputError."""
+def open_picture(path: Path, data: bytes) -> Image.Image:
+    """Read a picture's header only; nothing is decoded yet. Raises InputError."""
     with _pillow_settings, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # damaged metadata warns; what can be read is read
+        warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            metadata, orientation = read_metadata(image)
         except Exception as error:  # decoders raise whatever the damaged bytes lead to
             raise InputError(f"{path} {_what_is(data)}") from error
         finally:
@@ -62,7 +62,22 @@ def open_picture(path: Path, data: bytes) -> tuple[Image.Image, Metadata, int]:
             f"{path} is {image.width}x{image.height} pixels ({image.width * image.height / 1e6:.0f}"
             f" Mpx): the limit is {MAX_PIXELS // 1_000_000} Mpx, make it smaller or cut it up"
         )
-    return image, metadata, orientation
+    return image
+
+
+def upright_size(path: Path, data: bytes) -> tuple[int, int]:
+    """Return (height, width) of the upright picture from its header. Raises InputError."""
+    image = open_picture(path, data)
+    # Pillow decodes a whole PNG to look for EXIF behind the pixels: only where there is some.
+    marks = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+    turned = False
+    if image.format != "PNG" or any(mark in data for mark in marks):
+        turned = _quiet_metadata(image)[1] >= 5
+    width, height = image.size
+    stored = _tiff_tag(image, _IMAGE_WIDTH) + _tiff_tag(image, _IMAGE_LENGTH)
+    if image.format == "TIFF" and len(stored) == 2:
+        width, height = stored  # newer Pillows give the size of a TIFF already turned
+    return (width, height) if turned else (height, width)
 
 
 def decode(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray | None, bool, int, Metadata]:
@@ -70,10 +85,12 @@ def decode(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray | None, bool
 
     Arrays are float32 in [0, 1]; alpha is straight. Raises InputError.
     """
-    image, metadata, orientation = open_picture(path, data)
+    image = open_picture(path, data)
     icc = image.info.get("icc_profile") or None
     try:
         image.load()
+        # Pillow turns a TIFF upright by itself, and OpenCV does too: the orientation is 1 then.
+        metadata, orientation = _quiet_metadata(image)
         rgb, alpha, gray, depth, source = _pixels(image, data, icc)
     except MemoryError:
         raise InputError(
@@ -94,6 +111,12 @@ def decode(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray | None, bool
     return rgb, alpha, gray, depth, replace(metadata, icc=profile, source_profile=source)
 
 
+def _quiet_metadata(image: Image.Image) -> tuple[Metadata, int]:
+    with _pillow_settings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # damaged metadata warns; what can be read is read
+        return read_metadata(image)
+
+
 def _pixels(
     image: Image.Image, data: bytes, icc: bytes | None
 ) -> tuple[np.ndarray, np.ndarray | None, bool, int, str | None]:
@@ -110,7 +133,7 @@ def _pixels(
             f"holds samples of a kind that is not supported (mode {image.mode}): "
             "save it with 8 or 16 bits per channel"
         )
-    gray = image.mode in _GRAY_MODES
+    gray = image.mode in _GRAY_MODES or _has_gray_palette(image)
     alpha = None
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -135,6 +158,14 @@ def _pixels(
 
 def _unit(image: Image.Image) -> np.ndarray:
     return np.asarray(image).astype(np.float32) / np.float32(255.0)
+
+
+def _has_gray_palette(image: Image.Image) -> bool:
+    """Tell whether a palette picture uses grays only: its file holds one channel."""
+    if image.mode not in ("P", "PA"):
+        return False
+    red, green, blue = (np.asarray(band) for band in image.convert("RGB").split())
+    return bool(np.array_equal(red, green) and np.array_equal(green, blue))
 
 
 def _is_deep(image: Image.Image, data: bytes) -> bool:

@@ -26,6 +26,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     name. Missing parent folders are made. After any exception, KeyboardInterrupt too, it is
     deleted and ``path`` is as it was. Raises OutputError when the place cannot be written.
     """
+    if "\0" in str(path):
+        raise OutputError(f"cannot write {str(path)!r}: the name holds a null character")
     # A link stays a link: the file it points to is the one replaced.
     target = Path(os.path.realpath(path))
     if target.is_dir():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redeg_cli.errors import InputError, OutputError
-from redeg_cli.io.decode import decode, open_picture, read_bytes
+from redeg_cli.io.decode import decode, read_bytes, upright_size
 from redeg_cli.io.encode import encode
 from redeg_cli.io.files import atomic_path
 from redeg_cli.io.metadata import Metadata, prepare_metadata
@@ -67,9 +67,7 @@ def read_rgb(path: Path | str) -> np.ndarray:
 def image_size(path: Path | str) -> tuple[int, int]:
     """Return (height, width) of the upright picture from the file's header. Raises InputError."""
     path = Path(path)
-    image, _, orientation = open_picture(path, read_bytes(path))
-    width, height = image.size
-    return (width, height) if orientation >= 5 else (height, width)
+    return upright_size(path, read_bytes(path))
 
 
 def require_size(photo: Photo, minimum: int, what: str) -> None:

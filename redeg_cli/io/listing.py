@@ -94,8 +94,12 @@ def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, 
             for name in files
             if not _is_hidden(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES
         )
-    for name in sorted(names, key=natural_key):
+    for name in sorted(names, key=_path_key):
         yield folder / name, name
+
+
+def _path_key(name: str) -> list[tuple[list[tuple[int, int, str]], str]]:
+    return [natural_key(part) for part in name.split("/")]  # keeps a folder's files together
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:

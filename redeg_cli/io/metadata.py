@@ -57,7 +57,7 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     metadata = Metadata(
         exif=_exif_bytes(exif, image.format == "TIFF"),
         xmp=xmp if isinstance(xmp, bytes) and xmp.strip(b"\x00 \r\n\t") else None,
-        text=_text_of(image),
+        text=_tolerant(lambda: _text_of(image)) or (),
     )
     return metadata, orientation
 

@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import spectral_norm
 
 OMEGA_SIZE = 512
 LADDER = (64, 128, 256, 512, 512, 512, 512)
@@ -16,15 +15,51 @@ MAX_CROPS = 3
 """Crops per side when a picture is larger: Ω is one per picture, so a few of them do."""
 
 
-def spectral_conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """Return a same-padded convolution under spectral normalisation (the classic names)."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
-    return spectral_norm(conv)
+class SpectralConv(nn.Conv2d):
+    """A same-padded convolution under spectral normalisation (arXiv 1802.05957).
+
+    W = weight_orig / (uᵀ W v); one power iteration per training step refines u and v, none in
+    eval mode. Tensors are called as in ``torch.nn.utils.spectral_norm``, as the release has them;
+    unlike there, no graph tensor is kept on the module, so that it can be deep-copied (EMA).
+    """
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2)
+        weight = self.weight
+        del self.weight
+        self.weight_orig = weight
+        self.register_buffer("weight_u", torch.randn_like(weight[:, 0, 0, 0]).detach())
+        self.register_buffer("weight_v", torch.randn_like(weight[0].flatten()).detach())
+        self._iterate()  # random u and v give any size of W, infinities included
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H/stride, W/stride)."""
+        if self.training:
+            self._iterate()
+        # Copies: the next training step changes u and v before this one's backward may have run.
+        u, v = self.weight_u.clone(), self.weight_v.clone()
+        # Sums of products, not matrix products: autocast would do those in half precision.
+        sigma = (self.weight_orig.flatten(1) * u[:, None] * v).sum()
+        weight = self.weight_orig / sigma
+        return self._conv_forward(input, weight, self.bias)
+
+    @torch.no_grad()
+    def _iterate(self) -> None:
+        matrix = self.weight_orig.flatten(1)
+        self.weight_v.copy_(_unit((matrix * self.weight_u[:, None]).sum(dim=0)))
+        self.weight_u.copy_(_unit((matrix * self.weight_v).sum(dim=1)))
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return F.normalize(vector, dim=0, eps=1e-12)
 
 
 def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """Return a spectral-normalised 3×3 convolution with LeakyReLU 0.2."""
-    return nn.Sequential(spectral_conv(inputs, outputs, 3, stride), nn.LeakyReLU(0.2))
+    return nn.Sequential(SpectralConv(inputs, outputs, 3, stride), nn.LeakyReLU(0.2))
 
 
 class DegNet(nn.Module):

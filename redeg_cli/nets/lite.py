@@ -28,6 +28,25 @@ class ReDegNetLite(nn.Module):
         """Return Ω (B, 512) of HQ and aligned LQ (B, 3, H, W) in [0, 1] (ReDegNet, eq. 1)."""
         return self.degnet(hq, lq, scale)
 
+    def jpeg_stages(self, omega: torch.Tensor) -> torch.Tensor:
+        """Return the JPEG stages (B, 2, 3) that Ω asks for, see ``Synthesis.jpeg``."""
+        return self.synnet.jpeg_stages(omega)
+
+    def synthesise(
+        self,
+        hq: torch.Tensor,
+        omega: torch.Tensor,
+        *,
+        noise: torch.Tensor | None = None,
+        periodic: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the aligned LQ (B, 3, H, W) in [0, 1] of HQ images under Ω, before any JPEG.
+
+        ``noise`` is white N(0, 1) of the images' shape; without it there is no grain.
+        """
+        made = self(hq, omega, torch.zeros_like(hq) if noise is None else noise, periodic)
+        return (made.mean + made.grain).clamp(0, 1)
+
     def forward(
         self,
         hq: torch.Tensor,

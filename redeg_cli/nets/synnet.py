@@ -14,9 +14,9 @@ from redeg_cli.nets.degnet import (
     LADDER,
     OMEGA_SIZE,
     DegNet,
+    SpectralConv,
     conv_block,
     extract_omega,
-    spectral_conv,
 )
 from redeg_cli.nets.wrap import pad_to
 
@@ -32,9 +32,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = spectral_conv(channels, channels)
-        self.conv2 = spectral_conv(channels, channels)
-        self.skip = spectral_conv(channels, channels, 1)
+        self.conv1 = SpectralConv(channels, channels)
+        self.conv2 = SpectralConv(channels, channels)
+        self.skip = SpectralConv(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the same shape (B, C, H, W)."""
@@ -51,7 +51,7 @@ class SynNetEncoder(nn.Module):
             self.add_module(f"ecd{level}", conv_block(inputs, outputs, 2 if level else 1))
             inputs = outputs
         self.ecdf = nn.Sequential(
-            spectral_conv(inputs, inputs), nn.LeakyReLU(0.2), ResidualBlock(inputs)
+            SpectralConv(inputs, inputs), nn.LeakyReLU(0.2), ResidualBlock(inputs)
         )
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -99,6 +99,10 @@ class SynNetLite(nn.Module):
         jpeg = self.jpeg(style).float().view(-1, 2, 3)
         return Synthesis(blurred.float() + residual, grain.float() * gain.clamp(-4, 4).exp(), jpeg)
 
+    def jpeg_stages(self, omega: torch.Tensor) -> torch.Tensor:
+        """Return the JPEG stages (B, 2, 3) of Ω (B, 512), see ``Synthesis.jpeg``."""
+        return self.jpeg(self.style(omega)).float().view(-1, 2, 3)
+
     def _tone(self, hq: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         change = self.tone(style).float().view(-1, 3, 4)
         mixed = torch.einsum("bdc,bchw->bdhw", change[:, :, :3], hq - 0.5)

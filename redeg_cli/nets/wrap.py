@@ -39,7 +39,7 @@ class Restorer:
     """A restorer of whole photos: (B, 3, h, w) -> (B, 3, h·scale, w·scale), both in [0, 1].
 
     Any h, w >= 1; the network's own size needs are met by padding. The output is float32 and
-    clamped. No gradient is kept: training works on ``network`` itself.
+    clamped. No gradient is kept; training calls ``differentiable``.
     """
 
     def __init__(
@@ -69,13 +69,17 @@ class Restorer:
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
+        return self.differentiable(image).clamp(0, 1)
+
+    def differentiable(self, image: Tensor) -> Tensor:
+        """Return what a call returns, but with gradients and not clamped: for training."""
         _check(image, self.name)
         height, width = image.shape[-2:]
         padded = pad_to(image, self._multiple, self._minimum, square=self._square)
         output = self._run(padded * 2 - 1 if self._signed else padded).float()
         if self._signed:
             output = (output + 1) / 2
-        return output[..., : height * self.scale, : width * self.scale].clamp(0, 1)
+        return output[..., : height * self.scale, : width * self.scale]
 
 
 class FaceRestorer:

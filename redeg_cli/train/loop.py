@@ -73,7 +73,7 @@ def fit(
         clock = Clock(state["step"], state["seconds"])
     model, optimizer = accelerator.prepare(network, optimizer)
 
-    log = (folder / "log.jsonl").open("a", encoding="utf-8")
+    log_path = folder / "log.jsonl"
     smooth: dict[str, float] = {}
     started, before = time.monotonic(), clock.seconds
     while (share := clock.share(recipe.steps, recipe.minutes)) < 1:
@@ -96,9 +96,10 @@ def fit(
         accelerator.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()
         clock.step += 1
-        # A short memory at first, or the average would remember the initial weights.
-        if clock.step >= 100:
-            ema.update_parameters(accelerator.unwrap_model(model))
+        # A plain copy at first, or the average would remember the initial weights.
+        if clock.step < 100:
+            ema.n_averaged.zero_()
+        ema.update_parameters(accelerator.unwrap_model(model))
 
         for name, value in terms.items():
             smooth[name] = 0.98 * smooth.get(name, value.item()) + 0.02 * value.item()
@@ -109,14 +110,13 @@ def fit(
             row = validate(ema.module)
         if done or row or clock.step % 50 == 0:
             row = {"step": clock.step, "seconds": round(clock.seconds), "lr": rate, **smooth, **row}
-            log.write(json.dumps({k: float(f"{v:.6g}") for k, v in row.items()}) + "\n")
-            log.flush()
+            with log_path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps({k: float(f"{v:.6g}") for k, v in row.items()}) + "\n")
         if accelerator.is_main_process and (done or clock.step % recipe.save_every == 0):
             _save_state(state_path, accelerator.unwrap_model(model), ema, optimizer, clock)
         if progress:
             text = " ".join(f"{name} {value:.4f}" for name, value in smooth.items())
             progress(round(1000 * clock.share(recipe.steps, recipe.minutes)), 1000, text)
-    log.close()
     return ema.module, clock
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from redeg_cli.degrade.classical import ClassicalSpec
 from redeg_cli.errors import RecipeError
+from redeg_cli.io.files import write_json
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 
 class _Strict(BaseModel):
@@ -93,11 +95,100 @@ Recipe = RestorerRecipe | ReDegNetRecipe
 _T = TypeVar("_T", bound=_Recipe)
 
 
-def load_recipe(path: Path, kind: type[_T], overrides: Sequence[str] = ()) -> _T:
-    """Read a TOML recipe and apply ``key=value`` overrides (dots reach into tables).
+# A run may be carried on with another of these: they change how long and how fast, not what.
+_FREE = ("steps", "minutes", "learning_rate", "save_every", "validate_every")
 
-    Folders are relative to the recipe file. Raises RecipeError that names the key that is
-    unknown, missing or wrong, and the nearest known one.
+
+def presets() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return sorted(path.stem for path in _preset_folder().glob("*.toml"))
+
+
+def find_recipe(name_or_path: str | Path) -> tuple[Path, Path]:
+    """Return the file of a recipe and the folder that its data folders are relative to.
+
+    A preset's are relative to the working folder, a file's to the file. Raises RecipeError when
+    there is neither such a preset nor such a file.
+    """
+    preset = _preset_folder() / f"{name_or_path}.toml"
+    if str(name_or_path) in presets():
+        return preset, Path()
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path, path.parent
+    near = difflib.get_close_matches(str(name_or_path), presets(), n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise RecipeError(
+        f"no recipe {name_or_path}{hint}: give a TOML file, or one of {', '.join(presets())}"
+    )
+
+
+def _preset_folder() -> Path:
+    return Path(__file__).parent / "presets"
+
+
+def settle_recipe(folder: Path, recipe: "RestorerRecipe | ReDegNetRecipe") -> Path:
+    """Write the recipe to ``folder/recipe.json`` and return that path.
+
+    Raises RecipeError when the folder holds the state of a run by another recipe: only steps,
+    minutes, learning_rate, save_every and validate_every may change when a run is carried on.
+    """
+    path = folder / "recipe.json"
+    if (folder / "state.pt").exists():
+        before, now = _flat(_read_settled(path, type(recipe))), _flat(plain_recipe(recipe))
+        for key in sorted({*before, *now}):
+            if key not in _FREE and before.get(key) != now.get(key):
+                raise RecipeError(
+                    f"{folder} holds a run with {key} = {json.dumps(before.get(key))}, now it is "
+                    f"{json.dumps(now.get(key))}: give another folder with -o, or remove "
+                    f"{folder / 'state.pt'}"
+                )
+    write_json(path, plain_recipe(recipe))
+    return path
+
+
+def plain_recipe(recipe: "RestorerRecipe | ReDegNetRecipe") -> dict[str, Any]:
+    """Return a recipe as JSON values, its data folders absolute."""
+    table = recipe.model_dump(mode="json")
+    for source in (*table["data"], *table["validation"]):
+        source["folder"] = os.path.abspath(source["folder"])
+    return table
+
+
+def _read_settled(path: Path, kind: "type[RestorerRecipe | ReDegNetRecipe]") -> "dict[str, Any]":
+    try:
+        return plain_recipe(kind.model_validate_json(path.read_bytes()))
+    except FileNotFoundError:
+        reason = "is missing"
+    except ValidationError as error:
+        reason = _explain(error, kind)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise RecipeError(
+        f"{path.parent} holds a run, but its recipe cannot be compared ({path.name}: {reason}): "
+        "give another folder with -o"
+    )
+
+
+def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested tables as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[before + key] = value
+    return flat
+
+
+def load_recipe(
+    path: Path, kind: type[_T], overrides: Sequence[str] = (), base: Path | None = None
+) -> _T:
+    """Read a TOML recipe and apply ``key=value`` overrides (dots reach into tables and lists).
+
+    Folders are relative to ``base``, by default the folder of the recipe file; those of overrides
+    to the working folder. Raises RecipeError that names the key that is unknown, missing or
+    wrong, and the nearest known one.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -105,9 +196,12 @@ def load_recipe(path: Path, kind: type[_T], overrides: Sequence[str] = ()) -> _T
         raise RecipeError(f"recipe {path} does not exist") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"recipe {path} cannot be read as TOML: {error}") from None
-    for source in (*table.get("data", []), *table.get("validation", [])):
-        if isinstance(source, dict) and isinstance(source.get("folder"), str):
-            source["folder"] = str(path.parent / Path(source["folder"]).expanduser())
+    base = path.parent if base is None else base
+    for key in ("data", "validation"):
+        sources = table.get(key)
+        for source in sources if isinstance(sources, list) else []:
+            if isinstance(source, dict) and isinstance(source.get("folder"), str):
+                source["folder"] = str(base / Path(source["folder"]).expanduser())
     for override in overrides:
         _override(table, override)
     try:
@@ -125,11 +219,26 @@ def _override(table: dict[str, Any], text: str) -> None:
     except json.JSONDecodeError:
         value = raw
     *parents, last = key.strip().split(".")
+    place: Any = table
     for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
+        if isinstance(place, list):
+            place = place[_index(place, parent, text)]
+        else:
+            place = place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
             raise RecipeError(f"--set {text!r}: {parent} is not a table")
-    table[last] = value
+    if isinstance(place, list):
+        place[_index(place, last, text)] = value
+    else:
+        place[last] = value
+
+
+def _index(place: list[Any], key: str, text: str) -> int:
+    if not key.isdecimal() or int(key) >= len(place):
+        raise RecipeError(
+            f"--set {text!r}: {key!r} is no place in a list of {len(place)}, counted from 0"
+        )
+    return int(key)
 
 
 def _explain(error: ValidationError, kind: type[BaseModel]) -> str:

@@ -21,11 +21,12 @@ from redeg_cli.degrade.resize import resize
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import build
 from redeg_cli.nets.synnet_lite import Synthesis
+from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, load_store
 from redeg_cli.train.loop import Terms, fit, make_accelerator
-from redeg_cli.train.losses import grain_distance, jpeg_parameters_loss, pixel_l1
+from redeg_cli.train.losses import jpeg_parameters_loss, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
 
 
@@ -66,7 +67,9 @@ def train_redegnet(
     accelerator = make_accelerator(recipe.precision, cpu)
     device = accelerator.device
     store = load_store(recipe.data, device, recipe.crop, progress)
-    held_out = load_store(recipe.validation, device, recipe.crop, progress) if recipe.validation else None
+    held_out = (
+        load_store(recipe.validation, device, recipe.crop, progress) if recipe.validation else None
+    )
     torch.manual_seed(recipe.seed)
     network = SwapModel(build(recipe.architecture, recipe.config))
 
@@ -178,9 +181,7 @@ def jpeg_truth(record: Record) -> torch.Tensor:
     last = record["steps"][-1]
     if last["op"] == "jpeg":
         stage = 1 if record["steps"][-2]["op"] == "to_native" else 0
-        truth[stage] = torch.tensor(
-            [1.0, (last["quality"] - 50) / 25, float(last["subsample"])]
-        )
+        truth[stage] = torch.tensor([1.0, (last["quality"] - 50) / 25, float(last["subsample"])])
     return truth
 
 

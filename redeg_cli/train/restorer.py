@@ -92,7 +92,9 @@ def make_batch(
     lq = degrader.apply(hq, records)
     # Eight-bit files hold no more than 256 levels.
     lq = (lq * 255).round() / 255
-    turn = int(numpy_generator(seeds[0]).integers(4)) if recipe.architecture != "face-restorer" else 0
+    turn = (
+        int(numpy_generator(seeds[0]).integers(4)) if recipe.architecture != "face-restorer" else 0
+    )
     return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
 
 

@@ -36,11 +36,15 @@ def noise(height: int = 12, width: int = 17, channels: int = 3, top: int = 255) 
 
 def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     rows = zlib.compress(bytes(100))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
@@ -77,15 +81,6 @@ def test_lossless_round_trip(
         np.testing.assert_array_equal(np.rint(back.alpha * top), np.rint(mask * top))
     # 16-bit gray with alpha has no TIFF that Pillow opens: it becomes colour there.
     assert back.gray is (gray and not (depth == 16 and alpha and suffix != ".png"))
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_our_16_bit_files_are_read_alike_by_opencv(tmp_path: Path, suffix: str) -> None:
-    samples = noise(height=70, top=65535)
-    write_rgb(tmp_path / f"a{suffix}", samples.astype(np.float64) / 65535, bit_depth=16)
-    other = cv2.imread(str(tmp_path / f"a{suffix}"), cv2.IMREAD_UNCHANGED)
-    assert other is not None
-    np.testing.assert_array_equal(other[..., ::-1], samples)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -145,7 +140,7 @@ def test_gray_palette_and_bilevel(tmp_path: Path) -> None:
 def test_a_palette_of_grays_is_gray(tmp_path: Path) -> None:
     samples = noise(channels=1)[..., 0] // 64 * 64
     Image.fromarray(samples).save(tmp_path / "a.gif")
-    image = Image.fromarray(samples // 64, mode=None)
+    image = Image.fromarray(samples // 64)
     image.putpalette([0, 0, 0, 64, 64, 64, 128, 128, 128, 192, 192, 192])
     image.save(tmp_path / "a.png")
     for name in ("a.gif", "a.png"):
@@ -202,6 +197,38 @@ def test_exif_orientation_is_applied_and_reset(tmp_path: Path, orientation: int)
     with Image.open(tmp_path / "b.png") as image:
         assert image.getexif()[0x0112] == 1
     np.testing.assert_array_equal(read_rgb(tmp_path / "b.png"), photo.rgb)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("depth", [8, 16])
+def test_tiff_orientation(tmp_path: Path, orientation: int, depth: int) -> None:
+    top = 2**depth - 1
+    path = tmp_path / "a.tif"
+    write_rgb(path, noise(top=top) / top, bit_depth=depth)
+    data = path.read_bytes()
+    # One more entry would move everything: the planar configuration (1 by default) makes room.
+    old = struct.pack("<HHIHH", 284, 3, 1, 1, 0)
+    assert data.count(old) == 1
+    entries = struct.unpack_from("<H", data, 8)[0]
+    table = [data[10 + 12 * i : 22 + 12 * i] for i in range(entries)]
+    table[table.index(old)] = struct.pack("<HHIHH", 274, 3, 1, orientation, 0)
+    table.sort(key=lambda entry: entry[:2][::-1])
+    path.write_bytes(data[:10] + b"".join(table) + data[10 + 12 * entries :])
+    stored = noise(top=top)
+    turns: dict[int, np.ndarray] = {
+        1: stored,
+        2: np.fliplr(stored),
+        3: np.rot90(stored, 2),
+        4: np.flipud(stored),
+        5: stored.swapaxes(0, 1),
+        6: np.rot90(stored, -1),
+        7: np.rot90(stored, 2).swapaxes(0, 1),
+        8: np.rot90(stored, 1),
+    }
+    photo = read_photo(path)
+    assert photo.bit_depth == depth
+    np.testing.assert_array_equal(np.rint(photo.rgb * top), turns[orientation])
+    assert image_size(path) == photo.rgb.shape[:2]
 
 
 def test_animation_gives_the_first_frame(tmp_path: Path) -> None:
@@ -292,8 +319,10 @@ def test_random_damage_raises_nothing_but_input_errors(tmp_path: Path) -> None:
 def test_pictures_beyond_pillows_own_limit_open_without_warning(tmp_path: Path) -> None:
     before = Image.MAX_IMAGE_PIXELS
     data = png_header(19000, 20000)
-    image, _, _ = open_picture(tmp_path / "a.png", data)
+    image = open_picture(tmp_path / "a.png", data)
     assert image.size == (19000, 20000)
+    (tmp_path / "a.png").write_bytes(data)
+    assert image_size(tmp_path / "a.png") == (20000, 19000)
     assert before is not None
     assert before < 19000 * 20000 < MAX_PIXELS
     assert before == Image.MAX_IMAGE_PIXELS
@@ -310,51 +339,14 @@ def test_transparency_is_never_lost_in_jpeg(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "b.jpg").alpha is None
 
 
-def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:
-    rgb = np.zeros((4, 4, 3), np.float32)
-    with pytest.raises(OutputError, match=r"\.bmp names no format, use one of \.png"):
-        write_rgb(tmp_path / "a.bmp", rgb)
-    with pytest.raises(OutputError, match="without suffix"):
-        write_rgb(tmp_path / "a", rgb)
-    with pytest.raises(OutputError, match="16383"):
-        write_rgb(tmp_path / "a.webp", np.zeros((1, 16384, 3), np.float32))
-    with pytest.raises(OutputError, match="NaN"):
-        write_rgb(tmp_path / "a.png", np.full((4, 4, 3), np.nan, np.float32))
-    with pytest.raises(OutputError, match="quality 0"):
-        write_rgb(tmp_path / "a.jpg", rgb, quality=0)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_writing_clips_and_rounds(tmp_path: Path) -> None:
-    rgb = np.array([[[-0.5, 1.5, 100.6 / 255]]], np.float32)
-    write_rgb(tmp_path / "a.png", rgb)
-    assert Image.open(tmp_path / "a.png").getpixel((0, 0)) == (0, 255, 101)
-
-
-def test_jpeg_quality_and_full_colour_resolution(tmp_path: Path) -> None:
-    rgb = noise(32, 32) / 255.0
-    write_rgb(tmp_path / "hi.jpg", rgb)
-    write_rgb(tmp_path / "lo.jpg", rgb, quality=30)
-    assert (tmp_path / "lo.jpg").stat().st_size < (tmp_path / "hi.jpg").stat().st_size / 2
-    with Image.open(tmp_path / "hi.jpg") as image:
-        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
-
-
-def test_gray_stays_one_channel_in_jpeg(tmp_path: Path) -> None:
-    write_photo(tmp_path / "a.jpg", Photo(np.full((8, 8, 3), 0.5, np.float32), gray=True))
-    with Image.open(tmp_path / "a.jpg") as image:
-        assert image.mode == "L"
-    assert read_photo(tmp_path / "a.jpg").gray
-
-
-def test_tensors(tmp_path: Path) -> None:
+def test_tensors() -> None:
     rgb = noise().astype(np.float32) / 255
     tensor = to_tensor(rgb)
     assert tensor.shape == (1, 3, 12, 17)
     assert tensor.dtype == torch.float32
     assert float(tensor[0, 2, 5, 7]) == rgb[5, 7, 2]
     np.testing.assert_array_equal(to_array(tensor), rgb)
-    np.testing.assert_array_equal(to_array(tensor[0].double() * 3 - 1), np.clip(rgb * 3 - 1, 0, 1))
+    np.testing.assert_array_equal(to_array(tensor[0].double() * 4 - 1), np.clip(rgb * 4 - 1, 0, 1))
     tensor.zero_()
     assert rgb.max() > 0  # the tensor does not share the array's memory
     one_column = to_tensor(np.zeros((1, 1, 3), np.float32))

@@ -4,6 +4,7 @@ The reference outputs were made by the released networks with weights drawn by a
 tensors' names, so that no released weights are needed here.
 """
 
+import copy
 import json
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from redeg_cli import imports, models
-from redeg_cli.nets.degnet import DegNet, crop_starts
+from redeg_cli.nets.degnet import DegNet, SpectralConv, crop_starts
 from redeg_cli.nets.rrdb import RRDBNet
 from redeg_cli.nets.synnet import ReDegNet, SynNetEncoder, SynNetGenerator
 
@@ -165,3 +166,31 @@ def test_omega_of_other_sizes() -> None:
     assert crop_starts(3000) == [0, 1372, 2744]
     with pytest.raises(ValueError, match="256, 256"):
         net.degnet(torch.zeros(1, 6, 128, 128))
+
+
+def test_spectral_normalisation_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    ours = SpectralConv(5, 7, stride=2)
+    theirs = torch.nn.utils.spectral_norm(torch.nn.Conv2d(5, 7, 3, 2, 1), eps=1e-12)
+    theirs.load_state_dict(ours.state_dict())
+    image = torch.randn(2, 5, 9, 8)
+    for training in (True, True, False):
+        outputs = [net.train(training)(image) for net in (ours, theirs)]
+        assert torch.allclose(outputs[0], outputs[1], atol=1e-6)
+        gradients = [
+            torch.autograd.grad(output.square().sum(), net.weight_orig)[0]
+            for output, net in zip(outputs, (ours, theirs), strict=True)
+        ]
+        assert gradients[0].norm() > 0.1
+        assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
+        assert torch.allclose(ours.weight_u, theirs.weight_u, atol=1e-6)
+    # Autocast changes the convolution's precision, not that of the normalisation.
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert relative_error(ours(image).detach().float(), outputs[0].detach()) < 2e-2
+    # After a training step an average of the network can still be made by copying it.
+    ours(image).sum().backward()
+    twin = copy.deepcopy(ours)
+    assert torch.equal(twin.eval()(image), ours.eval()(image))
+    # Two forward passes before one backward pass, as adversarial training does.
+    ours.train()
+    (ours(image).sum() + ours(image).sum()).backward()

@@ -1,0 +1,381 @@
+"""The main job: a photo -> its faces -> Ω -> training pairs -> a restorer -> the restored photo."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from redeg_cli.device import pick_device
+from redeg_cli.errors import NoFaceError
+from redeg_cli.faces.paste import paste_face
+from redeg_cli.finetune.choose import Score, score
+from redeg_cli.finetune.images import load_hq, tone_range
+from redeg_cli.finetune.regions import Region, brought_region, face_regions
+from redeg_cli.finetune.tune import State, Tuning, copy_state
+from redeg_cli.io.images import Photo, require_size
+from redeg_cli.models import (
+    DEFAULT_FACE_RESTORER,
+    DEFAULT_REDEGNET,
+    DEFAULT_RESTORER,
+    load_face_restorer,
+    load_redegnet,
+    load_restorer,
+    model_fingerprint,
+    model_info,
+)
+from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.wrap import Restorer
+from redeg_cli.omega.adapt import Adapted, adapt
+from redeg_cli.omega.extract import extract_many
+from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.photo_pairs import FacePair, photo_pairs
+from redeg_cli.omega.pool import Pool, pool_spread
+from redeg_cli.omega.synthesis import jpeg_stages
+from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.restore.photo import restore_photo
+from redeg_cli.seeds import sample_seed
+
+Method = Literal["general", "omega", "adapted"]
+
+MARGIN = 0.5
+"""dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fine-tuning is asked to do."""
+
+    scale: int = 2
+    steps: int = 400
+    """Restorer steps of the candidate that is carried on; the other stops at a quarter."""
+    adapt_steps: int = 250
+    crops: int = 8
+    """Ωs per face."""
+    model: str = DEFAULT_RESTORER
+    redegnet: str = DEFAULT_REDEGNET
+    face_restorer: str = DEFAULT_FACE_RESTORER
+    hq_dir: Path | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    face_pair: tuple[Path, Path] | None = None
+    detector: str = "centerface"
+    max_faces: int = 8
+    paste: bool = True
+    seed: int = 0
+    device: str = "auto"
+    tile: int | None = None
+
+
+@dataclass
+class Finetuned:
+    """What came out."""
+
+    restored: Photo
+    general: Photo
+    """The photo through the general restorer, for comparison."""
+    state: State
+    """Weights of the chosen restorer."""
+    pool: Pool
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def finetune_photo(
+    photo: Photo,
+    settings: Settings,
+    on_progress: OnProgress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Finetuned:
+    """Fine-tune a restorer on one photo and restore it (ReDegNet, sections 3.3 and 4.4).
+
+    ``say`` gets one line per finding. Raises NoFaceError when there is no usable face, and what
+    reading models and images raises.
+    """
+    started = time.monotonic()
+    stages = _Stages(on_progress or no_progress, settings)
+    device = pick_device(settings.device)
+    require_size(photo, 32, "fine-tuning")
+    restorer = load_restorer(settings.model, settings.scale, device)
+    net = load_redegnet(settings.redegnet, device)
+    assert isinstance(net, torch.nn.Module)
+
+    stages.enter("faces")
+    faces, dropped, regions = _find_regions(photo, settings, device)
+    for region in regions:
+        say(f"using {region.name}")
+    for reason in dropped:
+        say(f"not used: {reason}")
+
+    stages.enter("omega")
+    pool = _extract(net, regions, settings, device)
+    spread = pool_spread(pool.omegas)
+    general_state = copy_state(restorer.network)
+    held_out = [region.held_out() for region in regions]
+    scores: dict[Method, Score] = {"general": score(restorer, held_out, device)}
+
+    degraders: dict[Method, OmegaDegrader] = {"omega": OmegaDegrader(net, pool, settings.scale)}
+    adapted: Adapted | None = None
+    if isinstance(net, ReDegNetLite):
+        stages.enter("adapt")
+        centre = torch.from_numpy(pool.omegas.mean(0, keepdims=True))
+        adapted = adapt(
+            net,
+            centre,
+            [region.fitted() for region in regions],
+            device,
+            steps=settings.adapt_steps,
+            seed=settings.seed,
+            on_progress=stages.within,
+        )
+        if adapted.lattice is not None:
+            finest = max(np.hypot(*f) for f in adapted.lattice.frequencies)
+            say(
+                f"a periodic pattern was found: {len(adapted.lattice.frequencies)} frequencies, "
+                f"the finest every {1 / finest / settings.scale:.1f} px of the photo"
+            )
+        degraders["adapted"] = _adapted_degrader(adapted, net, centre.to(device), pool, settings)
+
+    tone = tone_range(photo.rgb)
+    tunings = _tunings(restorer, degraders, general_state, tone, photo.gray, settings, say)
+    stages.enter("tune")
+    best = _race(tunings, scores, held_out, device, stages.within, settings.steps)
+    chosen: Method = best if scores[best].beats(scores["general"], MARGIN) else "general"
+    say(_verdict(chosen, best, scores))
+
+    stages.enter("restore")
+    general = _restore(photo, restorer, general_state, settings, device, None)
+    state = general_state if chosen == "general" else tunings[chosen].state
+    restored = general
+    if chosen != "general":
+        restored = _restore(photo, restorer, state, settings, device, stages.within)
+    pasted: list[str] = []
+    if settings.paste:
+        restored, pasted = _paste(restored, faces, settings.scale)
+    stages.finish()
+    summary = {
+        "scale": settings.scale,
+        "size": {"photo": _size(photo), "restored": _size(restored)},
+        "device": str(device),
+        "models": {
+            role: {"name": name, "fingerprint": model_fingerprint(name)}
+            for role, name in (
+                ("restorer", settings.model),
+                ("redegnet", settings.redegnet),
+                ("face restorer", settings.face_restorer),
+            )
+        },
+        "faces": [
+            {"name": region.name, "region": list(region.box), "fitted_rows": region.split}
+            for region in regions
+        ],
+        "faces_pasted": pasted,
+        "faces_not_used": dropped,
+        "omega_spread": round(spread, 4),
+        "lattice": [] if not adapted or not adapted.lattice else adapted.lattice.frequencies,
+        "adaptation_l1": None if adapted is None else adapted.losses,
+        "held_out_scores": {
+            method: {"psnr": round(s.psnr, 3), "smooth_psnr": round(s.smooth_psnr, 3)}
+            for method, s in scores.items()
+        },
+        "chosen": chosen,
+        "steps": {method: tuning.done for method, tuning in tunings.items()},
+        "seed": settings.seed,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    return Finetuned(restored, general, state, pool, summary)
+
+
+class _Stages:
+    """One progress bar over all stages, weighted by how long each takes."""
+
+    # Seconds on two CPU cores for the example, per step where a stage has steps.
+    def __init__(self, on_progress: OnProgress, settings: Settings) -> None:
+        self.report = on_progress
+        tune = 1.25 * settings.steps * 0.3
+        self.plan = {"faces": 4.0, "omega": 3.0, "adapt": settings.adapt_steps * 0.12}
+        self.plan |= {"tune": tune, "restore": 6.0}
+        self.texts = {
+            "faces": "finding and restoring the faces",
+            "omega": "reading the degradation off the faces",
+            "adapt": "fitting the degradation to this photo",
+            "tune": "fine-tuning the restorer",
+            "restore": "restoring the photo",
+        }
+        self.current = "faces"
+
+    def enter(self, stage: str) -> None:
+        self.current = stage
+        self.within(0, 1)
+
+    def within(self, done: int, total: int, text: str = "") -> None:
+        del text
+        names = list(self.plan)
+        before = sum(self.plan[name] for name in names[: names.index(self.current)])
+        share = (before + self.plan[self.current] * done / max(1, total)) / sum(self.plan.values())
+        self.report(round(1000 * share), 1000, self.texts[self.current])
+
+    def finish(self) -> None:
+        self.report(1000, 1000, "done")
+
+
+def _find_regions(
+    photo: Photo, settings: Settings, device: torch.device
+) -> tuple[list[FacePair], list[str], list[Region]]:
+    if settings.face_pair is not None:
+        return [], [], [brought_region(*settings.face_pair, settings.scale)]
+    faces, dropped = photo_pairs(
+        photo.rgb,
+        settings.scale,
+        load_face_restorer(settings.face_restorer, device),
+        detector=settings.detector,
+        boxes=settings.boxes,
+        max_faces=settings.max_faces,
+    )
+    if not faces:
+        raise NoFaceError(
+            f"no usable face ({'; '.join(dropped)}): give its place with --face-box "
+            "LEFT,TOP,RIGHT,BOTTOM, bring your own restored face with --face-pair LQ HQ, or use "
+            "`redeg restore`, which needs no face"
+        )
+    return faces, dropped, face_regions(photo.rgb, faces)
+
+
+def _extract(net: Any, regions: list[Region], settings: Settings, device: torch.device) -> Pool:
+    omegas, names, notes = [], [], []
+    for region in regions:
+        seed = sample_seed(settings.seed, region.name)
+        rows, how = extract_many(net, region.fitted_pair(), settings.crops, seed, device)
+        omegas.append(rows)
+        names += [region.name] * len(rows)
+        notes += how
+    return Pool(
+        np.concatenate(omegas).astype(np.float32),
+        tuple(names),
+        np.full(len(names), settings.scale, np.int64),
+        settings.redegnet,
+        model_fingerprint(settings.redegnet),
+        tuple(notes),
+    )
+
+
+def _adapted_degrader(
+    adapted: Adapted, net: ReDegNetLite, centre: torch.Tensor, pool: Pool, settings: Settings
+) -> OmegaDegrader:
+    fitted = replace(
+        pool,
+        omegas=adapted.omega.numpy(),
+        names=("adapted",),
+        scales=pool.scales[:1],
+        notes=("fitted to the photo",),
+    )
+    with torch.no_grad():
+        stages = jpeg_stages(net, centre)
+    return OmegaDegrader(
+        adapted.net, fitted, settings.scale, lattice=adapted.lattice, stages=stages
+    )
+
+
+def _tunings(
+    restorer: Restorer,
+    degraders: dict[Method, OmegaDegrader],
+    state: State,
+    tone: tuple[np.ndarray, np.ndarray],
+    gray: bool,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> dict[Method, Tuning]:
+    crop = 48
+    store, source = load_hq(settings.hq_dir, crop * settings.scale, tone, gray)
+    say(f"sharp images: {source}")
+    return {
+        method: Tuning(
+            restorer, degrader, store, state, settings.steps, crop=crop, seed=settings.seed
+        )
+        for method, degrader in degraders.items()
+    }
+
+
+def _race(
+    tunings: dict[Method, Tuning],
+    scores: dict[Method, Score],
+    held_out: list[Any],
+    device: torch.device,
+    on_progress: OnProgress,
+    steps: int,
+) -> Method:
+    """Tune every candidate for a quarter of the steps, then only the best one to the end."""
+    first = steps // 4 if len(tunings) > 1 else 0
+    total = first * (len(tunings) - 1) + steps
+    before = 0
+
+    def stretch(method: Method, count: int) -> None:
+        nonlocal before
+        tuning = tunings[method]
+        tuning.run(count, device, lambda done, _, text="": on_progress(before + done, total, text))
+        before += count
+        scores[method] = score(tuning.restorer, held_out, device)
+
+    for method in tunings if first else ():
+        stretch(method, first)
+    best = max(tunings, key=lambda m: scores[m].smooth_psnr if m in scores else 0.0)
+    stretch(best, steps - tunings[best].done)
+    return best
+
+
+def _verdict(chosen: Method, best: Method, scores: dict[Method, Score]) -> str:
+    texts = {"omega": "Ω alone", "adapted": "SynNet adapted to this photo"}
+    gain = scores[best].psnr - scores["general"].psnr
+    if chosen == "general":
+        return (
+            f"the general restorer is kept: fine-tuning ({texts[best]}) changed the held-out "
+            f"parts of the faces by {gain:+.2f} dB, at least +{MARGIN} is asked for"
+        )
+    return f"chosen: fine-tuned, {texts[best]}, {gain:+.2f} dB on held-out parts of the faces"
+
+
+def _restore(
+    photo: Photo,
+    restorer: Restorer,
+    state: State,
+    settings: Settings,
+    device: torch.device,
+    on_progress: OnProgress | None,
+) -> Photo:
+    restorer.network.load_state_dict(state)
+    return restore_photo(
+        photo, restorer, tile=settings.tile, device=device, on_progress=on_progress
+    )
+
+
+def _paste(photo: Photo, faces: list[FacePair], scale: int) -> tuple[Photo, list[str]]:
+    """Blend in the restored faces that hold at least the detail the restored photo has there."""
+    canvas, names = photo.rgb, []
+    for face in faces:
+        x0, y0, x1, y1 = (scale * v for v in face.box)
+        pasted = paste_face(canvas, face.restored, face.matrix, scale)
+        if _detail(pasted[y0:y1, x0:x1]) >= 0.8 * _detail(canvas[y0:y1, x0:x1]):
+            canvas = pasted
+            names.append(f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}")
+    if photo.gray:
+        canvas = np.repeat(canvas.mean(2, keepdims=True), 3, 2)
+    return replace(photo, rgb=canvas), names
+
+
+def _detail(image: np.ndarray) -> float:
+    """Return the standard deviation of the Laplacian of the luma."""
+    luma = image.mean(2)
+    inner = luma[1:-1, 1:-1]
+    around = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
+    return float((4 * inner - around).std())
+
+
+def _size(photo: Photo) -> list[int]:
+    return [photo.rgb.shape[1], photo.rgb.shape[0]]
+
+
+def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, str]:
+    """Return the metadata of the fine-tuned weights: those of the model they started from."""
+    metadata = dict(model_info(settings.model).metadata)
+    return metadata | {"finetuned_from": settings.model, "chosen": str(summary["chosen"])}

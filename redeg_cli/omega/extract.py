@@ -1,0 +1,136 @@
+"""LQ/HQ pairs -> Ω: sizes checked, both brought onto the HQ grid, one Ω or many crops."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from redeg_cli.degrade.resize import resize, to_aligned
+from redeg_cli.errors import PairError
+from redeg_cli.io.images import read_rgb, to_tensor
+from redeg_cli.io.pairs import ImagePair, pair_scale
+from redeg_cli.models import DegradationNet
+from redeg_cli.seeds import numpy_generator, sample_seed
+
+MINIMUM = 32
+"""Least side in pixels, on the HQ grid, that says anything about a degradation."""
+LARGEST = 1024
+"""Pairs beyond this side are read in pieces, whose Ωs are averaged."""
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """HQ and LQ on one grid."""
+
+    hq: Tensor
+    """(1, 3, H, W) in [0, 1]."""
+    lq: Tensor
+    """(1, 3, H, W) in [0, 1]; its top-left corner is the corner of a JPEG block."""
+    scale: int
+
+
+def read_pair(pair: ImagePair, scale: int | None) -> AlignedPair:
+    """Read a pair and bring the LQ onto the HQ's grid.
+
+    ``scale`` None takes the ratio of a native LQ, and 4 for an aligned one. Raises PairError when
+    the sizes cannot be a pair's, InputError when a file cannot be read.
+    """
+    lq, hq = to_tensor(read_rgb(pair.lq)), to_tensor(read_rgb(pair.hq))
+    try:
+        return align_pair(lq, hq, scale)
+    except PairError as error:
+        raise PairError(f"{pair.lq} and {pair.hq}: {error}") from None
+
+
+def align_pair(lq: Tensor, hq: Tensor, scale: int | None) -> AlignedPair:
+    """Return the aligned pair of an LQ (1, 3, h, w), native or aligned, and an HQ (1, 3, H, W)."""
+    found, native = pair_scale((lq.shape[2], lq.shape[3]), (hq.shape[2], hq.shape[3]), scale)
+    if min(hq.shape[2:]) < MINIMUM:
+        raise PairError(
+            f"the HQ is {hq.shape[3]}x{hq.shape[2]} px: a pair needs at least {MINIMUM} px a side"
+        )
+    if native:
+        lq = to_aligned(lq, found)[:, :, : hq.shape[2], : hq.shape[3]]
+    return AlignedPair(hq, lq, found)
+
+
+@torch.no_grad()
+def extract_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) -> Tensor:
+    """Return Ω (1, 512) of a pair on the CPU (ReDegNet, eq. 1)."""
+    height, width = pair.hq.shape[2:]
+    step = LARGEST // (8 * pair.scale) * 8 * pair.scale
+    omegas, areas = [], []
+    for top in range(0, height, step):
+        for left in range(0, width, step):
+            part = (..., slice(top, top + step), slice(left, left + step))
+            hq, lq = pair.hq[part], pair.lq[part]
+            if min(hq.shape[2:]) < MINIMUM and (top or left):
+                continue
+            omegas.append(net.extract(hq.to(device), lq.to(device), pair.scale).float().cpu())
+            areas.append(hq.shape[2] * hq.shape[3])
+    weights = torch.tensor(areas, dtype=torch.float32)[:, None]
+    return (torch.cat(omegas) * weights).sum(0, keepdim=True) / weights.sum()
+
+
+@torch.no_grad()
+def extract_many(
+    net: DegradationNet, pair: AlignedPair, count: int, seed: int, device: torch.device
+) -> tuple[np.ndarray, list[str]]:
+    """Return ``count`` Ωs (count, 512) of one pair and how each was taken.
+
+    The first is of the whole pair, the others of random crops, turned by quarter turns and half
+    of them resampled by 0.7 to 1.3 (ReDegNet, sections 3.2 and 3.3: to widen the space of
+    degradations). Crops start on JPEG block corners. They are run through DegNet as one batch.
+    """
+    rows, notes = [extract_omega(net, pair, device).numpy()], ["whole"]
+    block = 8 * pair.scale
+    height, width = pair.hq.shape[2:]
+    side = min(256, height // block * block, width // block * block)
+    if count > 1 and side >= MINIMUM:
+        crops = [_draw_crop(pair, side, sample_seed(seed, "crop", i)) for i in range(count - 1)]
+        for start in range(0, len(crops), 32):
+            part = crops[start : start + 32]
+            hq = torch.cat([crop[0] for crop in part]).to(device)
+            lq = torch.cat([crop[1] for crop in part]).to(device)
+            rows.append(net.extract(hq, lq, pair.scale).float().cpu().numpy())
+            notes += [crop[2] for crop in part]
+    return np.concatenate(rows), notes
+
+
+def _draw_crop(pair: AlignedPair, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
+    rng = numpy_generator(seed)
+    block = 8 * pair.scale
+    height, width = pair.hq.shape[2:]
+    factor = float(rng.uniform(0.7, 1.3)) if rng.random() < 0.5 else 1.0
+    need = min(int(side / factor), height, width)
+    top = int(rng.integers((height - need) // block + 1)) * block
+    left = int(rng.integers((width - need) // block + 1)) * block
+    turn = int(rng.integers(4))
+    images = []
+    for image in (pair.hq, pair.lq):
+        crop = image[:, :, top : top + need, left : left + need]
+        images.append(resize(crop, (side, side)).rot90(turn, (2, 3)))
+    actual = side / need
+    note = f"crop at {left},{top} of {need} px, turned {90 * turn}°"
+    return images[0], images[1], note + (f", resampled {actual:.2f}" if need != side else "")
+
+
+def build_omegas(
+    net: DegradationNet,
+    pair: ImagePair,
+    scale: int | None,
+    count: int,
+    seed: int,
+    device: torch.device,
+) -> tuple[np.ndarray, list[str], int]:
+    """Read one pair of files and return its Ωs (count, 512), their notes and the pair's scale."""
+    aligned = read_pair(pair, scale)
+    omegas, notes = extract_many(net, aligned, count, sample_seed(seed, pair.name), device)
+    return omegas, notes, aligned.scale
+
+
+def single(path_lq: Path, path_hq: Path, scale: int | None) -> AlignedPair:
+    """Read the pair of two files."""
+    return read_pair(ImagePair(path_lq, path_hq, path_lq.name), scale)

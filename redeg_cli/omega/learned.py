@@ -1,0 +1,141 @@
+"""The learned degrader: SynNet driven by the Ωs of a pool, behind the Degrader protocol."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from redeg_cli.degrade.base import Record, check_batch
+from redeg_cli.omega.lattice import Lattice
+from redeg_cli.omega.pool import Pool
+from redeg_cli.omega.synthesis import (
+    Stages,
+    compress,
+    jpeg_stages,
+    periodic_maps,
+    raw_aligned,
+    white_noise,
+)
+from redeg_cli.progress import OnProgress
+from redeg_cli.restore.tiles import OVERLAP, default_tile, tiled
+from redeg_cli.seeds import numpy_generator, sample_seed
+
+
+class OmegaDegrader:
+    """Draws an Ω of the pool and a noise seed; SynNet applies them to any sharp image.
+
+    The record names the row of the pool, so the pool must be kept to replay it.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        pool: Pool,
+        scale: int,
+        *,
+        aligned: bool = False,
+        lattice: Lattice | None = None,
+        stages: Stages | None = None,
+    ) -> None:
+        """Make a degrader of ``net`` (on the device to work on) and a pool that it made.
+
+        ``lattice`` is that of an adapted network; ``stages`` (of one row) replaces the JPEG
+        stages that each Ω asks for.
+        """
+        self.net = net
+        self.pool = pool
+        self.scale = scale
+        self.aligned = aligned
+        self.lattice = lattice
+        self.stages = stages
+        self._multiple = int(getattr(net, "multiple", 1))
+
+    def draw(self, seed: int) -> Record:
+        """Return which Ω to use, and the seed of the grain and of the lattice's phases. Pure."""
+        row = int(numpy_generator(seed).integers(len(self.pool)))
+        return {
+            "degrader": "omega",
+            "scale": self.scale,
+            "row": row,
+            "omega": self.pool.names[row],
+            "seed": sample_seed(seed, "noise"),
+        }
+
+    def apply(self, hq: Tensor, records: Sequence[Record]) -> Tensor:
+        """Return native LQs, or aligned ones if the degrader was made so. See ``Degrader``."""
+        check_batch(hq, records, self.scale)
+        omega = self._omegas(records, hq.device)
+        inputs, height, width = self._inputs(hq.cpu(), records)
+        raw = self._synthesise(inputs.to(hq.device), omega)[:, :, :height, :width]
+        return compress(raw, self._stages(omega), self.scale, self.aligned)
+
+    def apply_large(
+        self,
+        hq: Tensor,
+        record: Record,
+        device: torch.device,
+        *,
+        tile: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Tensor:
+        """Degrade one image (1, 3, H, W) on the CPU of any size, in tiles without seams.
+
+        Grain and lattice are drawn for the whole image and cut with it, and JPEG is done on the
+        whole image, so the result does not depend on the tiles. Sides that are no multiple of the
+        scale lose their last pixels.
+        """
+        s = self.scale
+        hq = hq[:, :, : hq.shape[2] // s * s, : hq.shape[3] // s * s]
+        omega = self._omegas([record], device)
+        inputs, height, width = self._inputs(hq, [record])
+        raw = tiled(
+            lambda part: self._synthesise(self._padded(part), omega)[
+                :, :, : part.shape[2], : part.shape[3]
+            ],
+            inputs,
+            1,
+            tile or default_tile(device),
+            OVERLAP,
+            device,
+            on_progress,
+        )[:, :, :height, :width]
+        return compress(raw, self._stages(omega), s, self.aligned)
+
+    @torch.no_grad()
+    def _stages(self, omega: Tensor) -> Stages:
+        if self.stages is None:
+            return jpeg_stages(self.net, omega)
+        count = omega.shape[0]
+        first, second = (
+            stage._replace(
+                there=stage.there.expand(count),
+                quality=stage.quality.expand(count),
+                subsample=stage.subsample.expand(count),
+            )
+            for stage in self.stages
+        )
+        return first, second
+
+    def _omegas(self, records: Sequence[Record], device: torch.device) -> Tensor:
+        rows = [record["row"] for record in records]
+        return torch.from_numpy(self.pool.omegas[rows]).to(device)
+
+    def _inputs(self, hq: Tensor, records: Sequence[Record]) -> tuple[Tensor, int, int]:
+        """Return HQ, noise and lattice maps as one (B, C, H', W'), and the sizes to cut back to."""
+        height, width = hq.shape[2:]
+        hq = self._padded(hq)
+        seeds = [int(record["seed"]) for record in records]
+        parts = [hq, white_noise(seeds, hq.shape[2], hq.shape[3])]
+        maps = periodic_maps(self.lattice, seeds, hq.shape[2], hq.shape[3])
+        if maps is not None:
+            parts.append(maps)
+        return torch.cat(parts, 1), height, width
+
+    def _padded(self, x: Tensor) -> Tensor:
+        down, right = -x.shape[2] % self._multiple, -x.shape[3] % self._multiple
+        return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+    def _synthesise(self, inputs: Tensor, omega: Tensor) -> Tensor:
+        hq, noise, maps = inputs[:, :3], inputs[:, 3:6], inputs[:, 6:]
+        return raw_aligned(self.net, hq, omega, noise, maps if maps.shape[1] else None)

@@ -1,0 +1,185 @@
+"""The pool: many Ωs, each with the pair it came from."""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from redeg_cli.errors import InputError, ModelError
+from redeg_cli.io.files import atomic_path
+
+FORMAT = 1
+OMEGA_SIZE = 512
+
+# What NumPy raises for a file of another kind, or for a pool that was cut off or changed.
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError),
+    *(RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error),
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N Ωs of one ReDegNet. Guaranteed: all fields agree in length, every Ω is finite."""
+
+    omegas: np.ndarray
+    """float32 (N, 512)."""
+    names: tuple[str, ...]
+    """The pair each Ω was extracted from."""
+    scales: np.ndarray
+    """int (N,): the scale the pair was taken at."""
+    model: str
+    """Name of the ReDegNet that made them."""
+    fingerprint: str
+    """First hex digits of the hash of its weights."""
+    notes: tuple[str, ...] = field(default=())
+    """Per Ω: how it was taken ("whole", "crop 3, turned 90°, resampled 0.84")."""
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if self.omegas.shape != (count, OMEGA_SIZE) or self.scales.shape != (count,):
+            raise InputError(
+                f"a pool needs (N, {OMEGA_SIZE}) Ωs with a name and a scale each, got "
+                f"{self.omegas.shape}, {count} names and {self.scales.shape} scales"
+            )
+        if count == 0:
+            raise InputError("a pool needs at least one Ω, got none")
+        if len(self.notes) not in (0, count):
+            raise InputError(f"a pool needs a note for each of its {count} Ωs or none at all")
+        if not np.isfinite(self.omegas).all():
+            raise InputError("the pool holds an Ω that is not finite; extract it again")
+        if not self.notes:
+            object.__setattr__(self, "notes", ("",) * count)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits that tell this pool from any other: the same rows, the same digits."""
+        text = json.dumps([self.model, self.fingerprint, self.names, self.scales.tolist()])
+        rows = np.ascontiguousarray(self.omegas, "<f4").tobytes()
+        return hashlib.sha256(text.encode() + rows).hexdigest()[:12]
+
+    @property
+    def scale(self) -> int | None:
+        """The scale that all pairs were taken at; None when they differ."""
+        found = set(self.scales.tolist())
+        return int(found.pop()) if len(found) == 1 else None
+
+    def save(self, path: Path) -> None:
+        """Write the pool as NumPy's npz, under a temporary name first."""
+        buffer = io.BytesIO()
+        header = {"format": FORMAT, "model": self.model, "fingerprint": self.fingerprint}
+        np.savez_compressed(
+            buffer,
+            omega=self.omegas.astype(np.float32),
+            name=np.array(self.names),
+            scale=self.scales.astype(np.int16),
+            note=np.array(self.notes),
+            header=np.array(json.dumps(header)),
+        )
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+
+    def check_model(self, fingerprint: str, path: Path | str, model: str) -> None:
+        """Raise ModelError unless the pool was made by the model with ``fingerprint``."""
+        if self.fingerprint != fingerprint:
+            raise ModelError(
+                f"{path} was made by {self.model} ({self.fingerprint}), not by {model} "
+                f"({fingerprint}): its Ωs mean nothing to another model; give --redegnet the "
+                "model it was made by, or build the pool again"
+            )
+
+
+def load_pool(path: Path) -> Pool:
+    """Read a pool written by ``Pool.save``. Raises InputError for anything else."""
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        if not content.startswith(b"PK"):
+            raise ValueError("not an .npz file")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            return Pool(
+                omegas=file["omega"].astype(np.float32),
+                names=tuple(str(name) for name in file["name"]),
+                scales=file["scale"].astype(np.int64),
+                model=str(header["model"]),
+                fingerprint=str(header["fingerprint"]),
+                notes=tuple(str(note) for note in file["note"]),
+            )
+    except FileNotFoundError:
+        raise InputError(f"pool {path} does not exist") from None
+    except IsADirectoryError:
+        raise InputError(f"pool {path} is a folder, expected an .npz file") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (*_DAMAGE, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path} is not a pool of Ωs ({reason}); make one with `redeg build-pool`"
+        ) from None
+
+
+@dataclass
+class PoolRows:
+    """The rows of a pool that is being built."""
+
+    omegas: list[np.ndarray] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    scales: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, omegas: np.ndarray, notes: Sequence[str], name: str, scale: int) -> None:
+        """Add the Ωs (n, 512) of one pair, each with the note on how it was taken."""
+        self.omegas.append(omegas)
+        self.names += [name] * len(omegas)
+        self.scales += [scale] * len(omegas)
+        self.notes += notes
+
+    def pool(self, model: str, fingerprint: str) -> Pool:
+        """Return the pool. Raises InputError when there is no row, or an Ω is not finite."""
+        return Pool(
+            omegas=np.concatenate([np.zeros((0, OMEGA_SIZE)), *self.omegas]).astype(np.float32),
+            names=tuple(self.names),
+            scales=np.array(self.scales, np.int64),
+            model=model,
+            fingerprint=fingerprint,
+            notes=tuple(self.notes),
+        )
+
+
+def merge_pools(pools: Sequence[tuple[Path, Pool]]) -> Pool:
+    """Return one pool of all rows. Raises ModelError when they come from different models."""
+    if not pools:
+        raise InputError("no pool was given")
+    _, first = pools[0]
+    for path, pool in pools[1:]:
+        pool.check_model(first.fingerprint, path, first.model)
+    return Pool(
+        omegas=np.concatenate([pool.omegas for _, pool in pools]),
+        names=tuple(name for _, pool in pools for name in pool.names),
+        scales=np.concatenate([pool.scales for _, pool in pools]),
+        model=first.model,
+        fingerprint=first.fingerprint,
+        notes=tuple(note for _, pool in pools for note in pool.notes),
+    )
+
+
+def pool_spread(omegas: np.ndarray) -> float:
+    """Return the root mean square distance of Ωs (N, 512) from their mean, over that of zero.
+
+    0 when all agree; about 1 when they share nothing.
+    """
+    centre = omegas.mean(0, keepdims=True)
+    return float(
+        np.sqrt(((omegas - centre) ** 2).sum(1).mean())
+        / max(float(np.sqrt((omegas**2).sum(1).mean())), 1e-12)
+    )

@@ -1,0 +1,180 @@
+"""Detection on one real face: upright, turned, gray, printed, cut; and what is left out."""
+
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from redeg_cli.errors import InputError, ModelError
+from redeg_cli.faces import align
+from redeg_cli.faces.detect import Face, detect_faces, face_from_box, select_faces
+from redeg_cli.faces.detectors import load_detector
+
+# Eyes, nose and mouth corners of the astronaut in the cut below, read off the picture by eye.
+LANDMARKS = np.array([[104, 102], [148, 103], [124, 127], [105, 143], [142, 144]], np.float64)
+
+
+@functools.lru_cache(maxsize=1)
+def astronaut() -> np.ndarray:
+    return skimage.data.astronaut()[:250, 100:350].astype(np.float32) / 255
+
+
+@functools.lru_cache(maxsize=1)
+def upright() -> Face:
+    (face,) = detect_faces(astronaut())
+    return face
+
+
+def upside(angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """The picture turned about the face, and the matrix that turned it."""
+    matrix = cv2.getRotationMatrix2D((124.0, 125.0), angle, 1.0)
+    turned = cv2.warpAffine(astronaut(), matrix, (250, 250), borderMode=cv2.BORDER_REPLICATE)
+    return turned, matrix
+
+
+def made(
+    x: float = 100, y: float = 100, size: float = 60, *, angle: float = 0, squeeze: float = 1
+) -> Face:
+    """A mean face; ``squeeze`` narrows its landmarks as a turn of the head does."""
+    points = (align.template() - 255.5) * size / 286 * [squeeze, 1]
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    points = points @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+    return Face((x - size / 2, y - size / 2, x + size / 2, y + size / 2), 0.9, points)
+
+
+def test_face_and_landmark_order() -> None:
+    face = upright()
+    assert face.score > 0.8
+    assert np.abs(face.landmarks - LANDMARKS).max() < 5
+    x0, y0, x1, y1 = face.box
+    assert 70 < x0 < 95 < 160 < x1 < 185
+    assert 45 < y0 < 75 < 160 < y1 < 190
+
+
+def test_gray_photo() -> None:
+    gray = np.repeat(astronaut().mean(-1, keepdims=True), 3, -1)
+    (face,) = detect_faces(gray)
+    assert np.abs(face.landmarks - upright().landmarks).max() < 4
+
+
+@pytest.mark.parametrize("angle", [-30.0, 30.0])
+def test_turned_face(angle: float) -> None:
+    turned, matrix = upside(angle)
+    (face,) = detect_faces(turned)
+    back = align.transform(align.invert(matrix), face.landmarks)
+    assert np.linalg.norm(back - upright().landmarks, axis=1).mean() < 0.07 * 44
+    eyes = face.landmarks[1] - face.landmarks[0]
+    tilt = np.degrees(np.arctan2(eyes[1], eyes[0]))
+    assert tilt == pytest.approx(-angle, abs=6)
+    assert select_faces([face], (250, 250))[1] == []
+
+
+def test_halftone_print_needs_the_blurred_search() -> None:
+    y, x = np.mgrid[:500, :500]
+    u, v = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
+    screen = 0.5 + np.arcsin((np.cos(2 * np.pi * u / 6) + np.cos(2 * np.pi * v / 6)) / 2) / np.pi
+    large = cv2.resize(astronaut(), (500, 500), interpolation=cv2.INTER_CUBIC).mean(-1)
+    print_ = np.repeat((large > screen)[..., None], 3, -1).astype(np.float32)
+    assert not load_detector("centerface")((print_ * 255).astype(np.uint8), 0.6)
+    (face,) = detect_faces(print_)
+    assert np.abs(face.landmarks / 2 - upright().landmarks).mean() < 4
+
+
+def test_face_at_the_left_edge_keeps_its_landmarks() -> None:
+    """CenterFace by itself clips the box at 0 and shifts the landmarks with it."""
+    (face,) = detect_faces(astronaut()[:, 104:])
+    shifted = face.landmarks + np.array([104, 0])
+    assert np.abs(shifted - upright().landmarks).mean() < 5
+    assert face.box[0] < 0
+    kept, dropped = select_faces([face], (250, 146))
+    assert kept == []
+    assert "edge" in dropped[0][1]
+
+
+def test_small_and_empty_pictures() -> None:
+    tiny = cv2.resize(astronaut(), (70, 70), interpolation=cv2.INTER_AREA)  # a face of 25 px
+    (face,) = detect_faces(tiny)
+    place = (upright().landmarks + 0.5) * 70 / 250 - 0.5
+    assert np.abs(face.landmarks - place).max() < 2.5
+    assert detect_faces(np.full((1, 1, 3), 0.5, np.float32)) == []
+
+
+def test_box_given_by_hand() -> None:
+    found = face_from_box(astronaut(), (75, 55, 175, 180))
+    assert np.abs(found.landmarks - LANDMARKS).max() < 6
+    flat = np.full((200, 200, 3), 0.5, np.float32)
+    guessed = face_from_box(flat, (50, 40, 136, 153))
+    assert guessed.score == 0
+    left, right, nose, _, _ = guessed.landmarks
+    assert left[1] == pytest.approx(right[1], abs=0.5)
+    assert nose[0] == pytest.approx(93, abs=3)
+    assert guessed.eye_distance == pytest.approx(0.44 * 86, rel=0.05)
+
+
+@pytest.mark.parametrize("box", [(10, 10, 12, 12), (300, 10, 400, 90), (90, 90, 20, 20)])
+def test_wrong_box(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(InputError, match="250 x 250"):
+        face_from_box(astronaut(), box)
+
+
+@pytest.mark.parametrize(
+    ("face", "reason"),
+    [
+        (made(size=20), "too small: 20.0 px"),
+        (made(x=10), "edge"),
+        (made(angle=70), "turned by 70 degrees"),
+        (made(squeeze=0.2), "in profile"),
+        (made(squeeze=-1), "turned by 180"),
+        (Face((70, 70, 130, 130), 0.9, made().landmarks[[0, 1, 2, 4, 3]]), "cannot be"),
+    ],
+)
+def test_reasons(face: Face, reason: str) -> None:
+    kept, dropped = select_faces([face, made(x=300, y=300)], (400, 400))
+    assert [other.box for other in kept] == [made(x=300, y=300).box]
+    assert reason in dropped[0][1]
+
+
+def test_nose_aside_is_a_profile() -> None:
+    landmarks = made().landmarks
+    landmarks[2, 0] += 0.5 * made().eye_distance
+    _, dropped = select_faces([Face((70, 70, 130, 130), 0.9, landmarks)], (400, 400))
+    assert "profile" in dropped[0][1]
+
+
+def test_order_and_overlap() -> None:
+    small, large, other = made(size=40), made(size=60), made(x=250, size=50)
+    kept, dropped = select_faces([small, other, large], (400, 400))
+    assert kept == [large, other]
+    assert dropped == [(small, "overlaps a larger face")]
+
+
+def test_unknown_detector() -> None:
+    with pytest.raises(ModelError, match="choose centerface or retinaface"):
+        detect_faces(astronaut(), "haar")
+
+
+def test_retinaface_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDEG_HOME", str(tmp_path))
+    with pytest.raises(ModelError, match=r"detection_Resnet50_Final\.pth") as caught:
+        detect_faces(astronaut(), "retinaface")
+    assert str(tmp_path) in str(caught.value)
+    (tmp_path / "detection_mobilenet0.25_Final.pth").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="does not hold"):
+        detect_faces(astronaut(), "retinaface")
+
+
+def test_retinaface_with_weights(tmp_path: Path) -> None:
+    """Weights of chance, so the faces are of chance too: their form and range are checked."""
+    from facexlib.detection.retinaface import RetinaFace
+
+    torch.manual_seed(0)
+    net = RetinaFace(network_name="mobile0.25", device=torch.device("cpu"))
+    state = {f"module.{key}": value for key, value in net.state_dict().items()}
+    torch.save(state, tmp_path / "detection_mobilenet0.25_Final.pth")
+    faces = load_detector("retinaface", tmp_path)(np.zeros((96, 128, 3), np.uint8), 0.01)
+    assert faces
+    assert all(face.landmarks.shape == (5, 2) and 0 < face.score <= 1 for face in faces)

@@ -1,0 +1,91 @@
+"""Files behind the paths a user gives."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from redeg_cli.errors import InputError
+from redeg_cli.io.listing import list_images, natural_key, unique_names
+
+
+def make(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def names(*inputs: Path, recursive: bool = True) -> list[str]:
+    return [item.name for item in list_images(inputs, recursive)]
+
+
+def test_a_folder_in_natural_order_without_hidden_files(tmp_path: Path) -> None:
+    make(tmp_path, "10.png", "2.PNG", "b/1.jpg", "b/.redeg-1.png", ".git/x.png", "a.txt", "é.webp")
+    make(tmp_path, "__MACOSX/2.png", "B10.tiff", "b9.jpeg")
+    assert names(tmp_path) == ["2.PNG", "10.png", "b/1.jpg", "b9.jpeg", "B10.tiff", "é.webp"]
+    assert names(tmp_path, recursive=False) == ["2.PNG", "10.png", "b9.jpeg", "B10.tiff", "é.webp"]
+    for item in list_images([tmp_path]):
+        assert item.path == tmp_path / item.name
+
+
+def test_files_come_as_given_and_once(tmp_path: Path) -> None:
+    make(tmp_path, "b.png", "a.png", "odd.suffix")
+    files = [tmp_path / "odd.suffix", tmp_path / "b.png", tmp_path / "a.png", tmp_path / "b.png"]
+    assert names(*files) == ["odd.suffix", "b.png", "a.png"]
+    assert names(tmp_path / "b.png", tmp_path) == ["b.png", "a.png"]
+
+
+def test_equal_names_get_their_folders(tmp_path: Path) -> None:
+    make(tmp_path, "x/s/1.png", "y/s/1.png", "y/s/2.png")
+    assert names(tmp_path / "x", tmp_path / "y") == ["x/s/1.png", "y/s/1.png", "s/2.png"]
+    assert names(tmp_path / "x/s/1.png", tmp_path / "y/s") == ["x/s/1.png", "y/s/1.png", "2.png"]
+
+
+def test_unique_names_ends_even_for_one_file_twice() -> None:
+    same = [(Path("/a/1.png"), "1.png")] * 2
+    assert len(set(unique_names(same))) == 2
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_an_empty_folder_is_named_with_the_suffixes(tmp_path: Path, recursive: bool) -> None:
+    make(tmp_path / "ö", "readme.txt")
+    with pytest.raises(InputError, match=r"ö holds no images: looked for \.png, \.jpg"):
+        list_images([tmp_path / "ö"], recursive)
+
+
+def test_missing_paths_and_no_paths(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.png does not exist"):
+        list_images([tmp_path / "nothing.png"])
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InputError, match="broken link"):
+        list_images([tmp_path / "link.png"])
+    with pytest.raises(InputError, match="no images were given"):
+        list_images([])
+
+
+def test_patterns_are_expanded_where_no_shell_did(tmp_path: Path) -> None:
+    make(tmp_path, "10.png", "9.png", "a.jpg", "[1].png")
+    assert names(tmp_path / "*.png") == ["9.png", "10.png", "[1].png"]
+    assert names(tmp_path / "[1].png") == ["[1].png"]
+    with pytest.raises(InputError, match="does not exist"):
+        list_images([tmp_path / "*.webp"])
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    make(tmp_path, "in/a.png", "elsewhere/b.png")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in", target_is_directory=True)
+    (tmp_path / "in/more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert names(tmp_path / "in") == ["a.png", "more/b.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    make(tmp_path, "in/a.png")
+    (tmp_path / "in").chmod(0)
+    with pytest.raises(InputError, match="cannot read the folder"):
+        list_images([tmp_path / "in"])
+
+
+def test_natural_key_orders_numbers_by_value() -> None:
+    given = ["b", "a10", "a2", "A1", "a02", "1", "a2b", "", "²"]
+    assert sorted(given, key=natural_key) == ["", "1", "A1", "a02", "a2", "a2b", "a10", "b", "²"]
