@@ -56,6 +56,6 @@ done
 # The newsprint photo has a sharp original to be compared with.
 restored="$out/restored/old_photo/old_photo.png"
 if (($# < 2)) && [[ -f "$restored" ]]; then
-    "$python" "$here/score.py" "$restored"
+    "$python" "$here/score.py" "$restored" --summary "$out/finetuned/old_photo/summary.json"
 fi
 exit "$failed"

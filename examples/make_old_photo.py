@@ -62,7 +62,7 @@ def degraded(rgb: np.ndarray) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", type=Path, default=PHOTO, help="the old photo to write")
     parser.add_argument("--original", type=Path, help="also write the sharp original here")
     options = parser.parse_args()

@@ -146,7 +146,7 @@ def table(results: dict[str, dict[str, Figures]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("restored", type=Path, nargs="*", help="restored versions at scale 2")
     parser.add_argument(
         "--summary", type=Path, help="JSON summary of redeg finetune, for the face regions"

@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 # Every command, in the order of the help page. A module is imported when its command is used or
 # the help page is shown, so it must be cheap to import: no torch, cv2, scipy, skimage, spandrel.
 COMMANDS: dict[str, Entry] = {
+    "finetune": Entry("redeg_cli.cli.finetune", "finetune"),
     "restore": Entry("redeg_cli.cli.restore", "restore"),
     "extract-omega": Entry("redeg_cli.cli.extract", "extract_omega"),
     "build-pool": Entry("redeg_cli.cli.pool", "build_pool"),

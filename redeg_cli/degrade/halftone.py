@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from redeg_cli.degrade.tone import to_luma
+
 INK_ANGLES = (15.0, 75.0, 0.0, 45.0)
 """Traditional screen angles in degrees of cyan, magenta, yellow and black."""
 
@@ -47,8 +49,7 @@ def halftone(
         ]
     ).to(image.device)
     if len(angles) == 1:
-        weights = torch.tensor((0.299, 0.587, 0.114), device=image.device).view(3, 1, 1)
-        ink = 1 - (image * weights).sum(0, keepdim=True)
+        ink = 1 - to_luma(image)
         return (1 - _dots(ink, screens, softness)).expand(3, -1, -1).clone()
     black = 1 - image.amax(0, keepdim=True)
     colours = (1 - image - black) / (1 - black).clamp(min=1e-3)

@@ -2,11 +2,8 @@
 
 import torch
 
+from redeg_cli.degrade.tone import to_luma
 from redeg_cli.seeds import torch_generator
-
-LUMA = (0.299, 0.587, 0.114)
-"""ITU-R BT.601 weights of R, G and B in the luma."""
-
 
 def standard_normal(shape: tuple[int, ...], seed: int, device: torch.device) -> torch.Tensor:
     """Return N(0, 1) noise of ``shape``. Drawn on the CPU, so that every device gets the same."""
@@ -31,6 +28,5 @@ def poisson_noise(image: torch.Tensor, photons: float, gray: bool, seed: int) ->
     field = standard_normal((1 if gray else 3, *image.shape[1:]), seed, image.device)
     level = image
     if gray:
-        weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype).view(3, 1, 1)
-        level = (image * weights).sum(0, keepdim=True)
+        level = to_luma(image)
     return (image + (level.clamp(min=0) / photons).sqrt() * field).clamp(0, 1)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from redeg_cli.errors import InputError
-from redeg_cli.faces.align import invert, similarity, template, transform, warp
+from redeg_cli.faces.align import invert, similarity, template, transform, warp, zoom_of
 from redeg_cli.faces.detectors import Detector, Face, load_detector
 from redeg_cli.models import user_folder
 
@@ -109,7 +109,7 @@ def _unfit(face: Face, image_hw: tuple[int, int], min_size: float) -> str | None
     if face.size < min_size:
         return f"too small: {face.size:.1f} px, at least {min_size:g} px wanted"
     height, width = image_hw
-    if min(_covered(face.box, (0, 0, width, height)), _part_seen(face, image_hw)) < 0.88:
+    if _covered(face.box, (0, 0, width, height)) < 0.88:
         return "cut by the picture's edge"
     left, right, nose, *mouth = face.landmarks
     axis = right - left
@@ -130,6 +130,8 @@ def _unfit(face: Face, image_hw: tuple[int, int], min_size: float) -> str | None
     aside = abs(float((nose - middle) @ across)) / distance
     if aside > 0.42 or mouth_down > 2.0 * distance:
         return "turned too far into profile"
+    if _part_seen(face, image_hw) < 0.88:
+        return "cut by the picture's edge"
     return None
 
 
@@ -167,8 +169,11 @@ def _refined(face: Face, rgb: np.ndarray, find: Detector) -> Face:
     3 px after this); plain and mirrored together cancel its left-right habit.
     """
     side, face_side = 288, 192
-    target = (template(face_side)) + (side - face_side) / 2
+    target = template(face_side) + (side - face_side) / 2
     matrix = similarity(face.landmarks, target)
+    # About 105 for a face; landmarks in one point or mirrored would give nothing to look at.
+    if not 30 < zoom_of(matrix) * face.size < 400:
+        return face
     crop = np.clip(warp(rgb, matrix, (side, side)) * 255 + 0.5, 0, 255).astype(np.uint8)
     found = _landmarks_in(crop, target, find)
     # Blurred is worse on a clean face and better on a halftone print: the score knows.

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError, RedegError
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.listing import list_images
-from redeg_cli.train.data import ImageStore, to_gray
+from redeg_cli.train.data import ImageStore
 
 # Photographs, sharp and in colour, that scikit-image and scikit-learn install with themselves.
 _SCIKIT_IMAGE = (

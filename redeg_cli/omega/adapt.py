@@ -121,7 +121,7 @@ def adapt(
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        curve.append(float(distance))
+        curve.append(float(distance.detach()))
         on_progress(step + 1, steps, f"L1 {np.mean(curve[-20:]):.4f}")
     tenth = max(1, steps // 10)
     return Adapted(

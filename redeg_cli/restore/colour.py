@@ -7,9 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# ITU-R BT.601 luma, which JPEG and Pillow's "L" use.
-_LUMA = (0.299, 0.587, 0.114)
-
 
 def match_colour(restored: Tensor, reference: Tensor, cell: float = 16.0) -> Tensor:
     """Return ``restored`` with the low-frequency colour of ``reference``.
@@ -28,12 +25,6 @@ def match_colour(restored: Tensor, reference: Tensor, cell: float = 16.0) -> Ten
         difference, size=restored.shape[-2:], mode="bilinear", align_corners=False
     )
     return (restored + field).clamp(0, 1)
-
-
-def to_gray(rgb: Tensor) -> Tensor:
-    """Return (B,3,H,W) with three equal channels: the BT.601 luma of ``rgb``."""
-    weights = rgb.new_tensor(_LUMA).view(1, 3, 1, 1)
-    return (rgb * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
 
 
 def resize_alpha(alpha: Tensor, scale: int) -> Tensor:

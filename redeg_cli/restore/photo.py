@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from redeg_cli.degrade.tone import to_gray
 from redeg_cli.device import autocast
 from redeg_cli.io.images import Photo, to_array, to_tensor
 from redeg_cli.io.metadata import prepare_metadata
@@ -56,7 +57,7 @@ def restore_photo(
     if match_colour:
         restored = colour.match_colour(restored, source)
     if photo.gray:
-        restored = colour.to_gray(restored)
+        restored = to_gray(restored)
     height, width = restored.shape[-2:]
     return replace(
         photo,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from redeg_cli.degrade.noise import LUMA
+from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import read_rgb
 from redeg_cli.io.listing import list_images
@@ -55,12 +55,6 @@ class ImageStore:
         if rng.random() < gray:
             patch = to_gray(patch)
         return patch[0]
-
-
-def to_gray(images: torch.Tensor) -> torch.Tensor:
-    """Return images (B, 3, H, W) with every channel set to the BT.601 luma."""
-    weights = torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
-    return (images * weights).sum(1, keepdim=True).expand_as(images).contiguous()
 
 
 def load_store(

@@ -145,6 +145,19 @@ def test_nose_aside_is_a_profile() -> None:
     assert "profile" in dropped[0][1]
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_nonsense_from_a_detector_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch, mirrored: bool
+) -> None:
+    points = made().landmarks * [-1, 1] + [200, 0] if mirrored else np.full((5, 2), 100.0)
+    nonsense = Face((70, 70, 130, 130), 0.9, points)
+    monkeypatch.setattr("redeg_cli.faces.detect.load_detector", lambda *_: lambda *_: [nonsense])
+    faces = detect_faces(np.full((640, 640, 3), 0.5, np.float32))
+    assert len(faces) >= 1
+    kept, _ = select_faces(faces, (640, 640))
+    assert kept == []
+
+
 def test_order_and_overlap() -> None:
     small, large, other = made(size=40), made(size=60), made(x=250, size=50)
     kept, dropped = select_faces([small, other, large], (400, 400))

@@ -44,9 +44,7 @@ def test_the_digest_tells_pools_apart() -> None:
     others = [make(seed=1), make(fingerprint="ffffffffffff"), make(2)]
     changed = pool.omegas.copy()
     changed[1, 7] += 1e-6
-    others.append(
-        Pool(changed, pool.names, pool.scales, pool.model, pool.fingerprint, pool.notes)
-    )
+    others.append(Pool(changed, pool.names, pool.scales, pool.model, pool.fingerprint, pool.notes))
     digests = {pool.digest, *(other.digest for other in others)}
     assert len(digests) == 5
 

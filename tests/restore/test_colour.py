@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from redeg_cli.restore.colour import fill_hidden, match_colour, resize_alpha, to_gray
+from redeg_cli.degrade.tone import to_gray
+from redeg_cli.restore.colour import fill_hidden, match_colour, resize_alpha
 
 
 def noise(*shape: int) -> torch.Tensor:

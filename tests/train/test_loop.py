@@ -1,0 +1,161 @@
+"""The loop: it learns, it says what broke, and a run that was stopped ends like one that was not."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from redeg_cli.errors import RedegError
+from redeg_cli.io.checkpoints import load_tensors
+from redeg_cli.models import load_redegnet, load_restorer
+from redeg_cli.train.loop import Clock, Terms, fit, make_accelerator
+from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, load_recipe
+from redeg_cli.train.redegnet import train_redegnet
+from redeg_cli.train.restorer import train_restorer
+
+
+class Stopped(Exception):
+    """The power went."""
+
+
+def recipe_of(workplace: Path, *overrides: str) -> RestorerRecipe:
+    return load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
+
+
+def line_terms(net: nn.Module, step: int) -> Terms:
+    """Fit y = 2 x - 1 from the points of this step."""
+    x = torch.rand((16, 1), generator=torch.Generator().manual_seed(step))
+    return {"squares": (net(x) - (2 * x - 1)).square().mean()}
+
+
+def run_line(folder: Path, recipe: RestorerRecipe, **options: object) -> tuple[nn.Module, Clock]:
+    torch.manual_seed(0)
+    folder.mkdir(exist_ok=True)
+    accelerator = make_accelerator("fp32", cpu=True)
+    return fit(nn.Linear(1, 1), line_terms, recipe, folder, accelerator, **options)
+
+
+def test_it_learns_a_line(workplace: Path) -> None:
+    recipe = recipe_of(workplace, "steps=400", "learning_rate=0.05", "warm_up=5", "ema=0.9")
+    net, clock = run_line(workplace / "run", recipe)
+    assert clock.step == 400
+    assert net.weight.item() == pytest.approx(2, abs=0.05)
+    assert net.bias.item() == pytest.approx(-1, abs=0.05)
+    rows = [json.loads(line) for line in (workplace / "run" / "log.jsonl").open()]
+    assert [row["step"] for row in rows] == list(range(50, 401, 50))
+    assert rows[-1]["squares"] < 0.1 * rows[0]["squares"]
+    # Half a cosine down to one percent.
+    assert rows[0]["lr"] == pytest.approx(
+        0.05 * (0.01 + 0.495 * (1 + math.cos(math.pi * 49 / 400)))
+    )
+    assert rows[-1]["lr"] < 0.02 * 0.05
+
+
+def test_a_short_run_is_not_lost_in_the_average(workplace: Path) -> None:
+    """Below 100 steps the average is the network itself, not its first weights."""
+    recipe = recipe_of(workplace, "steps=3", "learning_rate=0.05", "warm_up=0")
+    torch.manual_seed(0)
+    before = nn.Linear(1, 1).weight.item()
+    net, _ = run_line(workplace / "run", recipe)
+    state = torch.load(workplace / "run" / "state.pt", weights_only=True)
+    assert net.weight.item() != before
+    assert net.weight.item() == state["network"]["weight"].item()
+
+
+def test_the_average_follows_slowly(workplace: Path) -> None:
+    recipe = recipe_of(workplace, "steps=103", "learning_rate=0.05", "ema=0.5", "save_every=1")
+    weights: list[float] = []
+
+    def look(done: int, total: int, text: str = "") -> None:
+        del done, total, text
+        state = torch.load(workplace / "run" / "state.pt", weights_only=True)
+        weights.append(state["network"]["weight"].item())
+
+    net, _ = run_line(workplace / "run", recipe, progress=look)
+    average = weights[98]  # after step 99
+    for weight in weights[99:]:
+        average = 0.5 * average + 0.5 * weight
+    assert net.weight.item() == pytest.approx(average, abs=1e-6)
+
+
+def test_a_stopped_run_ends_like_one_that_was_not(workplace: Path) -> None:
+    recipe = recipe_of(workplace, "steps=120", "save_every=30", "learning_rate=0.05")
+    whole, _ = run_line(workplace / "whole", recipe)
+    calls = 0
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        nonlocal calls
+        del done, total, text
+        calls += 1
+        if calls == 47:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_line(workplace / "cut", recipe, progress=stop)
+    resumed, clock = run_line(workplace / "cut", recipe)
+    assert clock.step == 120
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name])
+    assert run_line(workplace / "cut", recipe)[1].step == 120  # finished: nothing is done again
+
+
+def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
+    def terms(net: nn.Module, step: int) -> Terms:
+        value = float("nan") if step == 2 else 0.0
+        return {**line_terms(net, step), "extra": net.bias.sum() * value}
+
+    (workplace / "run").mkdir()
+    accelerator = make_accelerator("fp32", cpu=True)
+    with pytest.raises(RedegError, match=r"step 2: the loss term 'extra' is nan"):
+        fit(nn.Linear(1, 1), terms, recipe_of(workplace), workplace / "run", accelerator)
+
+
+def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> None:
+    recipe = recipe_of(workplace, "steps=5", "validate_every=2")
+    run_line(workplace / "run", recipe, validate=lambda _net: {"psnr": 30.0})
+    rows = [json.loads(line) for line in (workplace / "run" / "log.jsonl").open()]
+    assert [row["step"] for row in rows if row.get("psnr") == 30.0] == [2, 4, 5]
+
+
+def test_time_ends_a_run_too() -> None:
+    assert Clock(10, 30.0).share(100, None) == pytest.approx(0.1)
+    assert Clock(10, 30.0).share(100, 1.0) == pytest.approx(0.5)
+    assert Clock(10, 90.0).share(100, 1.0) == 1
+
+
+def test_a_restorer_is_trained_saved_and_resumed(workplace: Path) -> None:
+    recipe = recipe_of(workplace, f'validation=[{{"folder": "{workplace}/hq"}}]')
+    whole = train_restorer(recipe, workplace / "whole", cpu=True)
+    assert whole == workplace / "whole" / "tiny.safetensors"
+    tensors, metadata = load_tensors(whole)
+    assert metadata["steps"] == "6"
+    assert set(json.loads(metadata["figures"])) >= {"psnr_x1", "psnr_bicubic_x2"}
+    assert str(workplace) not in metadata["recipe"]  # no private paths in what is shared
+    assert load_restorer(whole, 2).scale == 2
+
+    calls = 0
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        nonlocal calls
+        del done, text
+        calls += total == 1000
+        if calls == 5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_restorer(recipe, workplace / "cut", cpu=True, progress=stop)
+    again, _ = load_tensors(train_restorer(recipe, workplace / "cut", cpu=True))
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+
+
+def test_a_redegnet_is_trained_and_saved(workplace: Path) -> None:
+    recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe)
+    path = train_redegnet(recipe, workplace / "run", cpu=True)
+    net = load_redegnet(path)
+    omega = net.extract(torch.rand(1, 3, 40, 48), torch.rand(1, 3, 40, 48), 1)
+    assert omega.shape == (1, 512)
+    row = json.loads((workplace / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"mean", "grain", "jpeg", "attraction"} <= set(row)
