@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from redeg_cli.errors import ModelError
@@ -36,7 +36,8 @@ def save_tensors(
         # safetensors refuses views and shared memory (tied weights): each gets its own.
         stored[name] = value.clone(memory_format=torch.contiguous_format)
     with atomic_path(Path(path)) as temporary:
-        save_file(stored, temporary, metadata=dict(metadata))
+        # Not save_file: it makes files that only their owner may read.
+        temporary.write_bytes(save(stored, metadata=dict(metadata)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
