@@ -83,7 +83,9 @@ def main() -> None:
         face_omegas, natural_omegas = [], []
         for start in range(0, args.count, args.batch):
             seeds = [sample_seed(7, family, i) for i in range(start, start + args.batch)]
-            images = [torch.stack([s.crop(seed, args.crop, (0.5, 1.0)) for seed in seeds]) for s in stores]
+            images = [
+                torch.stack([s.crop(seed, args.crop, (0.5, 1.0)) for seed in seeds]) for s in stores
+            ]
             lqs = [_aligned(x, degrader, seeds, args.scale, i) for i, x in enumerate(images)]
             face, natural = (
                 net.extract(x, lq, args.scale) for x, lq in zip(images, lqs, strict=True)
@@ -134,9 +136,7 @@ def _aligned(
 
 def _synthesise(net: object, hq: torch.Tensor, omega: torch.Tensor, scale: int) -> torch.Tensor:
     count = omega.shape[0]
-    pool = Pool(
-        omega.numpy(), tuple(map(str, range(count))), np.full(count, scale), "m", "0" * 12
-    )
+    pool = Pool(omega.numpy(), tuple(map(str, range(count))), np.full(count, scale), "m", "0" * 12)
     degrader = OmegaDegrader(net, pool, scale, aligned=True)  # pyright: ignore[reportArgumentType]
     records = [{**degrader.draw(row), "row": row} for row in range(count)]
     return degrader.apply(hq, records)

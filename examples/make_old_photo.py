@@ -40,7 +40,7 @@ STEPS: list[Step] = [
         "phases": [[0.13, 0.71], [0.52, 0.28], [0.87, 0.44], [0.36, 0.93]],
     },
     # Newsprint is not white and its ink not black: warm paper, slightly faded inks.
-    {"op": "fade", "black": [0.13, 0.115, 0.105], "white": [0.95, 0.91, 0.83], "gamma": 1.0},
+    {"op": "fade", "black": [0.06, 0.05, 0.045], "white": [0.98, 0.955, 0.9], "gamma": 1.0},
     {"op": "blur", "sigma": [1.2, 1.2], "theta": 0.0},
     {"op": "to_native", "filter": "area", "antialias": True},
 ]

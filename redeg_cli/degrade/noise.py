@@ -5,6 +5,7 @@ import torch
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.seeds import torch_generator
 
+
 def standard_normal(shape: tuple[int, ...], seed: int, device: torch.device) -> torch.Tensor:
     """Return N(0, 1) noise of ``shape``. Drawn on the CPU, so that every device gets the same."""
     return torch.randn(shape, generator=torch_generator(seed)).to(device)

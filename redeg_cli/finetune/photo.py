@@ -14,9 +14,9 @@ from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.paste import paste_face
 from redeg_cli.finetune.choose import Score, score
 from redeg_cli.finetune.images import load_hq, tone_range
-from redeg_cli.finetune.regions import Region, brought_region, face_regions
+from redeg_cli.finetune.regions import Region, brought_region, clean_regions, face_regions
 from redeg_cli.finetune.tune import State, Tuning, copy_state
-from redeg_cli.io.images import Photo, require_size
+from redeg_cli.io.images import Photo, require_size, to_tensor
 from redeg_cli.models import (
     DEFAULT_FACE_RESTORER,
     DEFAULT_REDEGNET,
@@ -31,6 +31,7 @@ from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.extract import extract_many
+from redeg_cli.omega.lattice import Lattice, lattice_energy
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.photo_pairs import FacePair, photo_pairs
 from redeg_cli.omega.pool import Pool, pool_spread
@@ -107,6 +108,13 @@ def finetune_photo(
         say(f"using {region.name}")
     for reason in dropped:
         say(f"not used: {reason}")
+    regions, lattice = clean_regions(regions)
+    if lattice is not None:
+        finest = max(np.hypot(*frequency) for frequency in lattice.frequencies)
+        say(
+            f"a periodic pattern was found: {len(lattice.frequencies)} frequencies, the finest "
+            f"every {1 / finest / settings.scale:.1f} px of the photo"
+        )
 
     stages.enter("omega")
     pool = _extract(net, regions, settings, device)
@@ -124,17 +132,12 @@ def finetune_photo(
             net,
             centre,
             [region.fitted() for region in regions],
+            lattice,
             device,
             steps=settings.adapt_steps,
             seed=settings.seed,
             on_progress=stages.within,
         )
-        if adapted.lattice is not None:
-            finest = max(np.hypot(*f) for f in adapted.lattice.frequencies)
-            say(
-                f"a periodic pattern was found: {len(adapted.lattice.frequencies)} frequencies, "
-                f"the finest every {1 / finest / settings.scale:.1f} px of the photo"
-            )
         degraders["adapted"] = _adapted_degrader(adapted, net, centre.to(device), pool, settings)
 
     tone = tone_range(photo.rgb)
@@ -152,7 +155,7 @@ def finetune_photo(
         restored = _restore(photo, restorer, state, settings, device, stages.within)
     pasted: list[str] = []
     if settings.paste:
-        restored, pasted = _paste(restored, faces, settings.scale)
+        restored, pasted = _paste(restored, faces, settings.scale, lattice)
     stages.finish()
     summary = {
         "scale": settings.scale,
@@ -173,7 +176,7 @@ def finetune_photo(
         "faces_pasted": pasted,
         "faces_not_used": dropped,
         "omega_spread": round(spread, 4),
-        "lattice": [] if not adapted or not adapted.lattice else adapted.lattice.frequencies,
+        "lattice": [] if lattice is None else lattice.frequencies,
         "adaptation_l1": None if adapted is None else adapted.losses,
         "held_out_scores": {
             method: {"psnr": round(s.psnr, 3), "smooth_psnr": round(s.smooth_psnr, 3)}
@@ -349,13 +352,23 @@ def _restore(
     )
 
 
-def _paste(photo: Photo, faces: list[FacePair], scale: int) -> tuple[Photo, list[str]]:
-    """Blend in the restored faces that hold at least the detail the restored photo has there."""
+def _paste(
+    photo: Photo, faces: list[FacePair], scale: int, lattice: Lattice | None
+) -> tuple[Photo, list[str]]:
+    """Blend in the restored faces that are an improvement.
+
+    They hold at least 0.8 of the detail that the restored photo has there, and no more of the
+    lattice.
+    """
     canvas, names = photo.rgb, []
     for face in faces:
         x0, y0, x1, y1 = (scale * v for v in face.box)
         pasted = paste_face(canvas, face.restored, face.matrix, scale)
-        if _detail(pasted[y0:y1, x0:x1]) >= 0.8 * _detail(canvas[y0:y1, x0:x1]):
+        before, after = canvas[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
+        dotted = lattice is not None and lattice_energy(to_tensor(after), lattice) > max(
+            1.2 * lattice_energy(to_tensor(before), lattice), 1 / 255
+        )
+        if not dotted and _detail(after) >= 0.8 * _detail(before):
             canvas = pasted
             names.append(f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}")
     if photo.gray:

@@ -1,6 +1,6 @@
 """The parts of a photo whose sharp version is known: what is fitted on, what is held out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.omega.adapt import FittedRegion
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
+from redeg_cli.omega.lattice import Lattice, find_lattice, without_lattice
 from redeg_cli.omega.photo_pairs import FacePair
 
 FITTED = 0.62
@@ -58,6 +59,23 @@ class Region:
         scale, split = self.pair.scale, self.split
         offset = (self.inset[0] * scale + split, self.inset[1] * scale)
         return HeldOut(self.context, self.pair.hq[:, :, split:], self.valid[:, :, split:], offset)
+
+
+def clean_regions(regions: list[Region]) -> tuple[list[Region], Lattice | None]:
+    """Return the regions with the lattice of the degradation, if any, taken out of their HQs.
+
+    The lattice is sought in the fitted rows of the largest region.
+    """
+    largest = max(regions, key=lambda region: region.pair.hq[0, 0].numel())
+    pair = largest.fitted_pair()
+    lattice = find_lattice(pair.lq, pair.hq)
+    if lattice is None:
+        return regions, None
+    cleaned = [
+        replace(region, pair=replace(region.pair, hq=without_lattice(region.pair.hq, lattice)))
+        for region in regions
+    ]
+    return cleaned, lattice
 
 
 def face_regions(rgb: np.ndarray, faces: list[FacePair]) -> list[Region]:

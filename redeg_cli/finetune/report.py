@@ -70,8 +70,11 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("faces left out", "; ".join(summary["faces_not_used"]) or "none"),
         ("held-out parts of the faces", scores),
         ("periodic pattern", pattern),
-        ("size", f"{size['photo'][0]}x{size['photo'][1]} to {size['restored'][0]}x"
-         f"{size['restored'][1]} px"),
+        (
+            "size",
+            f"{size['photo'][0]}x{size['photo'][1]} to {size['restored'][0]}x"
+            f"{size['restored'][1]} px",
+        ),
         ("time", f"{summary['seconds']:.0f} s on {summary['device']}"),
     ]
 

@@ -8,7 +8,7 @@ from torch import nn
 
 
 class CompactF2N(nn.Module):
-    """Restore a native LQ at ×1, ×2 or ×4: convolutions on the LQ grid, one pixel-shuffle tail each.
+    """Restore a native LQ at ×1, ×2 or ×4: convolutions on its grid, a pixel-shuffle tail each.
 
     All scales share the body (about 1.2 M parameters by default), so that one file of weights
     serves all three. Blocks have an identity path, unlike SRVGG's plain stack, since they

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from redeg_cli.device import autocast
 from redeg_cli.nets.lite import ReDegNetLite
-from redeg_cli.omega.lattice import Lattice, find_lattice
+from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
@@ -77,6 +77,7 @@ def adapt(
     net: ReDegNetLite,
     omega: Tensor,
     regions: Sequence[FittedRegion],
+    lattice: Lattice | None,
     device: torch.device,
     *,
     steps: int = 300,
@@ -89,13 +90,10 @@ def adapt(
 
     Loss: L1 of the predicted mean, and the distance of the statistics of the grain from those of
     what the mean leaves over, in the smoother half of each crop (where the restored face misses
-    texture, the rest is not grain). Periodic input maps are added when the largest region's
-    residual has a lattice.
+    texture, the rest is not grain). With a ``lattice`` (see ``find_lattice``) its maps become
+    further inputs.
     """
     on_progress = on_progress or no_progress
-    largest = max(regions, key=lambda r: r.hq.shape[2] * r.hq.shape[3])
-    rows = slice(*largest.rows)
-    lattice = find_lattice(largest.lq[:, :, rows], largest.hq[:, :, rows])
     fitted = with_lattice(net, lattice).to(device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
     fitted_omega = nn.Parameter(omega.to(device).clone())
     parameters = [*fitted.synnet.parameters(), fitted_omega]
@@ -106,10 +104,9 @@ def adapt(
         for group in optimizer.param_groups:
             group["lr"] = rate
         key = sample_seed(seed, "adapt", step)
-        hq, lq, periodic = (
-            x if x is None else x.to(device) for x in _draw(regions, lattice, batch, key)
-        )
-        assert hq is not None and lq is not None
+        hq, lq, periodic = _draw(regions, lattice, batch, key)
+        hq, lq = hq.to(device), lq.to(device)
+        periodic = None if periodic is None else periodic.to(device)
         noise = torch.randn(hq.shape, generator=torch_generator(key)).to(device)
         with autocast(device):
             made = fitted(hq, fitted_omega.expand(batch, -1), noise, periodic)

@@ -80,6 +80,43 @@ def find_lattice(
     return Lattice(tuple(kept))
 
 
+def without_lattice(image: Tensor, lattice: Lattice, width: float = 3.5) -> Tensor:
+    """Return an image (1, C, H, W) in [0, 1] without what it holds at the lattice's frequencies.
+
+    A restored face may keep a trace of the screen it was printed with; then it is no HQ. Each
+    frequency is notched out with a Gaussian of ``width`` Fourier bins of the image's own size.
+    """
+    height, columns = image.shape[2:]
+    pad = min(32, height - 1, columns - 1)
+    spectrum = torch.fft.fft2(F.pad(image.double(), (pad,) * 4, mode="reflect"))
+    fy = torch.fft.fftfreq(spectrum.shape[2], dtype=torch.float64)[:, None]
+    fx = torch.fft.fftfreq(spectrum.shape[3], dtype=torch.float64)[None]
+    for x, y in lattice.frequencies:
+        for sign in (-1, 1):
+            bins = ((fx - sign * x) * columns) ** 2 + ((fy - sign * y) * height) ** 2
+            spectrum = spectrum * (1 - torch.exp(-0.5 * bins / width**2))
+    clean = torch.fft.ifft2(spectrum).real[:, :, pad : pad + height, pad : pad + columns]
+    return clean.clamp(0, 1).to(image.dtype)
+
+
+def lattice_energy(image: Tensor, lattice: Lattice) -> float:
+    """Return how strongly an image (1, 3, H, W) holds the lattice: mean amplitude of its waves."""
+    luma = image.double().mean(1)[0]
+    luma = luma - luma.mean()
+    height, width = luma.shape
+    window = torch.hann_window(height, periodic=False, dtype=torch.float64)[:, None]
+    window = window * torch.hann_window(width, periodic=False, dtype=torch.float64)[None]
+    y = torch.arange(height, dtype=torch.float64)
+    x = torch.arange(width, dtype=torch.float64)
+    amplitudes = []
+    for fx, fy in lattice.frequencies:
+        along = torch.exp(-2j * math.pi * fx * x)
+        down = torch.exp(-2j * math.pi * fy * y)
+        wave = down @ (luma * window).to(torch.complex128) @ along
+        amplitudes.append(2 * float(wave.abs()) / float(window.sum()))
+    return sum(amplitudes) / len(amplitudes)
+
+
 def _peaks(plane: Tensor, lowest: float, contrast: float) -> list[tuple[float, float, float]]:
     """Return (magnitude, fx, fy) of the significant peaks of one windowed plane."""
     height, width = plane.shape

@@ -87,8 +87,8 @@ def raw_aligned(
 def compress(raw: Tensor, stages: Stages, scale: int, aligned: bool) -> Tensor:
     """Return the native LQ (B, 3, H/scale, W/scale) of SynNet's output, or the aligned LQ.
 
-    JPEG, where ``stages`` asks for it, is done on its own grid over the whole image, so that its blocks
-    do not depend on tiles.
+    JPEG, where ``stages`` asks for it, is done on its own grid over the whole image, so that its
+    blocks do not depend on tiles.
     """
     on_hq_grid, on_native_grid = stages
     if scale == 1:

@@ -21,7 +21,7 @@ from redeg_cli.train.recipes import RestorerRecipe
 def train_restorer(
     recipe: RestorerRecipe, folder: Path, cpu: bool = False, progress: OnProgress | None = None
 ) -> Path:
-    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file that was written."""
+    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file."""
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = make_accelerator(recipe.precision, cpu)
     device = accelerator.device

@@ -7,9 +7,9 @@ import pytest
 import skimage.data
 import torch
 
+from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import write_rgb
-from redeg_cli.degrade.tone import to_gray
 from redeg_cli.train.data import ImageStore, load_store
 from redeg_cli.train.recipes import DataSource
 

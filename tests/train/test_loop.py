@@ -1,4 +1,4 @@
-"""The loop: it learns, it says what broke, and a run that was stopped ends like one that was not."""
+"""The loop: it learns, it says what broke, and a stopped run ends like one that was not."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from torch import nn
 
 from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import load_tensors
+from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import load_redegnet, load_restorer
 from redeg_cli.train.loop import Clock, Terms, fit, make_accelerator
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, load_recipe
@@ -44,7 +45,7 @@ def test_it_learns_a_line(workplace: Path) -> None:
     assert clock.step == 400
     assert net.weight.item() == pytest.approx(2, abs=0.05)
     assert net.bias.item() == pytest.approx(-1, abs=0.05)
-    rows = [json.loads(line) for line in (workplace / "run" / "log.jsonl").open()]
+    rows = read_manifest(workplace / "run" / "log.jsonl")
     assert [row["step"] for row in rows] == list(range(50, 401, 50))
     assert rows[-1]["squares"] < 0.1 * rows[0]["squares"]
     # Half a cosine down to one percent.
@@ -116,7 +117,7 @@ def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
 def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> None:
     recipe = recipe_of(workplace, "steps=5", "validate_every=2")
     run_line(workplace / "run", recipe, validate=lambda _net: {"psnr": 30.0})
-    rows = [json.loads(line) for line in (workplace / "run" / "log.jsonl").open()]
+    rows = read_manifest(workplace / "run" / "log.jsonl")
     assert [row["step"] for row in rows if row.get("psnr") == 30.0] == [2, 4, 5]
 
 

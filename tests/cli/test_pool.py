@@ -1,0 +1,162 @@
+"""``redeg build-pool`` and ``redeg pool``: pairs and photos in, good and bad ones."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from degraded import draw, draw_pair, save_face_restorer, save_pool, save_redegnet
+
+from redeg_cli.io.images import write_rgb
+from redeg_cli.omega.pool import load_pool
+
+
+@pytest.fixture
+def build(redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Run ``build-pool`` in ``tmp_path``, where pairs/ holds three pairs of two scales."""
+    save_redegnet(tmp_path / "tiny.safetensors")
+    draw_pair(tmp_path / "pairs", "a.png", 1)
+    draw_pair(tmp_path / "pairs", "deep/bb.png", 2)
+    draw_pair(tmp_path / "pairs", "ñ c.png", 2)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: redeg(
+        "build-pool", *arguments, "--redegnet", "tiny.safetensors", "--device", "cpu"
+    )
+
+
+def test_pairs_become_a_pool(build: Callable) -> None:
+    result = build("pairs", "-o", "new/pool.npz", "--crops", 3)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "new/pool.npz\n"
+    pool = load_pool(Path("new/pool.npz"))
+    assert pool.names == tuple(n for n in ("a.png", "deep/bb.png", "ñ c.png") for _ in range(3))
+    assert pool.scales.tolist() == [4] * 3 + [2] * 6  # one size: aligned, 4 unless told
+    assert [note == "whole" for note in pool.notes] == [True, False, False] * 3
+    assert result.stderr.startswith("9 Ωs of 3 pairs, spread 0.")
+
+
+def test_the_same_command_gives_the_same_file(build: Callable) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert build("pairs", "-o", f"{name}.npz", "--crops", 4, "--seed", seed).exit_code == 0
+    a, b, c = (Path(f"{name}.npz").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_a_pair_does_not_depend_on_its_neighbours(build: Callable) -> None:
+    build("pairs", "-o", "all.npz", "--crops", 4)
+    Path("pairs/lq/a.png").unlink()
+    Path("pairs/hq/a.png").unlink()
+    build("pairs", "-o", "less.npz", "--crops", 4)
+    less = load_pool(Path("less.npz"))
+    assert np.array_equal(load_pool(Path("all.npz")).omegas[4:], less.omegas)
+
+
+def test_failed_pairs_are_named_and_the_others_go_on(build: Callable) -> None:
+    draw(Path("pairs/lq/odd.png"), (30, 30))
+    draw(Path("pairs/hq/odd.png"), (75, 75))
+    Path("pairs/lq/text.png").write_text("no picture")
+    draw(Path("pairs/hq/text.png"))
+    draw(Path("pairs/lq/alone.png"))
+    result = build("pairs", "-o", "pool.npz", "--crops", 1, "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["omegas"], told["pairs"], told["scales"]) == (3, 3, [2, 4])
+    assert len(told["failed"]) == 3
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    for words in (("odd.png", "2.5"), ("text.png",), ("alone.png", "no partner")):
+        assert any(all(word in line for word in words) for line in errors), words
+    assert len(load_pool(Path("pool.npz"))) == 3
+
+
+def test_nothing_usable_writes_nothing(build: Callable) -> None:
+    draw(Path("bad/lq/odd.png"), (30, 30))
+    draw(Path("bad/hq/odd.png"), (75, 75))
+    result = build("bad", "-o", "pool.npz")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "2.5" in result.stderr
+    assert not Path("pool.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("-o", "pool.npz"), 2, "--photos"),
+        (("pairs", "-o", "there.npz"), 1, "--overwrite"),
+        (("none", "-o", "pool.npz"), 1, "none does not exist"),
+        (("pairs/hq", "-o", "pool.npz"), 1, "lq/"),
+        (("--photos", "none", "-o", "pool.npz"), 1, "none does not exist"),
+        (("pairs", "-o", "pool.npz", "--crops", 0), 2, "--crops"),
+        (("--photos", "pairs", "-o", "p.npz", "--face-restorer", "tiny.safetensors"), 1, "face"),
+    ],
+)
+def test_a_mistake_is_told(build: Callable, arguments: tuple, code: int, message: str) -> None:
+    Path("there.npz").touch()
+    result = build(*arguments)
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert message in result.stderr
+    if code == 1:
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+    assert Path("there.npz").read_bytes() == b""
+
+
+def test_faces_of_photos_become_pairs(build: Callable) -> None:
+    save_face_restorer(Path("face.safetensors"))
+    write_rgb(Path("photos/astronaut.png"), skimage.data.astronaut()[:300, 60:400] / 255)
+    write_rgb(Path("photos/wall.png"), np.full((120, 160, 3), 0.5))
+    restorer = ("--face-restorer", "face.safetensors")
+    arguments = ("--photos", "photos", *restorer, "--scale", 2, "--crops", 2)
+    result = build("-o", "pool.npz", *arguments)
+    assert result.exit_code == 1
+    assert "wall.png: no usable face (no face was found)" in result.stderr
+    assert result.stdout == "pool.npz\n"
+    pool = load_pool(Path("pool.npz"))
+    assert pool.names == ("astronaut.png face 1",) * 2
+    assert pool.scales.tolist() == [2, 2]
+    both = build("pairs", "-o", "both.npz", "--photos", "photos/astronaut.png", *arguments[2:])
+    assert both.exit_code == 0, both.stderr
+    assert len(load_pool(Path("both.npz"))) == 8
+
+
+def test_info_and_merge(redeg: Callable, tmp_path: Path) -> None:
+    net = save_redegnet(tmp_path / "tiny.safetensors")
+    a = save_pool(tmp_path / "a.npz", net, 3)
+    b = save_pool(tmp_path / "b.npz", net, 2, scale=4)
+    merged = redeg("pool", "merge", a, b, "-o", tmp_path / "ab.npz")
+    assert merged.stdout == f"{tmp_path / 'ab.npz'}\n"
+    told = json.loads(redeg("pool", "info", a, tmp_path / "ab.npz", "--json").stdout)
+    assert [each["omegas"] for each in told] == [3, 5]
+    assert told[1]["scales"] == [2, 4]
+    assert told[0]["spread"] == pytest.approx(np.sqrt(2 / 3), abs=0.1)
+    line = redeg("pool", "info", a).stdout
+    assert line.startswith(f"{a}: 3 Ωs of 3 pairs, scale 2, spread 0.")
+    assert line.count("\n") == 1
+    again = redeg("pool", "merge", a, b, "-o", tmp_path / "ab.npz")
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr
+
+
+def test_pools_of_two_models_do_not_merge(redeg: Callable, tmp_path: Path) -> None:
+    first = save_redegnet(tmp_path / "first.safetensors")
+    second = save_redegnet(tmp_path / "second.safetensors", seed=1)
+    a = save_pool(tmp_path / "a.npz", first)
+    b = save_pool(tmp_path / "b.npz", second)
+    result = redeg("pool", "merge", a, b, "-o", tmp_path / "ab.npz")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {b} was made by second")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "ab.npz").exists()
+
+
+def test_what_is_no_pool_is_one_line(redeg: Callable, tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_text("no pool")
+    for arguments in (("info",), ("merge", "-o", tmp_path / "o.npz")):
+        result = redeg("pool", arguments[0], tmp_path / "x.npz", *arguments[1:])
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"error: {tmp_path / 'x.npz'} is not a pool")
+        assert result.stderr.count("\n") == 1

@@ -1,0 +1,345 @@
+"""``redeg synthesize``: the same files whatever happened on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from degraded import draw, save_pool, save_redegnet, tree
+
+from redeg_cli.degrade.classical import ClassicalDegrader
+from redeg_cli.io.images import read_rgb, to_array, to_tensor
+from redeg_cli.io.manifest import read_manifest
+from redeg_cli.io.pairs import pair_scale
+from redeg_cli.models import load_network
+from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.pool import load_pool
+from redeg_cli.seeds import sample_seed
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with tiny.safetensors, pool.npz (scale 2) and hq/ (three images)."""
+    save_pool(tmp_path / "pool.npz", save_redegnet(tmp_path / "tiny.safetensors"))
+    draw(tmp_path / "hq" / "a.png")
+    draw(tmp_path / "hq" / "deep" / "ñ b.png", (50, 41))
+    draw(tmp_path / "hq" / "z.jpg", (70, 32))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(redeg: Callable, work: Path) -> Callable:
+    """Run with the pool: ``run(out, *more)`` degrades hq/ into out."""
+    del work
+
+    def go(out: str, *more: object, hq: str = "hq"):
+        options = ("--pool", "pool.npz", "--redegnet", "tiny.safetensors", "--device", "cpu")
+        return redeg("synthesize", hq, "-o", out, *options, *more)
+
+    return go
+
+
+def test_each_hq_gets_an_lq_and_a_row(run: Callable, work: Path) -> None:
+    result = run("out")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == ["out/a.png", "out/deep/ñ b.png", "out/z.png"]
+    assert result.stderr == ""
+    rows = read_manifest(work / "out" / "manifest.jsonl")
+    assert [row["lq"] for row in rows] == ["a.png", "deep/ñ b.png", "z.png"]
+    pool = load_pool(work / "pool.npz")
+    for row in rows:
+        assert row["status"] == "ok"
+        assert row["hq"] == str(work / "hq" / row["lq"]).replace("z.png", "z.jpg")
+        assert (row["scale"], row["aligned"], row["seed"], row["variant"]) == (2, False, 0, 0)
+        assert (row["pool"], row["pool_digest"]) == ("pool.npz", pool.digest)
+        assert (row["model"], row["fingerprint"]) == ("tiny", pool.fingerprint)
+        lq, hq = read_rgb(work / "out" / row["lq"]), read_rgb(row["hq"])
+        assert row["size"] == [lq.shape[1], lq.shape[0]]
+        assert pair_scale(lq.shape[:2], hq.shape[:2], None) == (2, True)
+
+
+def test_a_row_is_enough_to_make_the_file_again(run: Callable, work: Path) -> None:
+    run("out", "--seed", 5)
+    pool = load_pool(work / "pool.npz")
+    net = load_network(work / "tiny.safetensors")
+    [row] = [r for r in read_manifest(work / "out" / "manifest.jsonl") if r["lq"] == "a.png"]
+    degrader = OmegaDegrader(net, pool, row["scale"])
+    assert row["record"] == degrader.draw(sample_seed(5, "a.png", 0))
+    hq = to_tensor(read_rgb(row["hq"]))
+    lq = to_array(degrader.apply_large(hq, row["record"], torch.device("cpu")))
+    assert np.abs(lq - read_rgb(work / "out" / "a.png")).max() <= 0.51 / 255
+
+
+def test_an_image_does_not_depend_on_the_others_or_the_tile(run: Callable, work: Path) -> None:
+    run("all")
+    assert run("one", hq="hq/a.png").exit_code == 0
+    assert (work / "one" / "a.png").read_bytes() == (work / "all" / "a.png").read_bytes()
+    run("other", "--seed", 1)
+    assert (work / "other" / "a.png").read_bytes() != (work / "all" / "a.png").read_bytes()
+
+
+def test_variants_are_numbered_and_differ(run: Callable, work: Path) -> None:
+    result = run("out", "--variants", 3)
+    lqs = [f"out/{n}_{i:04d}.png" for n in ("a", "deep/ñ b", "z") for i in (1, 2, 3)]
+    assert result.stdout.splitlines() == lqs
+    assert len({(work / lq).read_bytes() for lq in lqs}) == 9
+    run("single")
+    first = (work / "out" / "a_0001.png").read_bytes()
+    assert first == (work / "single" / "a.png").read_bytes()
+    # More of them later: the first ones stay.
+    more = run("out", "--variants", 4)
+    assert [Path(line).stem[-4:] for line in more.stdout.splitlines()] == ["0004"] * 3
+
+
+def test_aligned_and_scale(run: Callable, work: Path) -> None:
+    assert run("out", "--aligned", "--scale", 4).exit_code == 0
+    assert read_rgb(work / "out" / "deep" / "ñ b.png").shape == (41, 50, 3)
+    result = run("four", "--scale", 4)
+    assert "warning: pool.npz was taken at scale 2 and is used at scale 4" in result.stderr
+    assert read_rgb(work / "four" / "deep" / "ñ b.png").shape == (11, 13, 3)
+
+
+def test_jpg(run: Callable, work: Path) -> None:
+    assert run("out", "--format", "jpg", hq="hq/a.png").stdout == "out/a.jpg\n"
+    assert (work / "out" / "a.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+def test_json(run: Callable) -> None:
+    told = json.loads(run("out", "--json").stdout)
+    assert told["manifest"] == "out/manifest.jsonl"
+    assert told["settings"]["degrader"] == "omega"
+    assert [row["status"] for row in told["files"]] == ["ok"] * 3
+
+
+def test_classical_needs_no_pool(redeg: Callable, work: Path) -> None:
+    options = ("--degrader", "classical", "--scale", 2, "--device", "cpu")
+    assert redeg("synthesize", "hq", "-o", "out", *options).exit_code == 0
+    rows = read_manifest(work / "out" / "manifest.jsonl")
+    record = ClassicalDegrader(2).draw(sample_seed(0, "a.png", 0))
+    assert rows[0]["record"] == json.loads(json.dumps(record))
+    hq = to_tensor(read_rgb(work / "hq" / "a.png"))
+    lq = to_array(ClassicalDegrader(2).apply(hq, [record]))
+    assert np.abs(lq - read_rgb(work / "out" / "a.png")).max() <= 0.51 / 255
+    assert redeg("synthesize", "hq", "-o", "al", *options, "--aligned").exit_code == 0
+    assert read_rgb(work / "al" / "deep" / "ñ b.png").shape == (41, 50, 3)
+
+
+def test_nothing_is_made_twice(run: Callable, work: Path) -> None:
+    run("out")
+    before = {path: path.stat().st_mtime_ns for path in work.glob("out/**/*")}
+    again = run("out")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert again.stderr == "3 of 3 were made before\n"
+    assert {path: path.stat().st_mtime_ns for path in work.glob("out/**/*")} == before
+
+
+def stop_after_one(out: Path) -> None:
+    """Only the first file and its row."""
+    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "manifest.jsonl").write_bytes(rows[0])
+    (out / "deep" / "ñ b.png").unlink()
+    (out / "z.png").unlink()
+
+
+def stop_in_a_row(out: Path) -> None:
+    """Killed while the second row was written."""
+    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "manifest.jsonl").write_bytes(rows[0] + rows[1][:30])
+    (out / "z.png").unlink()
+
+
+def stop_between_file_and_row(out: Path) -> None:
+    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "manifest.jsonl").write_bytes(rows[0] + rows[1])
+
+
+def stop_in_a_file(out: Path) -> None:
+    stop_after_one(out)
+    (out / "deep" / ".redeg-0123456789ab.png").write_bytes(b"half a pict")
+
+
+def stop_before_the_first(out: Path) -> None:
+    stop_after_one(out)
+    (out / "a.png").unlink()
+    (out / "manifest.jsonl").write_bytes(b"")
+
+
+def lose_a_file(out: Path) -> None:
+    (out / "a.png").unlink()
+
+
+def fail_once(out: Path) -> None:
+    """The second file failed in an earlier run."""
+    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    row = json.loads(rows[1])
+    failed = {**row, "status": "failed", "message": "disk full"}
+    line = json.dumps(failed).encode() + b"\n"
+    (out / "manifest.jsonl").write_bytes(rows[0] + line + rows[2])
+    (out / row["lq"]).unlink()
+
+
+STOPS = [
+    *(stop_after_one, stop_in_a_row, stop_between_file_and_row, stop_in_a_file),
+    *(stop_before_the_first, lose_a_file, fail_once),
+]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.__name__)
+def test_a_stopped_run_ends_like_one_that_was_not(
+    run: Callable, work: Path, stop: Callable[[Path], None]
+) -> None:
+    run("out")
+    whole = tree(work / "out")
+    stop(work / "out")
+    assert tree(work / "out") != whole
+    result = run("out")
+    assert result.exit_code == 0, result.stderr
+    assert tree(work / "out") == whole
+
+
+def test_kill_minus_nine_in_the_middle(run: Callable, work: Path) -> None:
+    for index in range(8):
+        draw(work / "many" / f"{index}.png", (64, 64), seed=index)
+    more = ("--variants", 6)
+    assert run("whole", *more, hq="many").exit_code == 0
+    command = [sys.executable, "-m", "redeg_cli", "synthesize", "many", "-o", "cut", "--pool"]
+    command += ["pool.npz", "--redegnet", "tiny.safetensors", "--device", "cpu"]
+    command += [str(each) for each in more]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    manifest = work / "cut" / "manifest.jsonl"
+    with subprocess.Popen(
+        command,
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not manifest.exists() or manifest.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert 5 <= manifest.read_bytes().count(b"\n") < 48
+    assert run("cut", *more, hq="many").exit_code == 0
+    assert tree(work / "cut") == tree(work / "whole")
+
+
+def test_other_settings_do_not_mix(run: Callable, work: Path) -> None:
+    run("out")
+    before = tree(work / "out")
+    for more, key in (
+        (("--seed", 1), "seed 0, now it is 1"),
+        (("--scale", 4), "scale 2, now it is 4"),
+        (("--aligned",), "aligned False, now it is True"),
+    ):
+        result = run("out", *more)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1].startswith("error: out/a.png was made with " + key)
+    assert tree(work / "out") == before
+    run("one", "--seed", 1)
+    assert run("out", "--seed", 1, "--overwrite").exit_code == 0
+    assert tree(work / "out") == tree(work / "one")
+
+
+def test_another_hq_of_the_same_name_is_no_resume(run: Callable, work: Path) -> None:
+    run("out")
+    draw(work / "else" / "a.png", seed=99)
+    result = run("out", hq="else")
+    assert result.exit_code == 1
+    assert "made with hq" in result.stderr
+
+
+def test_a_file_of_the_user_is_kept(run: Callable, work: Path) -> None:
+    mine = draw(work / "out" / "a.png", (10, 10))
+    for _ in range(2):  # the second run finds a manifest
+        result = run("out")
+        assert result.exit_code == 1
+        assert result.stderr.startswith(
+            ("error: out/a.png exists;", "2 of 3 were made before\nerror: out/a.png exists;")
+        )
+        assert np.abs(read_rgb(work / "out" / "a.png") - mine).max() < 1e-6
+    assert read_manifest(work / "out" / "manifest.jsonl")[0]["status"] == "failed"
+    assert run("out", "--skip-existing").exit_code == 0
+    assert np.abs(read_rgb(work / "out" / "a.png") - mine).max() < 1e-6
+    run("whole")
+    assert run("out", "--overwrite").exit_code == 0
+    assert tree(work / "out") == tree(work / "whole")
+
+
+def test_a_bad_image_is_named_and_the_others_go_on(run: Callable, work: Path) -> None:
+    (work / "hq" / "bad.png").write_text("no picture")
+    draw(work / "hq" / "tiny.png", (9, 9))
+    result = run("out")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 3
+    assert "2 of 5 failed" in result.stderr
+    rows = {row["lq"]: row for row in read_manifest(work / "out" / "manifest.jsonl")}
+    assert rows["bad.png"]["status"] == rows["tiny.png"]["status"] == "failed"
+    assert "at least 16x16" in rows["tiny.png"]["message"]
+    draw(work / "hq" / "bad.png")
+    draw(work / "hq" / "tiny.png")
+    assert run("out").exit_code == 0
+    assert all(r["status"] == "ok" for r in read_manifest(work / "out" / "manifest.jsonl"))
+
+
+def test_a_pool_of_another_model_is_one_line(redeg: Callable, work: Path) -> None:
+    save_redegnet(work / "other.safetensors", seed=1)
+    options = ("--pool", "pool.npz", "--redegnet", "other.safetensors")
+    result = redeg("synthesize", "hq", "-o", "out", *options)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: pool.npz was made by tiny (")
+    assert result.stderr.count("\n") == 1
+    assert not (work / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("hq",), 2, "--pool"),
+        (("hq", "--degrader", "classical", "--pool", "pool.npz"), 2, "--pool"),
+        (("hq", "--pool", "pool.npz", "--overwrite", "--skip-existing"), 2, "exclude"),
+        (("hq", "--degrader", "classical", "--variants", 0), 2, "--variants"),
+        (("none", "--degrader", "classical"), 1, "none does not exist"),
+        (("hq", "--pool", "none.npz"), 1, "none.npz does not exist"),
+        (("hq", "--pool", "hq/a.png"), 1, "hq/a.png is not a pool"),
+        (("hq", "--degrader", "classical", "--device", "abacus"), 1, "abacus"),
+        (("same", "--degrader", "classical"), 1, "would both become a.png"),
+    ],
+)
+def test_a_mistake_is_told_before_any_work(
+    redeg: Callable, work: Path, arguments: tuple, code: int, message: str
+) -> None:
+    draw(work / "same" / "a.png")
+    draw(work / "same" / "a.jpg")
+    result = redeg("synthesize", *arguments, "-o", "out")
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert message in result.stderr
+    if code == 1:
+        assert result.stderr.count("\n") == 1
+    assert not (work / "out").exists()
+
+
+def test_an_output_folder_among_the_inputs_is_no_input(run: Callable) -> None:
+    first = run("hq/out")
+    assert len(first.stdout.splitlines()) == 3
+    assert run("hq/out").stderr == "3 of 3 were made before\n"
+
+
+def test_a_manifest_of_something_else_is_left_alone(run: Callable, work: Path) -> None:
+    (work / "out").mkdir()
+    (work / "out" / "manifest.jsonl").write_text("my notes\nmore\n")
+    result = run("out")
+    assert result.exit_code == 1
+    assert "is not a JSON object" in result.stderr
+    assert (work / "out" / "manifest.jsonl").read_text() == "my notes\nmore\n"

@@ -1,0 +1,108 @@
+"""``redeg train``: a recipe in, weights out, and the same command again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from degraded import draw
+
+from redeg_cli.io.checkpoints import load_tensors
+from redeg_cli.models import load_redegnet, load_restorer
+
+RECIPE = """
+kind = "restorer"
+name = "tiny"
+architecture = "f2n-compact"
+config = { features = 4, blocks = 1, scales = [2] }
+scales = [2]
+crop = 8
+batch = 2
+steps = 3
+precision = "fp32"
+data = [{ folder = "hq" }]
+"""
+
+
+@pytest.fixture
+def train(redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Run in ``tmp_path`` with hq/ and recipe.toml."""
+    for index in range(3):
+        draw(tmp_path / "hq" / f"{index}.png", seed=index)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: redeg("train", *arguments, "--cpu")
+
+
+def test_a_restorer_comes_out(train: Callable, tmp_path: Path) -> None:
+    result = train("restorer", "--recipe", "recipe.toml", "-o", "run", "--set", "batch=1")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "run/tiny.safetensors\n"
+    assert "batch = 1\n" in result.stderr
+    assert "learning_rate = 0.0005\n" in result.stderr
+    kept = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert (kept["batch"], kept["data"][0]["folder"]) == (1, str(tmp_path / "hq"))
+    assert load_restorer(tmp_path / "run" / "tiny.safetensors").scale == 2
+
+
+def test_it_carries_on(train: Callable, tmp_path: Path) -> None:
+    arguments = ("restorer", "--recipe", "recipe.toml", "-o", "run")
+    assert train(*arguments).exit_code == 0
+    longer = train(*arguments, "--set", "steps=5", "--set", "learning_rate=1e-4", "--json")
+    assert longer.exit_code == 0
+    assert "carrying on from run/state.pt" in longer.stderr
+    assert json.loads(longer.stdout)["recipe"]["steps"] == 5
+    assert load_tensors(tmp_path / "run" / "tiny.safetensors")[1]["steps"] == "5"
+
+
+def test_another_recipe_in_the_folder_is_refused(train: Callable, tmp_path: Path) -> None:
+    arguments = ("restorer", "--recipe", "recipe.toml", "-o", "run")
+    assert train(*arguments).exit_code == 0
+    before = (tmp_path / "run" / "state.pt").read_bytes()
+    result = train(*arguments, "--set", "crop=16")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: run holds a run with crop = 8, now it is 16")
+    assert (tmp_path / "run" / "state.pt").read_bytes() == before
+
+
+def test_a_preset_takes_data_from_the_working_folder(train: Callable, tmp_path: Path) -> None:
+    (tmp_path / "data" / "natural").mkdir(parents=True)
+    (tmp_path / "hq").rename(tmp_path / "data" / "natural" / "train")
+    small = {"degnet": {"widths": [8]}, "synnet": {"widths": [8], "style": 8, "kernel": 5}}
+    result = train(
+        *("redegnet", "--recipe", "redegnet-lite", "-o", "run", "--set", "steps=1"),
+        *("--set", f"config={json.dumps(small)}", "--set", "crop=32", "--set", "batch=1"),
+        *("--set", 'data=[{"folder": "data/natural/train"}]', "--set", "validation=[]"),
+    )
+    assert result.exit_code == 0, result.output
+    assert load_redegnet(tmp_path / "run" / "redegnet-lite.safetensors") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("restorer", "--recipe", "none.toml"), "no recipe none.toml: give a TOML file, or one of"),
+        (("redegnet", "--recipe", "recipe.toml"), "'kind'"),
+        (("restorer", "--recipe", "recipe.toml", "--set", "stepps=1"), "did you mean 'steps'?"),
+        (("restorer", "--recipe", "recipe.toml", "--set", "steps"), "expected key=value"),
+        (("restorer", "--recipe", "recipe.toml", "--set", "data.0.folder=no"), "no does not exist"),
+        (("restorer", "--recipe", "f2n-compact"), "data/natural/train does not exist"),
+        (("restorer", "--recipe", "recipe.toml", "--set", "crop=999"), "no image of at least"),
+        (("restorer", "--recipe", "recipe.toml", "--set", "init=none"), "none"),
+    ],
+)
+def test_a_mistake_is_one_line(train: Callable, arguments: tuple, message: str) -> None:
+    result = train(*arguments, "-o", "run")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    *told, last = result.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert message in last
+    assert not any(line.startswith(("error", "Traceback")) for line in told)
+
+
+def test_wrong_usage(train: Callable) -> None:
+    assert train("nonsense", "--recipe", "recipe.toml", "-o", "run").exit_code == 2
+    assert train("restorer", "--recipe", "recipe.toml").exit_code == 2
