@@ -31,7 +31,7 @@ TILT = 1.7
 # Lengths in pixels of the original's grid, where the page is printed and seen by the scanner.
 STEPS: list[Step] = [
     # Shadows are kept open on coarse paper: even black is no solid ink.
-    {"op": "fade", "black": [0.04] * 3, "white": [1.0] * 3, "gamma": 1.0},
+    {"op": "fade", "black": [0.02] * 3, "white": [1.0] * 3, "gamma": 1.0},
     {
         "op": "halftone",
         "pitch": SCALE * PITCH,
@@ -40,7 +40,7 @@ STEPS: list[Step] = [
         "phases": [[0.13, 0.71], [0.52, 0.28], [0.87, 0.44], [0.36, 0.93]],
     },
     # Newsprint is not white and its ink not black: warm paper, slightly faded inks.
-    {"op": "fade", "black": [0.06, 0.05, 0.045], "white": [0.98, 0.955, 0.9], "gamma": 1.0},
+    {"op": "fade", "black": [0.035, 0.03, 0.025], "white": [0.985, 0.965, 0.92], "gamma": 1.0},
     {"op": "blur", "sigma": [1.2, 1.2], "theta": 0.0},
     {"op": "to_native", "filter": "area", "antialias": True},
 ]

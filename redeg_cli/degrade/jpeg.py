@@ -49,10 +49,10 @@ def _constants() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def quality_tables(quality: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return luma and chroma quantisation tables (B, 8, 8) for qualities (B,) in 1..100 (IJG)."""
     quality = quality.clamp(1, 100)
-    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None]
+    # Real-valued qualities are allowed; the divisions are whole-numbered as in libjpeg.
+    percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)[:, None, None]
     base = _constants()[2].to(quality.device)
-    # Real-valued qualities are allowed, tables stay whole numbers as in a file.
-    luma, chroma = (_round((table * percent + 50) / 100 - 0.5).clamp(1, 255) for table in base)
+    luma, chroma = (((table * percent + 50) / 100).floor().clamp(1, 255) for table in base)
     return luma, chroma
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -37,8 +38,10 @@ class Clock:
 
 def make_accelerator(precision: str, cpu: bool) -> Accelerator:
     """Return an Accelerator; ``auto`` is bfloat16 where the device has it natively."""
-    device = torch.device("cpu") if cpu else Accelerator().device
+    device = torch.device("cpu") if cpu else PartialState().device
     mixed = "bf16" if autocast_dtype(device, precision) == torch.bfloat16 else "no"
+    # The first Accelerator of a process settles the precision of all: a later run may want another.
+    AcceleratorState._reset_state()
     return Accelerator(mixed_precision=mixed, cpu=cpu)
 
 

@@ -121,6 +121,15 @@ def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> No
     assert [row["step"] for row in rows if row.get("psnr") == 30.0] == [2, 4, 5]
 
 
+@pytest.mark.parametrize("cpu", [True, False])
+def test_runs_of_one_process_may_differ_in_precision(
+    cpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redeg_cli.device.cpu_has_bf16", lambda: True)
+    for precision, wanted in (("fp32", "no"), ("bf16", "bf16"), ("fp32", "no")):
+        assert make_accelerator(precision, cpu).mixed_precision == wanted
+
+
 def test_time_ends_a_run_too() -> None:
     assert Clock(10, 30.0).share(100, None) == pytest.approx(0.1)
     assert Clock(10, 30.0).share(100, 1.0) == pytest.approx(0.5)
