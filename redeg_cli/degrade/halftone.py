@@ -22,7 +22,8 @@ def screen(
     u = (cos * x + sin * y) / pitch + phase[0]
     v = (cos * y - sin * x) / pitch + phase[1]
     wave = torch.cos(2 * math.pi * u) + torch.cos(2 * math.pi * v)
-    # The wave is not uniformly distributed; its arcsine-like rank keeps tones where they were.
+    # The arcsine brings the wave's heights nearer to uniform: the order of tones is kept, and light
+    # and dark come out lighter and darker, as on coarse paper.
     return 0.5 + torch.asin((wave / 2).clamp(-1, 1)) / math.pi
 
 

@@ -38,7 +38,8 @@ class Clock:
 
 def make_accelerator(precision: str, cpu: bool) -> Accelerator:
     """Return an Accelerator; ``auto`` is bfloat16 where the device has it natively."""
-    device = torch.device("cpu") if cpu else PartialState().device
+    found = None if cpu else PartialState().device
+    device = found or torch.device("cpu")
     mixed = "bf16" if autocast_dtype(device, precision) == torch.bfloat16 else "no"
     # The first Accelerator of a process settles the precision of all: a later run may want another.
     AcceleratorState._reset_state()

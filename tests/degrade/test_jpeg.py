@@ -47,26 +47,36 @@ def compress(rgb: np.ndarray, quality: float, subsample: bool) -> np.ndarray:
     return array(jpeg(tensor(rgb), torch.tensor([quality]), torch.tensor([subsample])))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (50, 61), (7, 19)])
+@pytest.mark.parametrize("size", [(64, 64), (50, 61)])
 @pytest.mark.parametrize("subsample", [True, False])
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_it_is_what_libjpeg_makes(quality: int, subsample: bool, size: tuple[int, int]) -> None:
     rgb = photo(*size)
     theirs = opencv(rgb, quality, subsample).astype(np.float32)
     error = np.abs(compress(rgb, quality, subsample) - theirs).mean()
-    assert error < 1  # of 255; the compression itself is several times that
-    if size == (64, 64):
-        assert error < 0.35 * np.abs(rgb - theirs).mean()
+    assert error < 0.9  # of 255
+    assert error < 0.4 * np.abs(rgb - theirs).mean()
 
 
-@pytest.mark.parametrize("quality", [1, 10, 49, 50, 51, 75, 95, 100])
-def test_the_tables_are_those_in_a_file(quality: int) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(photo()).save(buffer, format="JPEG", quality=quality)
-    written = Image.open(buffer).quantization  # pyright: ignore[reportAttributeAccessIssue]
-    ours = quality_tables(torch.tensor([float(quality)]))
-    for table, theirs in zip(ours, (written[0], written[1]), strict=True):
-        assert table[0].flatten().tolist() == list(theirs)
+@pytest.mark.parametrize("subsample", [True, False])
+@pytest.mark.parametrize("quality", [10, 30, 70])
+def test_the_border_is_filled_up_as_libjpeg_does(quality: int, subsample: bool) -> None:
+    """Little but border: another filling would change every block."""
+    rgb = photo(7, 19)
+    theirs = opencv(rgb, quality, subsample).astype(np.float32)
+    error = np.abs(compress(rgb, quality, subsample) - theirs).mean()
+    assert error < 0.25 * np.abs(rgb - theirs).mean()
+
+
+def test_the_tables_are_those_in_a_file() -> None:
+    picture = Image.fromarray(photo(8, 8))
+    for quality in range(1, 101):
+        buffer = io.BytesIO()
+        picture.save(buffer, format="JPEG", quality=quality)
+        written = Image.open(buffer).quantization  # pyright: ignore[reportAttributeAccessIssue]
+        ours = quality_tables(torch.tensor([float(quality)]))
+        for table, theirs in zip(ours, (written[0], written[1]), strict=True):
+            assert table[0].flatten().tolist() == list(theirs), quality
 
 
 def test_images_of_a_batch_keep_their_own_settings() -> None:

@@ -1,0 +1,142 @@
+"""A photo's faces as pairs: registered, on the JPEG grid, at the size the restorer wants."""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from torch import Tensor, nn
+
+from redeg_cli.errors import InputError
+from redeg_cli.faces import align
+from redeg_cli.faces.detectors import Face
+from redeg_cli.nets.wrap import FaceRestorer
+from redeg_cli.omega import photo_pairs as module
+from redeg_cli.omega.photo_pairs import aligned_size, photo_pairs
+
+PHOTO = skimage.data.astronaut()[:300, 60:400].astype(np.float32) / 255
+
+
+def restorer(size: int | None = None) -> FaceRestorer:
+    """Returns the face as it is."""
+    return FaceRestorer(
+        lambda faces: faces,
+        name="same",
+        fingerprint="0" * 12,
+        architecture="none",
+        network=nn.Identity(),
+        size=size,
+    )
+
+
+def face(x: float, y: float, size: float) -> Face:
+    """The mean face, ``size`` pixels wide, centred at (x, y)."""
+    points = (align.template() - 255.5) * size / 286 + [x, y]
+    return Face((x - size / 2, y - 0.6 * size, x + size / 2, y + 0.7 * size), 0.9, points)
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
+    """What the detector is made to find."""
+    faces: list[Face] = []
+    monkeypatch.setattr(module, "detect_faces", lambda _rgb, _detector: faces)
+    return faces
+
+
+def test_a_real_face_gives_a_registered_pair() -> None:
+    pairs, reasons = photo_pairs(PHOTO, 2, restorer())
+    assert reasons == []
+    [pair] = pairs
+    x0, y0, x1, y1 = pair.box
+    assert x0 % 16 == y0 % 16 == 0
+    assert pair.pair.scale == 2
+    hq, lq = pair.pair.hq, pair.pair.lq
+    assert hq.shape == lq.shape == (1, 3, (y1 - y0) * 2, (x1 - x0) * 2)
+    assert pair.valid.shape == hq.shape[2:]
+    native = torch.from_numpy(PHOTO[y0:y1, x0:x1]).permute(2, 0, 1)[None]
+    assert (torch.nn.functional.avg_pool2d(lq, 2) - native).abs().mean() < 0.01
+    # The restorer changes nothing, so both sides show the same; a pixel aside they do not.
+    error = (hq - lq).abs().mean()
+    assert error < 0.005
+    assert error < 0.3 * (hq[..., 1:] - lq[..., :-1]).abs().mean()
+    assert pair.aligned.shape == (256, 256, 3)
+
+
+def test_only_the_restored_face_is_the_hq(found: list[Face]) -> None:
+    found.append(face(160, 120, 90))
+    dark = restorer()
+    dark._run = lambda faces: torch.zeros_like(faces)
+    [pair], _ = photo_pairs(PHOTO, 2, dark)
+    assert pair.restored.shape == pair.aligned.shape
+    # Only the low-frequency colour comes from the photo.
+    assert float((pair.pair.hq - pair.pair.lq).abs().mean()) > 0.02
+    assert abs(float((pair.pair.hq - pair.pair.lq).mean())) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("width", "size", "expected"), [(90, None, 256), (230, None, 512), (90, 512, 512)]
+)
+def test_the_aligned_size_suits_the_restorer(width: float, size: int | None, expected: int) -> None:
+    # The template's square is 512 / 286 of the face's width: 384 px at a width of 214.5.
+    assert aligned_size(face(100, 100, width), restorer(size)) == expected
+
+
+def test_sharpness_is_aligned_pixels_per_hq_pixel(found: list[Face]) -> None:
+    found.append(face(160, 120, 71.5))  # a square of 128 px, aligned at 256
+    for scale in (1, 2, 4):
+        [pair], _ = photo_pairs(PHOTO, scale, restorer())
+        assert pair.sharpness == pytest.approx(2 / scale, rel=1e-3)
+
+
+def test_what_is_left_out_is_told(found: list[Face]) -> None:
+    found += [face(160, 120, 80), face(60, 60, 40), face(250, 60, 30), face(40, 200, 12)]
+    pairs, reasons = photo_pairs(PHOTO, 4, restorer(), max_faces=2)
+    assert [round(pair.face.size) for pair in pairs] == [91, 46]
+    assert len(reasons) == 2
+    assert any("too small" in reason for reason in reasons)
+    assert any("2 larger faces were taken" in reason for reason in reasons)
+    assert all(reason.startswith("the face of ") for reason in reasons)
+
+
+def test_a_region_too_small_for_the_scale_is_a_reason(found: list[Face]) -> None:
+    found.append(face(160, 120, 30))
+    pairs, [reason] = photo_pairs(PHOTO, 1, restorer())
+    assert pairs == []
+    assert "choose a larger face or a larger scale" in reason
+
+
+def test_no_face_is_a_reason(found: list[Face]) -> None:
+    assert found == []
+    assert photo_pairs(PHOTO, 2, restorer()) == ([], ["no face was found"])
+
+
+def test_a_given_box_replaces_the_detector(
+    found: list[Face], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found.append(face(60, 60, 60))
+    monkeypatch.setattr(
+        module,
+        "face_from_box",
+        lambda _rgb, box, _detector: face((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, 80),
+    )
+    [pair], reasons = photo_pairs(PHOTO, 2, restorer(), boxes=[(120, 80, 200, 180)])
+    assert reasons == []
+    assert pair.face.box[0] == 120
+
+
+def test_a_box_outside_the_photo_is_an_error() -> None:
+    with pytest.raises(InputError, match="face box"):
+        photo_pairs(PHOTO, 2, restorer(), boxes=[(900, 900, 1000, 1000)])
+
+
+def test_gray_stays_gray(found: list[Face]) -> None:
+    found.append(face(160, 120, 80))
+    tinted = restorer()
+
+    def tint(faces: Tensor) -> Tensor:
+        return faces * torch.tensor([1.0, 0.8, 0.6]).view(1, 3, 1, 1)
+
+    tinted._run = tint
+    gray = np.repeat(PHOTO.mean(-1, keepdims=True), 3, -1)
+    [pair], _ = photo_pairs(gray, 2, tinted)
+    hq = pair.pair.hq[0]
+    assert float((hq.max(0).values - hq.min(0).values).max()) < 2 / 255

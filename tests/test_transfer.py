@@ -1,0 +1,135 @@
+"""Ω carries the degradation, not the face: a small version of benchmarks/transfer.py.
+
+With Ω from a face's pair, the embedded SynNet degrades another image. Its LQ must be nearer to the
+true LQ (same record) than the HQ is, and nearer than with another degradation's Ω.
+"""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from redeg_cli.degrade.classical import Step, run_steps
+from redeg_cli.degrade.tone import to_luma
+from redeg_cli.models import load_redegnet
+from redeg_cli.omega.extract import AlignedPair, extract_omega
+from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.pool import Pool
+
+NATIVE: Step = {"op": "to_native", "filter": "bicubic", "antialias": True}
+
+
+def blur(sigma: float) -> Step:
+    return {"op": "blur", "sigma": [sigma, sigma], "theta": 0.0}
+
+
+def noise(sigma: float, seed: int) -> Step:
+    return {"op": "noise", "sigma": sigma, "gray": False, "seed": seed}
+
+
+def resample(factor: float) -> Step:
+    return {"op": "resize", "factor": factor, "filter": "bicubic", "antialias": True}
+
+
+def compress(quality: float) -> Step:
+    return {"op": "jpeg", "quality": quality, "subsample": True}
+
+
+CHAINS: dict[str, list[Step]] = {
+    "blur": [blur(2.0), NATIVE],
+    "resampling": [resample(3.0), NATIVE],
+    "noise": [noise(0.06, 1), NATIVE],
+    "jpeg": [NATIVE, compress(30)],
+    "mixed": [blur(1.2), resample(1.8), noise(0.02, 1), NATIVE, compress(60)],
+}
+GAINS = {"blur": 3.0, "resampling": 2.0, "jpeg": 0.0, "mixed": 1.0}
+"""dB over the HQ itself."""
+
+
+@pytest.fixture(scope="module")
+def net() -> torch.nn.Module:
+    loaded = load_redegnet("redegnet-lite")
+    assert isinstance(loaded, torch.nn.Module)
+    return loaded
+
+
+def image(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="module")
+def face() -> torch.Tensor:
+    return image(skimage.data.astronaut()[0:256, 100:356])
+
+
+@pytest.fixture(scope="module")
+def naturals() -> list[torch.Tensor]:
+    return [
+        image(skimage.data.coffee()[100:292, 200:392]),
+        image(skimage.data.chelsea()[50:242, 100:292]),
+        image(skimage.data.rocket()[200:392, 200:392]),
+    ]
+
+
+def degraded(hq: torch.Tensor, chain: list[Step], other_grain: bool) -> torch.Tensor:
+    steps = [
+        {**step, "seed": step["seed"] + 100} if other_grain and "seed" in step else step
+        for step in chain
+    ]
+    return (run_steps(hq, steps, 1) * 255).round() / 255
+
+
+def synthesised(
+    net: torch.nn.Module, face: torch.Tensor, chain: list[Step], hq: torch.Tensor
+) -> torch.Tensor:
+    pair = AlignedPair(face, degraded(face, chain, False), 1)
+    omega = extract_omega(net, pair, torch.device("cpu"))  # pyright: ignore[reportArgumentType]
+    pool = Pool(omega.numpy(), ("face",), np.array([1]), "redegnet-lite", "0" * 12)
+    degrader = OmegaDegrader(net, pool, 1)
+    return degrader.apply(hq, [degrader.draw(0)])
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * (a - b).square().mean().log10())
+
+
+def detail(x: torch.Tensor) -> float:
+    luma = to_luma(x)[0, 0]
+    centre, around = luma[1:-1, 1:-1], luma[:-2, 1:-1] + luma[2:, 1:-1]
+    return float((4 * centre - around - luma[1:-1, :-2] - luma[1:-1, 2:]).std())
+
+
+@pytest.mark.parametrize("family", GAINS)
+def test_transfer_to_other_content(
+    net: torch.nn.Module, face: torch.Tensor, naturals: list[torch.Tensor], family: str
+) -> None:
+    gains = []
+    for hq in naturals:
+        truth = degraded(hq, CHAINS[family], True)
+        made = synthesised(net, face, CHAINS[family], hq)
+        gains.append(psnr(made, truth) - psnr(hq, truth))
+    assert np.mean(gains) >= GAINS[family], gains
+
+
+def test_grain_has_the_energy_of_the_noise(
+    net: torch.nn.Module, face: torch.Tensor, naturals: list[torch.Tensor]
+) -> None:
+    ratios = []
+    for hq in naturals:
+        truth = degraded(hq, CHAINS["noise"], True)
+        ratios.append(detail(synthesised(net, face, CHAINS["noise"], hq)) / detail(truth))
+    assert 0.75 <= np.mean(ratios) <= 1.25, ratios
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("blur", "jpeg"), ("resampling", "noise")])
+def test_another_omega_is_further_away(
+    net: torch.nn.Module,
+    face: torch.Tensor,
+    naturals: list[torch.Tensor],
+    right: str,
+    wrong: str,
+) -> None:
+    for hq in naturals:
+        truth = degraded(hq, CHAINS[right], True)
+        good = psnr(synthesised(net, face, CHAINS[right], hq), truth)
+        assert good > psnr(synthesised(net, face, CHAINS[wrong], hq), truth) + 1
