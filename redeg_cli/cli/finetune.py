@@ -1,6 +1,7 @@
 """``redeg finetune``: one old photo in, its restoration out."""
 
 import os
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,14 @@ from redeg_cli.cli.common import (
     progress,
     say,
 )
+
+
+class PasteRule(str, Enum):
+    """When restored faces are blended into the photo."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
 
 
 def finetune(
@@ -55,8 +64,13 @@ def finetune(
         ),
     ] = None,
     paste: Annotated[
-        bool, typer.Option("--paste/--no-paste", help="Blend the restored faces in.")
-    ] = True,
+        PasteRule,
+        typer.Option(
+            "--paste",
+            help="Blend the restored faces in: auto does it when the photo was fine-tuned, or "
+            "the face restorer is one you chose.",
+        ),
+    ] = PasteRule.auto,
     max_faces: Annotated[int, typer.Option("--max-faces", min=1, help="Use the largest N.")] = 8,
     model: Annotated[
         str, typer.Option("--model", help="Restorer to start from: a name or a file.")
@@ -104,7 +118,7 @@ def finetune(
         face_pair=face_pair,
         detector=detector,
         max_faces=max_faces,
-        paste=paste,
+        paste=paste.value,
         seed=seed,
         device=device,
         tile=tile,

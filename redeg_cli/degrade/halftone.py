@@ -1,6 +1,7 @@
 """Halftone printing: clustered-dot (AM) screens in gray or in the four printing inks."""
 
 import math
+from functools import lru_cache
 
 import torch
 
@@ -21,10 +22,27 @@ def screen(
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     u = (cos * x + sin * y) / pitch + phase[0]
     v = (cos * y - sin * x) / pitch + phase[1]
-    wave = torch.cos(2 * math.pi * u) + torch.cos(2 * math.pi * v)
-    # The arcsine brings the wave's heights nearer to uniform: the order of tones is kept, and light
-    # and dark come out lighter and darker, as on coarse paper.
-    return 0.5 + torch.asin((wave / 2).clamp(-1, 1)) / math.pi
+    wave = (torch.cos(2 * math.pi * u) + torch.cos(2 * math.pi * v)) / 2
+    levels, shares = _coverage()
+    index = torch.searchsorted(levels, wave.contiguous()).clamp(1, len(levels) - 1)
+    low, high = levels[index - 1], levels[index]
+    part = ((wave - low) / (high - low)).clamp(0, 1)
+    return shares[index - 1] + part * (shares[index] - shares[index - 1])
+
+
+@lru_cache(maxsize=1)
+def _coverage() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return levels of the wave and the share of the area below each.
+
+    As thresholds the shares are uniform on [0, 1], so dots of ink t cover t of the paper and a
+    print keeps its tones on average.
+    """
+    side = torch.cos(math.pi * (torch.arange(1024, dtype=torch.float64) + 0.5) / 1024)
+    ranked = ((side[:, None] + side[None]) / 2).flatten().sort().values
+    shares = torch.linspace(0, 1, 513, dtype=torch.float64)
+    levels = ranked[(shares * (len(ranked) - 1)).round().long()]
+    levels[0], levels[-1] = -1.0, 1.0
+    return levels.float(), shares.float()
 
 
 def halftone(

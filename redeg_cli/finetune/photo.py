@@ -11,12 +11,13 @@ import torch
 
 from redeg_cli.device import pick_device
 from redeg_cli.errors import NoFaceError
-from redeg_cli.faces.paste import paste_face
 from redeg_cli.finetune.choose import Score, score
 from redeg_cli.finetune.images import load_hq, tone_range
+from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.regions import Region, brought_region, clean_regions, face_regions
+from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.tune import State, Tuning, copy_state
-from redeg_cli.io.images import Photo, require_size, to_tensor
+from redeg_cli.io.images import Photo, require_size
 from redeg_cli.models import (
     DEFAULT_FACE_RESTORER,
     DEFAULT_REDEGNET,
@@ -31,7 +32,6 @@ from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.extract import extract_many
-from redeg_cli.omega.lattice import Lattice, lattice_energy
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.photo_pairs import FacePair, photo_pairs
 from redeg_cli.omega.pool import Pool, pool_spread
@@ -41,6 +41,7 @@ from redeg_cli.restore.photo import restore_photo
 from redeg_cli.seeds import sample_seed
 
 Method = Literal["general", "omega", "adapted"]
+Paste = Literal["auto", "always", "never"]
 
 MARGIN = 0.5
 """dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces."""
@@ -64,10 +65,20 @@ class Settings:
     face_pair: tuple[Path, Path] | None = None
     detector: str = "centerface"
     max_faces: int = 8
-    paste: bool = True
+    paste: Paste = "auto"
     seed: int = 0
     device: str = "auto"
     tile: int | None = None
+
+    def pastes(self, chosen: Method) -> bool:
+        """Whether restored faces are blended in.
+
+        By itself this is not done when the general restorer was kept and the faces are the
+        embedded face restorer's: that one is there to measure with, and the photo is fine.
+        """
+        if self.paste == "auto":
+            return chosen != "general" or self.face_restorer != DEFAULT_FACE_RESTORER
+        return self.paste == "always"
 
 
 @dataclass
@@ -75,8 +86,6 @@ class Finetuned:
     """What came out."""
 
     restored: Photo
-    general: Photo
-    """The photo through the general restorer, for comparison."""
     state: State
     """Weights of the chosen restorer."""
     pool: Pool
@@ -95,7 +104,12 @@ def finetune_photo(
     reading models and images raises.
     """
     started = time.monotonic()
-    stages = _Stages(on_progress or no_progress, settings)
+    stages = Stages(
+        on_progress or no_progress,
+        settings.adapt_steps,
+        settings.steps + settings.steps // 4,
+        photo.rgb.shape[0] * photo.rgb.shape[1] / 1e6,
+    )
     device = pick_device(settings.device)
     require_size(photo, 32, "fine-tuning")
     restorer = load_restorer(settings.model, settings.scale, device)
@@ -148,14 +162,14 @@ def finetune_photo(
     say(_verdict(chosen, best, scores))
 
     stages.enter("restore")
-    general = _restore(photo, restorer, general_state, settings, device, None)
     state = general_state if chosen == "general" else tunings[chosen].state
-    restored = general
-    if chosen != "general":
-        restored = _restore(photo, restorer, state, settings, device, stages.within)
+    restorer.network.load_state_dict(state)
+    restored = restore_photo(
+        photo, restorer, tile=settings.tile, device=device, on_progress=stages.within
+    )
     pasted: list[str] = []
-    if settings.paste:
-        restored, pasted = _paste(restored, faces, settings.scale, lattice)
+    if settings.pastes(chosen):
+        restored, pasted = paste_faces(restored, faces, settings.scale, lattice)
     stages.finish()
     summary = {
         "scale": settings.scale,
@@ -187,40 +201,7 @@ def finetune_photo(
         "seed": settings.seed,
         "seconds": round(time.monotonic() - started, 1),
     }
-    return Finetuned(restored, general, state, pool, summary)
-
-
-class _Stages:
-    """One progress bar over all stages, weighted by how long each takes."""
-
-    # Seconds on two CPU cores for the example, per step where a stage has steps.
-    def __init__(self, on_progress: OnProgress, settings: Settings) -> None:
-        self.report = on_progress
-        tune = 1.25 * settings.steps * 0.3
-        self.plan = {"faces": 4.0, "omega": 3.0, "adapt": settings.adapt_steps * 0.12}
-        self.plan |= {"tune": tune, "restore": 6.0}
-        self.texts = {
-            "faces": "finding and restoring the faces",
-            "omega": "reading the degradation off the faces",
-            "adapt": "fitting the degradation to this photo",
-            "tune": "fine-tuning the restorer",
-            "restore": "restoring the photo",
-        }
-        self.current = "faces"
-
-    def enter(self, stage: str) -> None:
-        self.current = stage
-        self.within(0, 1)
-
-    def within(self, done: int, total: int, text: str = "") -> None:
-        del text
-        names = list(self.plan)
-        before = sum(self.plan[name] for name in names[: names.index(self.current)])
-        share = (before + self.plan[self.current] * done / max(1, total)) / sum(self.plan.values())
-        self.report(round(1000 * share), 1000, self.texts[self.current])
-
-    def finish(self) -> None:
-        self.report(1000, 1000, "done")
+    return Finetuned(restored, state, pool, summary)
 
 
 def _find_regions(
@@ -310,13 +291,18 @@ def _race(
 ) -> Method:
     """Tune every candidate for a quarter of the steps, then only the best one to the end."""
     first = steps // 4 if len(tunings) > 1 else 0
-    total = first * (len(tunings) - 1) + steps
+    everything = first * (len(tunings) - 1) + steps
     before = 0
 
     def stretch(method: Method, count: int) -> None:
         nonlocal before
         tuning = tunings[method]
-        tuning.run(count, device, lambda done, _, text="": on_progress(before + done, total, text))
+
+        def within(done: int, total: int, text: str = "") -> None:
+            del total
+            on_progress(before + done, everything, text)
+
+        tuning.run(count, device, within)
         before += count
         scores[method] = score(tuning.restorer, held_out, device)
 
@@ -336,52 +322,6 @@ def _verdict(chosen: Method, best: Method, scores: dict[Method, Score]) -> str:
             f"parts of the faces by {gain:+.2f} dB, at least +{MARGIN} is asked for"
         )
     return f"chosen: fine-tuned, {texts[best]}, {gain:+.2f} dB on held-out parts of the faces"
-
-
-def _restore(
-    photo: Photo,
-    restorer: Restorer,
-    state: State,
-    settings: Settings,
-    device: torch.device,
-    on_progress: OnProgress | None,
-) -> Photo:
-    restorer.network.load_state_dict(state)
-    return restore_photo(
-        photo, restorer, tile=settings.tile, device=device, on_progress=on_progress
-    )
-
-
-def _paste(
-    photo: Photo, faces: list[FacePair], scale: int, lattice: Lattice | None
-) -> tuple[Photo, list[str]]:
-    """Blend in the restored faces that are an improvement.
-
-    They hold at least 0.8 of the detail that the restored photo has there, and no more of the
-    lattice.
-    """
-    canvas, names = photo.rgb, []
-    for face in faces:
-        x0, y0, x1, y1 = (scale * v for v in face.box)
-        pasted = paste_face(canvas, face.restored, face.matrix, scale)
-        before, after = canvas[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
-        dotted = lattice is not None and lattice_energy(to_tensor(after), lattice) > max(
-            1.2 * lattice_energy(to_tensor(before), lattice), 1 / 255
-        )
-        if not dotted and _detail(after) >= 0.8 * _detail(before):
-            canvas = pasted
-            names.append(f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}")
-    if photo.gray:
-        canvas = np.repeat(canvas.mean(2, keepdims=True), 3, 2)
-    return replace(photo, rgb=canvas), names
-
-
-def _detail(image: np.ndarray) -> float:
-    """Return the standard deviation of the Laplacian of the luma."""
-    luma = image.mean(2)
-    inner = luma[1:-1, 1:-1]
-    around = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
-    return float((4 * inner - around).std())
 
 
 def _size(photo: Photo) -> list[int]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.resize import resize, to_aligned
 from redeg_cli.errors import PairError
+from redeg_cli.faces.crop import ORIGIN_STEP
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.pairs import pair_scale
@@ -16,6 +17,9 @@ from redeg_cli.omega.adapt import FittedRegion
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
 from redeg_cli.omega.lattice import Lattice, find_lattice, without_lattice
 from redeg_cli.omega.photo_pairs import FacePair
+
+MOST = 768
+"""Pixels of a region's side on the HQ grid: more tell no more about the degradation."""
 
 FITTED = 0.62
 """Share of a region's rows that is fitted on: for a face, down to about the nose's tip."""
@@ -79,22 +83,39 @@ def clean_regions(regions: list[Region]) -> tuple[list[Region], Lattice | None]:
 
 
 def face_regions(rgb: np.ndarray, faces: list[FacePair]) -> list[Region]:
-    """Return the regions of a photo's face pairs."""
+    """Return the regions of a photo's face pairs, their middle where a face is very large."""
     regions = []
     for face in faces:
-        x0, y0, x1, y1 = face.box
+        s = face.pair.scale
+        x0, x1 = _middle(face.box[0], face.box[2], MOST // s)
+        y0, y1 = _middle(face.box[1], face.box[3], MOST // s)
+        left_cut, top_cut = (x0 - face.box[0]) * s, (y0 - face.box[1]) * s
+        part = (
+            ...,
+            slice(top_cut, top_cut + (y1 - y0) * s),
+            slice(left_cut, left_cut + (x1 - x0) * s),
+        )
         top, left = max(0, y0 - CONTEXT), max(0, x0 - CONTEXT)
         regions.append(
             Region(
                 f"face of {face.face.size:.0f} px at {x0},{y0}",
-                face.pair,
-                torch.from_numpy(face.valid.astype(np.float32))[None, None],
+                AlignedPair(face.pair.hq[part], face.pair.lq[part], s),
+                torch.from_numpy(face.valid[part[1:]].astype(np.float32))[None, None],
                 to_tensor(rgb[top : y1 + CONTEXT, left : x1 + CONTEXT]),
                 (y0 - top, x0 - left),
-                face.box,
+                (x0, y0, x1, y1),
             )
         )
     return regions
+
+
+def _middle(start: int, stop: int, most: int) -> tuple[int, int]:
+    """Return the middle ``most`` pixels of a span at most; the start keeps its place on blocks."""
+    spare = stop - start - most
+    if spare <= 0:
+        return start, stop
+    start += spare // 2 // ORIGIN_STEP * ORIGIN_STEP
+    return start, start + most
 
 
 def brought_region(lq_path: Path, hq_path: Path, scale: int) -> Region:

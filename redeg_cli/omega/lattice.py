@@ -73,8 +73,14 @@ def find_lattice(
     found.sort(reverse=True)
     threshold = share * found[0][0]
     kept: list[tuple[float, float]] = []
-    for strength, fx, fy in found:
-        near = any(abs(fx - kx) < 1.5 / width and abs(fy - ky) < 1.5 / height for kx, ky in kept)
+    for strength, x, y in found:
+        # A frequency and its negative are one wave: the half plane x > 0 stands for both.
+        fx, fy = (x, y) if (x, y) > (0, 0) else (-x, -y)
+        near = any(
+            abs(sign * fx - kx) < 1.5 / width and abs(sign * fy - ky) < 1.5 / height
+            for kx, ky in kept
+            for sign in (-1, 1)
+        )
         if strength >= threshold and not near and len(kept) < most:
             kept.append((fx, fy))
     return Lattice(tuple(kept))

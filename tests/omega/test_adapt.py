@@ -9,7 +9,7 @@ from torch import Tensor
 
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import Adapted, FittedRegion, adapt, with_lattice
-from redeg_cli.omega.lattice import Lattice
+from redeg_cli.omega.lattice import Lattice, find_lattice
 
 CPU = torch.device("cpu")
 FX, FY = 0.17, 0.06
@@ -31,16 +31,23 @@ def printed_region(origin: tuple[int, int] = (32, 16)) -> FittedRegion:
     return FittedRegion(hq, lq, origin, (0, 80))
 
 
-def run(
-    net: ReDegNetLite, regions: list[FittedRegion], steps: int, seed: int = 0, batch: int = 2
-) -> Adapted:
-    return adapt(net, OMEGA, regions, CPU, steps=steps, batch=batch, seed=seed, learning_rate=4e-3)
+def lattice_of(region: FittedRegion) -> Lattice | None:
+    """What is found in the fitted rows."""
+    rows = slice(*region.rows)
+    return find_lattice(region.lq[:, :, rows], region.hq[:, :, rows])
+
+
+def run(net: ReDegNetLite, regions: list[FittedRegion], steps: int, seed: int = 0) -> Adapted:
+    lattice = lattice_of(regions[0])
+    return adapt(
+        net, OMEGA, regions, lattice, CPU, steps=steps, batch=2, seed=seed, learning_rate=4e-3
+    )
 
 
 def test_it_learns_a_screen_and_carries_it_on_to_rows_it_never_saw(tiny_net: ReDegNetLite) -> None:
     region = printed_region()
     before = {name: tensor.clone() for name, tensor in tiny_net.state_dict().items()}
-    adapted = run(tiny_net, [region], 90)
+    adapted = run(tiny_net, [region], 60)
     assert adapted.lattice is not None
     fx, fy = adapted.lattice.frequencies[0]
     assert (abs(fx), abs(fy)) == pytest.approx((FX, FY), abs=0.1 / SIZE)
@@ -90,6 +97,7 @@ def test_progress_is_told_after_each_step(tiny_net: ReDegNetLite) -> None:
         tiny_net,
         OMEGA,
         [region],
+        None,
         CPU,
         steps=3,
         batch=1,
@@ -132,12 +140,10 @@ def test_with_lattice_keeps_the_function_when_the_maps_are_zero(
         before = tiny_net(picture, omega, noise)
         zero = fitted(picture, omega, noise, torch.zeros(1, 2 * count, 96, 128))
         full = fitted(picture, omega, noise, lattice.maps(96, 128)[None])
+    # Demodulation counts the new weights too: 1 % of the features for each frequency at most.
     for a, b in zip(before, zero, strict=True):
-        torch.testing.assert_close(a, b, atol=ATOL, rtol=0)
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
     assert (full.mean - zero.mean).abs().max() > 1e-6
     # Drawn alike each time.
     twice = with_lattice(tiny_net, lattice)
     assert torch.equal(twice.synnet.head.weight, fitted.synnet.head.weight)
-
-
-ATOL = 1e-3

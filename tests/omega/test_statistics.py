@@ -9,13 +9,13 @@ from torch import Tensor
 from redeg_cli.omega.statistics import grain_distance
 
 
-def white(seed: int, sigma: float = 0.05, batch: int = 2, size: int = 96) -> Tensor:
+def white(seed: int, sigma: float = 0.05, batch: int = 2, size: int = 192) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return sigma * torch.randn((batch, 3, size, size), generator=generator)
 
 
 def blurred(seed: int) -> Tensor:
-    smooth = F.avg_pool2d(white(seed), 3, 1, 1)
+    smooth = F.avg_pool2d(white(seed), 5, 1, 2)
     return smooth * 0.05 / smooth.std()
 
 
@@ -23,9 +23,9 @@ def gray(seed: int) -> Tensor:
     return white(seed)[:, :1].expand(-1, 3, -1, -1)
 
 
-def striped(seed: int) -> Tensor:
-    rows = torch.randn((2, 3, 96, 1), generator=torch.Generator().manual_seed(seed))
-    return 0.05 * rows.expand(-1, -1, -1, 96)
+def streaked(seed: int) -> Tensor:
+    streaks = F.avg_pool2d(white(seed), (1, 5), 1, (0, 2))
+    return streaks * 0.05 / streaks.std()
 
 
 KINDS = {
@@ -33,7 +33,7 @@ KINDS = {
     "stronger": lambda seed: white(seed, 0.08),
     "blurred": blurred,
     "gray": gray,
-    "striped": striped,
+    "streaked": streaked,
 }
 
 
@@ -84,7 +84,7 @@ def test_a_louder_copy_in_closed_form() -> None:
 def test_its_gradient_finds_the_amount() -> None:
     amount = torch.tensor(0.2, requires_grad=True)
     optimizer = torch.optim.Adam([amount], lr=0.05)
-    for step in range(60):
+    for step in range(40):
         optimizer.zero_grad()
         loss = grain_distance(amount * white(10 + step, 1.0, size=32), white(500, 0.1, size=32))
         loss.backward()

@@ -1,7 +1,5 @@
 """Training pairs of ReDegNet: what partners share, and that the parts make the whole."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -51,10 +49,9 @@ def test_partners_share_their_degradation_and_nothing_else(store: ImageStore, sc
     for index in range(3):
         assert not torch.equal(batch.hq[index], batch.hq[index + 3])
         grains = batch.grain[index].flatten(), batch.grain[index + 3].flatten()
-        # The same law, other fields.
+        # The same law, drawn twice.
         assert grains[0].std() > 1e-3
         assert abs(torch.corrcoef(torch.stack(grains))[0, 1]) < 0.25
-        assert 0.4 < (grains[0].std() / grains[1].std()).item() < 2.5
 
 
 def test_a_batch_is_decided_by_its_key(store: ImageStore) -> None:

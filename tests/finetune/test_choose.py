@@ -1,0 +1,91 @@
+"""Scores of restorers in closed form."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from redeg_cli.finetune.choose import HeldOut, Score, score
+from redeg_cli.nets.wrap import Restorer
+
+CPU = torch.device("cpu")
+
+
+def restorer_of(scale: int, change: Tensor | float = 0.0) -> Restorer:
+    """It repeats pixels and adds ``change``."""
+    return Restorer(
+        lambda x: F.interpolate(x, scale_factor=scale, mode="nearest") + change,
+        name="nearest",
+        scale=scale,
+        fingerprint="0" * 12,
+        architecture="none",
+        network=torch.nn.Identity(),
+    )
+
+
+def part_of(scale: int = 2, offset: tuple[int, int] = (8, 4)) -> HeldOut:
+    """The truth is what the plain restorer makes of the context, cut at the offset."""
+    lq = 0.3 + 0.4 * torch.rand((1, 3, 24, 20), generator=torch.Generator().manual_seed(0))
+    whole = F.interpolate(lq, scale_factor=scale, mode="nearest")
+    hq = whole[:, :, offset[0] : offset[0] + 24, offset[1] : offset[1] + 28]
+    return HeldOut(lq, hq, torch.ones(1, 1, 24, 28), offset)
+
+
+def test_the_part_is_cut_at_its_offset() -> None:
+    right = part_of()
+    assert score(restorer_of(2), [right], CPU).psnr == pytest.approx(80, abs=1)
+    shifted = HeldOut(right.lq, right.hq, right.mask, (9, 4))
+    assert score(restorer_of(2), [shifted], CPU).psnr < 25
+
+
+def checkers(amplitude: float, height: int = 48, width: int = 40) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return amplitude * (1 - 2.0 * ((x + y) % 2))
+
+
+def test_fine_errors_count_in_full_but_not_when_smoothed() -> None:
+    made = score(restorer_of(2, checkers(0.1)), [part_of()], CPU)
+    assert made.psnr == pytest.approx(20, abs=0.05)
+    assert made.smooth_psnr > 40
+
+
+def test_broad_errors_count_in_both() -> None:
+    wave = 0.1 * torch.sin(2 * math.pi * torch.arange(40) / 28).expand(48, 40)
+    made = score(restorer_of(2, wave), [part_of()], CPU)
+    # A whole sine of amplitude 0.1 has the mean square 0.005.
+    assert made.psnr == pytest.approx(-10 * math.log10(0.005), abs=0.1)
+    assert made.smooth_psnr == pytest.approx(made.psnr, abs=0.6)
+
+
+def test_a_shift_of_the_mean_colour_is_forgiven() -> None:
+    cast = torch.tensor([0.1, -0.05, 0.2]).view(1, 3, 1, 1)
+    part = part_of()
+    assert score(restorer_of(2, cast), [part], CPU).psnr > 60
+
+
+def test_what_is_not_known_is_not_judged() -> None:
+    part = part_of()
+    hq, mask = part.hq.clone(), part.mask.clone()
+    hq[..., :10], mask[..., :10] = 0.9, 0
+    masked = HeldOut(part.lq, hq, mask, part.offset)
+    assert score(restorer_of(2), [masked], CPU).psnr > 60
+    assert score(restorer_of(2), [HeldOut(part.lq, hq, part.mask, part.offset)], CPU).psnr < 20
+
+
+def test_scores_of_parts_are_averaged_in_decibels() -> None:
+    other = HeldOut(part_of().lq, part_of().hq, part_of().mask, (9, 4))
+    both = [score(restorer_of(2), [p], CPU) for p in (part_of(), other)]
+    mean = score(restorer_of(2), [part_of(), other], CPU)
+    assert mean.psnr == pytest.approx(np.mean([s.psnr for s in both]))
+    assert mean.smooth_psnr == pytest.approx(np.mean([s.smooth_psnr for s in both]))
+
+
+@pytest.mark.parametrize(
+    ("psnr", "smooth", "better"),
+    [(25.5, 30.5, True), (25.4, 35.0, False), (29.0, 30.4, False), (24.0, 29.0, False)],
+)
+def test_both_must_be_better_by_the_margin(psnr: float, smooth: float, better: bool) -> None:
+    assert Score(psnr, smooth).beats(Score(25.0, 30.0), 0.5) is better

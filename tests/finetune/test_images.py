@@ -1,0 +1,106 @@
+"""HQ images: which are taken, and the tone they get."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from redeg_cli.errors import InputError, RedegError
+from redeg_cli.finetune import images
+from redeg_cli.finetune.images import embedded_files, load_hq, tone_range
+from redeg_cli.io.images import write_rgb
+
+FULL = (np.zeros(3), np.ones(3))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, scene: Callable[..., np.ndarray]) -> Path:
+    write_rgb(tmp_path / "hq" / "large.png", scene(64, 80))
+    write_rgb(tmp_path / "hq" / "sub" / "small.png", scene(20, 90))
+    return tmp_path / "hq"
+
+
+def test_the_embedded_photographs_are_there() -> None:
+    names = [path.name for path in embedded_files()]
+    assert "astronaut.png" in names
+    assert "china.jpg" in names
+    assert len(set(names)) == len(names) >= 6
+
+
+def test_without_embedded_photographs_the_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_SCIKIT_IMAGE", ("nowhere.png",))
+    monkeypatch.setattr(images, "_SCIKIT_LEARN", ())
+    with pytest.raises(RedegError, match="--hq-dir"):
+        embedded_files()
+
+
+def test_embedded_photographs_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [path for path in embedded_files() if path.name == "astronaut.png"]
+    monkeypatch.setattr(images, "embedded_files", lambda: wanted)
+    store, source = load_hq(None, 96, FULL, gray=False)
+    (image,) = store.groups[0]
+    np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), skimage.data.astronaut())
+    assert "1 embedded" in source
+
+
+def test_small_images_are_left_out_and_folders_recursed(
+    folder: Path, scene: Callable[..., np.ndarray]
+) -> None:
+    store, source = load_hq(folder, 32, FULL, gray=False)
+    (image,) = store.groups[0]
+    assert image.dtype == torch.uint8
+    expected = (scene(64, 80) * 255).round().transpose(2, 0, 1)
+    np.testing.assert_array_equal(image.numpy(), expected)
+    assert str(folder) in source
+    assert len(load_hq(folder, 16, FULL, gray=False)[0]) == 2
+
+
+def test_a_folder_without_a_large_image_is_one_line(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"no image of at least 96 px.*--hq-dir") as error:
+        load_hq(folder, 96, FULL, gray=False)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_images_take_the_tone_of_the_photo(folder: Path, scene: Callable[..., np.ndarray]) -> None:
+    black, white = np.array([0.2, 0.1, 0.05]), np.array([0.9, 0.85, 0.7])
+    (image,) = load_hq(folder, 32, (black, white), gray=False)[0].groups[0]
+    wanted = black + (white - black) * ((scene(64, 80) * 255).round() / 255)
+    assert np.abs(image.permute(1, 2, 0).numpy() / 255 - wanted).max() < 0.6 / 255
+
+
+def test_gray_photos_get_gray_images(folder: Path) -> None:
+    (image,) = load_hq(folder, 32, FULL, gray=True)[0].groups[0]
+    assert torch.equal(image[0], image[1])
+    assert torch.equal(image[0], image[2])
+
+
+def test_very_large_images_are_shrunk(
+    folder: Path, scene: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "LARGEST", 40)
+    (image,) = load_hq(folder, 30, FULL, gray=False)[0].groups[0]
+    assert image.shape == (3, 32, 40)
+    mean = scene(64, 80).mean((0, 1))
+    assert np.abs(image.float().mean((1, 2)).numpy() / 255 - mean).max() < 0.01
+
+
+def test_the_tone_range_is_that_of_the_picture_not_of_its_dots() -> None:
+    ramp = np.linspace(0.2, 0.8, 256, dtype=np.float32)
+    photo = np.stack([np.tile(ramp, (256, 1))] * 3, 2)
+    photo[..., 2] *= 0.5
+    dotted = photo + 0.15 * (np.indices((256, 256)).sum(0) % 2 * 2 - 1)[..., None]
+    for picture in (photo, dotted.astype(np.float32)):
+        black, white = tone_range(picture)
+        np.testing.assert_allclose(black, [0.2, 0.2, 0.1], atol=0.02)
+        np.testing.assert_allclose(white, [0.8, 0.8, 0.4], atol=0.02)
+
+
+def test_a_flat_photo_has_a_range_too() -> None:
+    black, white = tone_range(np.full((40, 70, 3), 0.95, np.float32))
+    assert (white - black > 0).all()
+    assert (white <= 1).all()
+    assert (black >= 0).all()

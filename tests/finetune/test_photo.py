@@ -1,0 +1,187 @@
+"""The whole job on a photo of 64 pixels with a face pair that was brought: no detector is run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from redeg_cli.errors import InputError, ModelError, NoFaceError
+from redeg_cli.finetune import photo as photo_module
+from redeg_cli.finetune.photo import Settings, finetune_photo
+from redeg_cli.finetune.tune import copy_state
+from redeg_cli.io.images import Photo, read_photo, write_rgb
+from redeg_cli.models import load_restorer, save_network
+from redeg_cli.nets.compact import CompactF2N
+from redeg_cli.nets.face import FaceUNet
+from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.restore.photo import restore_photo
+
+COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
+REDEGNET = {
+    "degnet": {"widths": [4, 4]},
+    "synnet": {"widths": [4, 4], "style": 8, "kernel": 5, "grain_kernel": 5},
+}
+FACE = {"widths": [4, 4], "blocks": [1, 1]}
+
+Scene = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def photo(tmp_path: Path, scene: Scene) -> Photo:
+    write_rgb(tmp_path / "old.png", scene(64, 64))
+    return read_photo(tmp_path / "old.png")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, scene: Scene) -> Settings:
+    torch.manual_seed(0)
+    save_network(tmp_path / "r.safetensors", "f2n-compact", COMPACT, CompactF2N(**COMPACT).state_dict())
+    net = ReDegNetLite(**REDEGNET)
+    save_network(tmp_path / "d.safetensors", "redegnet-lite", REDEGNET, net.state_dict())
+    save_network(tmp_path / "f.safetensors", "face-restorer", FACE, FaceUNet(**FACE).state_dict())
+    write_rgb(tmp_path / "lq.png", scene(64, 64)[:40, 8:56])
+    write_rgb(tmp_path / "hq.png", scene(128, 128)[:80, 16:112])
+    for index in range(2):
+        write_rgb(tmp_path / "hq" / f"{index}.png", scene(112, 112, index))
+    return Settings(
+        steps=4,
+        adapt_steps=2,
+        crops=2,
+        model=str(tmp_path / "r.safetensors"),
+        redegnet=str(tmp_path / "d.safetensors"),
+        face_restorer=str(tmp_path / "f.safetensors"),
+        hq_dir=tmp_path / "hq",
+        face_pair=(tmp_path / "lq.png", tmp_path / "hq.png"),
+        device="cpu",
+    )
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def margin(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    monkeypatch.setattr(photo_module, "MARGIN", value)
+
+
+def test_the_general_restorer_is_kept_unless_it_is_beaten(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin(monkeypatch, 100.0)
+    said: list[str] = []
+    result = finetune_photo(photo, settings, say=said.append)
+    assert result.summary["chosen"] == "general"
+    restorer = load_restorer(settings.model, 2)
+    assert same(result.state, copy_state(restorer.network))
+    wanted = restore_photo(photo, restorer, device="cpu")
+    np.testing.assert_array_equal(result.restored.rgb, wanted.rgb)
+    assert any("the general restorer is kept" in line for line in said)
+
+
+def test_a_better_one_is_chosen_and_used(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin(monkeypatch, -100.0)
+    said: list[str] = []
+    result = finetune_photo(photo, settings, say=said.append)
+    chosen = result.summary["chosen"]
+    assert chosen in ("omega", "adapted")
+    assert any(line.startswith("chosen: fine-tuned") for line in said)
+    restorer = load_restorer(settings.model, 2)
+    np.testing.assert_array_equal(
+        result.general.rgb, restore_photo(photo, restorer, device="cpu").rgb
+    )
+    assert not same(result.state, copy_state(restorer.network))
+    restorer.network.load_state_dict(result.state)
+    np.testing.assert_array_equal(
+        result.restored.rgb, restore_photo(photo, restorer, device="cpu").rgb
+    )
+    # A quarter of the steps for the one that lost, all of them for the one that won.
+    assert sorted(result.summary["steps"].values()) == [1, 4]
+    assert result.summary["steps"][chosen] == 4
+    scores = result.summary["held_out_scores"]
+    assert set(scores) == {"general", "omega", "adapted"}
+
+
+def test_the_summary_and_the_pool(photo: Photo, settings: Settings) -> None:
+    result = finetune_photo(photo, settings)
+    summary = result.summary
+    assert summary["size"] == {"photo": [64, 64], "restored": [128, 128]}
+    assert summary["faces"][0]["name"] == "lq.png and hq.png"
+    assert summary["faces_pasted"] == []
+    assert len(summary["models"]["redegnet"]["fingerprint"]) == 12
+    assert len(result.pool) == 2
+    assert result.pool.fingerprint == summary["models"]["redegnet"]["fingerprint"]
+    assert result.pool.scale == 2
+
+
+def test_the_seed_decides(photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    margin(monkeypatch, -100.0)
+    first, again, other = (
+        finetune_photo(photo, replace(settings, seed=seed, adapt_steps=1)) for seed in (3, 3, 4)
+    )
+    assert same(first.state, again.state)
+    np.testing.assert_array_equal(first.restored.rgb, again.restored.rgb)
+    assert not same(first.state, other.state)
+
+
+def test_progress_never_goes_back_and_ends(photo: Photo, settings: Settings) -> None:
+    told: list[tuple[int, int, str]] = []
+    finetune_photo(
+        photo, settings, lambda done, total, text="": told.append((done, total, text))
+    )
+    done = [row[0] for row in told]
+    assert done == sorted(done)
+    assert done[-1] == told[-1][1] == 1000
+    assert {row[2] for row in told} >= {"fine-tuning the restorer", "restoring the photo", "done"}
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_very_few_steps(photo: Photo, settings: Settings, steps: int) -> None:
+    result = finetune_photo(photo, replace(settings, steps=steps, adapt_steps=1))
+    assert max(result.summary["steps"].values()) == steps
+
+
+def test_gray_and_transparent_photos_stay_so(photo: Photo, settings: Settings) -> None:
+    gray = np.repeat(photo.rgb.mean(2, keepdims=True), 3, 2)
+    alpha = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    result = finetune_photo(replace(photo, rgb=gray, gray=True, alpha=alpha), settings)
+    rgb = result.restored.rgb
+    np.testing.assert_array_equal(rgb[..., 0], rgb[..., 2])
+    assert result.restored.alpha is not None
+    assert result.restored.alpha.shape == (128, 128)
+
+
+def test_a_photo_without_a_face_says_what_can_be_done(photo: Photo, settings: Settings) -> None:
+    with pytest.raises(NoFaceError, match=r"no usable face.*--face-box.*--face-pair.*redeg restore"):
+        finetune_photo(photo, replace(settings, face_pair=None))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"scale": 4}, ModelError, "x4 was asked for"),
+        ({"redegnet": "model"}, ModelError, "wanted a redegnet model"),
+        ({"model": "redegnet"}, ModelError, "wanted a restorer model"),
+        ({"model": "nothing-like-it"}, ModelError, "no model is called"),
+        ({"hq_dir": Path("nowhere")}, InputError, "nowhere"),
+    ],
+)
+def test_wrong_models_and_folders_are_one_line(
+    photo: Photo, settings: Settings, change: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    for key, value in change.items():
+        if value in ("model", "redegnet"):
+            change = {key: getattr(settings, value)}
+    with pytest.raises(error, match=message) as raised:
+        finetune_photo(photo, replace(settings, **change))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_photo_must_have_32_pixels(photo: Photo, settings: Settings) -> None:
+    with pytest.raises(InputError, match="32"):
+        finetune_photo(replace(photo, rgb=photo.rgb[:20]), settings)

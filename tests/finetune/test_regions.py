@@ -1,0 +1,154 @@
+"""Regions: what is fitted on and what is held out never meet, and both lie where they should."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from redeg_cli.errors import InputError, PairError
+from redeg_cli.faces.align import template
+from redeg_cli.faces.detectors import Face
+from redeg_cli.finetune.choose import CONTEXT
+from redeg_cli.finetune.regions import Region, brought_region, clean_regions, face_regions
+from redeg_cli.io.images import to_tensor, write_rgb
+from redeg_cli.omega.extract import AlignedPair, align_pair
+from redeg_cli.omega.photo_pairs import FacePair
+
+SCALE = 2
+Scene = Callable[..., np.ndarray]
+
+
+def face_pair(photo: np.ndarray, box: tuple[int, int, int, int]) -> FacePair:
+    """A face in ``box`` whose restored version is the photo repeated."""
+    x0, y0, x1, y1 = box
+    crop = photo[y0:y1, x0:x1]
+    hq = np.repeat(np.repeat(crop, SCALE, 0), SCALE, 1)
+    return FacePair(
+        face=Face((x0, y0, x1, y1), 0.9, template(x1 - x0) + [x0, y0]),
+        matrix=np.eye(2, 3),
+        aligned=crop,
+        restored=crop,
+        box=box,
+        pair=align_pair(to_tensor(crop), to_tensor(hq), SCALE),
+        valid=np.ones(hq.shape[:2]),
+        sharpness=1.0,
+    )
+
+
+@pytest.mark.parametrize("box", [(32, 16, 88, 80), (0, 0, 40, 48), (64, 48, 128, 96)])
+def test_held_out_parts_lie_where_the_photo_says(
+    scene: Scene, box: tuple[int, int, int, int]
+) -> None:
+    photo = scene(96, 128)
+    (region,) = face_regions(photo, [face_pair(photo, box)])
+    assert region.box == box
+    held = region.held_out()
+    # What stands at the offset of the enlarged context is the held-out HQ itself.
+    whole = held.lq.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3)
+    y, x = held.offset
+    height, width = held.hq.shape[2:]
+    assert torch.equal(whole[:, :, y : y + height, x : x + width], held.hq)
+    assert held.mask.shape == (1, 1, height, width)
+    # As much of the photo around it as there is, 16 px at the most.
+    x0, y0, x1, y1 = box
+    assert held.lq.shape[2] == min(96, y1 + CONTEXT) - max(0, y0 - CONTEXT)
+    assert held.lq.shape[3] == min(128, x1 + CONTEXT) - max(0, x0 - CONTEXT)
+
+
+def test_fitted_and_held_out_rows_do_not_meet(scene: Scene) -> None:
+    photo = scene(96, 128)
+    (region,) = face_regions(photo, [face_pair(photo, (32, 16, 88, 80))])
+    fitted, held = region.fitted(), region.held_out()
+    assert fitted.rows == (0, region.split)
+    assert region.split % (8 * SCALE) == 0
+    assert fitted.rows[1] + held.hq.shape[2] == region.pair.hq.shape[2] == 128
+    assert 0.5 < region.split / 128 < 0.7
+    assert torch.equal(held.hq, region.pair.hq[:, :, region.split :])
+    pair = region.fitted_pair()
+    assert pair.hq.shape == pair.lq.shape == (1, 3, region.split, 112)
+    assert fitted.origin == (32 * SCALE, 16 * SCALE)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize("rows", [2, 3, 5, 9])
+def test_both_parts_have_at_least_a_block(scale: int, rows: int) -> None:
+    height = rows * 8 * scale
+    hq = torch.zeros(1, 3, height, 64)
+    region = Region("r", AlignedPair(hq, hq, scale), hq[:, :1], hq, (0, 0), (0, 0, 8, 8))
+    assert region.split % (8 * scale) == 0
+    assert 0 < region.split < height
+
+
+def test_a_lattice_is_taken_out_of_every_hq(scene: Scene) -> None:
+    """Sought in the largest region; its trace goes from the others, too."""
+    photo = scene(96, 128)
+    boxes = [(0, 0, 64, 96), (64, 0, 128, 80)]
+    regions = face_regions(photo, [face_pair(photo, box) for box in boxes])
+    dotted = []
+    for region in regions:
+        height, width = region.pair.hq.shape[2:]
+        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        wave = 0.1 * torch.cos(2 * torch.pi * (0.21 * x + 0.13 * y))
+        pair = AlignedPair(region.pair.hq + 0.3 * wave, region.pair.lq + wave, SCALE)
+        dotted.append(
+            Region(region.name, pair, region.valid, region.context, region.inset, region.box)
+        )
+    cleaned, lattice = clean_regions(dotted)
+    assert lattice is not None
+    assert np.abs(np.abs(lattice.frequencies[0]) - [0.21, 0.13]).max() < 0.003
+    for before, after, truth in zip(dotted, cleaned, regions, strict=True):
+        inner = (..., slice(24, -24), slice(24, -24))
+        error = [(r.pair.hq - truth.pair.hq)[inner].abs().mean().item() for r in (before, after)]
+        assert error[1] < 0.6 * error[0]
+        assert torch.equal(before.pair.lq, after.pair.lq)
+
+
+def test_without_a_lattice_regions_stay_as_they_are(scene: Scene) -> None:
+    photo = scene(96, 128)
+    (region,) = face_regions(photo, [face_pair(photo, (0, 0, 64, 96))])
+    regions = [replace(region, pair=replace(region.pair, hq=region.pair.lq))]
+    cleaned, lattice = clean_regions(regions)
+    assert lattice is None
+    assert cleaned is regions
+
+
+def test_a_pair_that_was_brought(tmp_path: Path, scene: Scene) -> None:
+    write_rgb(tmp_path / "lq.png", scene(50, 45))
+    write_rgb(tmp_path / "hq.png", scene(100, 90))
+    region = brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
+    # Cut to whole blocks of eight.
+    assert region.box == (0, 0, 40, 48)
+    assert region.pair.hq.shape == region.pair.lq.shape == (1, 3, 96, 80)
+    assert np.abs(region.pair.hq[0].permute(1, 2, 0).numpy() - scene(100, 90)[:96, :80]).max() < (
+        1 / 255
+    )
+    assert region.name == "lq.png and hq.png"
+    held = region.held_out()
+    assert held.lq.shape == (1, 3, 48, 40)
+    assert held.offset == (region.split, 0)
+
+
+@pytest.mark.parametrize("factor", [1, 3, 5])
+def test_the_sharp_version_may_be_of_any_size(tmp_path: Path, scene: Scene, factor: int) -> None:
+    write_rgb(tmp_path / "lq.png", scene(40, 48))
+    write_rgb(tmp_path / "hq.png", scene(40 * factor, 48 * factor))
+    region = brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
+    assert region.pair.hq.shape == (1, 3, 80, 96)
+
+
+@pytest.mark.parametrize(
+    ("lq", "hq", "message"),
+    [((24, 60), (48, 120), "at least 32 px a side"), ((40, 40), (80, 120), "40x40.*120x80")],
+)
+def test_what_is_no_pair(
+    tmp_path: Path, scene: Scene, lq: tuple[int, int], hq: tuple[int, int], message: str
+) -> None:
+    write_rgb(tmp_path / "lq.png", scene(*lq))
+    write_rgb(tmp_path / "hq.png", scene(*hq))
+    with pytest.raises(PairError, match=message):
+        brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
+    with pytest.raises(InputError, match=r"gone\.png"):
+        brought_region(tmp_path / "gone.png", tmp_path / "hq.png", 2)

@@ -1,0 +1,116 @@
+"""Fine-tuning: it learns, in one stretch or several, and nothing depends on what ran between."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from redeg_cli.degrade.classical import ClassicalDegrader, ClassicalSpec
+from redeg_cli.finetune.tune import CLASSICAL, SYNTHETIC, Tuning, copy_state
+from redeg_cli.nets.wrap import Restorer
+from redeg_cli.train.data import ImageStore
+
+CPU = torch.device("cpu")
+BLUR = ClassicalSpec(blur=1, sigma=(1.4, 1.5), resize=0, noise=0, jpeg=0, early_jpeg=0)
+
+
+@pytest.fixture
+def start(tiny_restorer: Restorer, scene: Callable[..., np.ndarray]) -> Callable[..., Tuning]:
+    images = [
+        torch.from_numpy((scene(64, 72, seed) * 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+        for seed in range(3)
+    ]
+    state = copy_state(tiny_restorer.network)
+
+    def make(total: int = 4, seed: int = 0, learning_rate: float = 3e-3) -> Tuning:
+        return Tuning(
+            tiny_restorer,
+            ClassicalDegrader(2, BLUR),
+            ImageStore([images], [1.0]),
+            state,
+            total,
+            crop=12,
+            seed=seed,
+            learning_rate=learning_rate,
+        )
+
+    return make
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_batch_is_decided_by_step_and_seed(start: Callable[..., Tuning]) -> None:
+    tuning = start()
+    lq, hq = tuning.batch(3, CPU)
+    assert lq.shape == (SYNTHETIC + CLASSICAL, 3, 12, 12)
+    assert hq.shape == (SYNTHETIC + CLASSICAL, 3, 24, 24)
+    torch.testing.assert_close(lq * 255, (lq * 255).round(), atol=1e-3, rtol=0)
+    again = start().batch(3, CPU)
+    assert torch.equal(again[0], lq)
+    assert torch.equal(again[1], hq)
+    assert not torch.equal(start(seed=1).batch(3, CPU)[1], hq)
+    assert not torch.equal(tuning.batch(4, CPU)[1], hq)
+
+
+def test_the_first_rows_come_from_the_degrader(
+    start: Callable[..., Tuning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning = start()
+
+    class Black(ClassicalDegrader):
+        def apply(self, hq: torch.Tensor, records: object) -> torch.Tensor:
+            del records
+            return torch.zeros(hq.shape[0], 3, 12, 12)
+
+    monkeypatch.setattr(tuning, "degrader", Black(2))
+    lq, _ = tuning.batch(0, CPU)
+    assert lq[:SYNTHETIC].abs().max() == 0
+    assert all(row.mean() > 0.2 for row in lq[SYNTHETIC:])
+
+
+def test_it_learns_to_undo_a_blur(start: Callable[..., Tuning], tiny_restorer: Restorer) -> None:
+    tuning = start(total=60)
+    lq, hq = tuning.batch(1000, CPU)
+    lq, hq = lq[:SYNTHETIC], hq[:SYNTHETIC]
+    before = (tiny_restorer(lq) - hq).abs().mean()
+    tuning.run(60, CPU)
+    assert (tiny_restorer(lq) - hq).abs().mean() < 0.9 * before
+    assert tuning.done == 60
+
+
+def test_stretches_are_one_run_whatever_runs_between(start: Callable[..., Tuning]) -> None:
+    whole = start()
+    whole.run(4, CPU)
+    parts, other = start(), start(seed=9)
+    parts.run(1, CPU)
+    other.run(2, CPU)
+    parts.run(3, CPU)
+    assert parts.done == whole.done == 4
+    assert same(parts.state, whole.state)
+    assert not same(parts.state, other.state)
+
+
+def test_the_given_state_stays_as_it_was(
+    start: Callable[..., Tuning], tiny_restorer: Restorer
+) -> None:
+    tuning = start()
+    given = tuning.state
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    tuning.run(2, CPU)
+    assert same(before, given)
+    assert not same(tuning.state, given)
+    # The restorer holds what was reached, ready to be used.
+    assert same(copy_state(tiny_restorer.network), tuning.state)
+    assert not tiny_restorer.network.training
+    assert not any(p.requires_grad for p in tiny_restorer.network.parameters())
+
+
+def test_progress_counts_the_steps_of_the_stretch(start: Callable[..., Tuning]) -> None:
+    told: list[tuple[int, int]] = []
+    tuning = start()
+    for steps in (1, 2):
+        tuning.run(steps, CPU, lambda done, total, text="": told.append((done, total)))
+    assert told == [(1, 1), (1, 2), (2, 2)]
