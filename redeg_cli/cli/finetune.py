@@ -93,6 +93,8 @@ def finetune(
     """Restore a photo with a restorer fine-tuned on its own degradation, read off its faces."""
     if scale == 3:
         raise typer.BadParameter("no embedded restorer does 3: use 2 or 4", param_hint="--scale")
+    if face_box and face_pair:
+        raise typer.BadParameter("--face-box and --face-pair exclude each other")
     boxes = tuple(_box(text) for text in face_box or ())
     from redeg_cli.io.images import image_size
 

@@ -29,7 +29,6 @@ from redeg_cli.models import (
     model_info,
 )
 from redeg_cli.nets.lite import ReDegNetLite
-from redeg_cli.nets.wrap import Restorer
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.extract import extract_many
 from redeg_cli.omega.learned import OmegaDegrader
@@ -43,6 +42,8 @@ from redeg_cli.seeds import sample_seed
 Method = Literal["general", "omega", "adapted"]
 Paste = Literal["auto", "always", "never"]
 
+CROP = 48
+"""Side in photo pixels of what the restorer is fine-tuned on."""
 MARGIN = 0.5
 """dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces."""
 
@@ -115,6 +116,11 @@ def finetune_photo(
     restorer = load_restorer(settings.model, settings.scale, device)
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
+    # Before the faces, which take the time: a wrong folder is told at once.
+    store, source = load_hq(
+        settings.hq_dir, CROP * settings.scale, tone_range(photo.rgb), photo.gray
+    )
+    say(f"sharp images: {source}")
 
     stages.enter("faces")
     faces, dropped, regions = _find_regions(photo, settings, device)
@@ -154,8 +160,12 @@ def finetune_photo(
         )
         degraders["adapted"] = _adapted_degrader(adapted, net, centre.to(device), pool, settings)
 
-    tone = tone_range(photo.rgb)
-    tunings = _tunings(restorer, degraders, general_state, tone, photo.gray, settings, say)
+    tunings: dict[Method, Tuning] = {
+        method: Tuning(
+            restorer, degrader, store, general_state, settings.steps, crop=CROP, seed=settings.seed
+        )
+        for method, degrader in degraders.items()
+    }
     stages.enter("tune")
     best = _race(tunings, scores, held_out, device, stages.within, settings.steps)
     chosen: Method = best if scores[best].beats(scores["general"], MARGIN) else "general"
@@ -259,26 +269,6 @@ def _adapted_degrader(
     return OmegaDegrader(
         adapted.net, fitted, settings.scale, lattice=adapted.lattice, stages=stages
     )
-
-
-def _tunings(
-    restorer: Restorer,
-    degraders: dict[Method, OmegaDegrader],
-    state: State,
-    tone: tuple[np.ndarray, np.ndarray],
-    gray: bool,
-    settings: Settings,
-    say: Callable[[str], None],
-) -> dict[Method, Tuning]:
-    crop = 48
-    store, source = load_hq(settings.hq_dir, crop * settings.scale, tone, gray)
-    say(f"sharp images: {source}")
-    return {
-        method: Tuning(
-            restorer, degrader, store, state, settings.steps, crop=crop, seed=settings.seed
-        )
-        for method, degrader in degraders.items()
-    }
 
 
 def _race(

@@ -1,5 +1,6 @@
 """Tensors in files: safetensors written, safetensors and pickled checkpoints read."""
 
+import json
 import pickle
 import re
 import warnings
@@ -37,7 +38,15 @@ def save_tensors(
         stored[name] = value.clone(memory_format=torch.contiguous_format)
     with atomic_path(Path(path)) as temporary:
         # Not save_file: it makes files that only their owner may read.
-        temporary.write_bytes(save(stored, metadata=dict(metadata)))
+        temporary.write_bytes(_in_order(save(stored, metadata=dict(metadata))))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return a safetensors file with the keys of its header sorted: same content, same bytes."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

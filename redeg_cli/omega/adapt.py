@@ -51,16 +51,15 @@ class Adapted:
 
 
 def with_lattice(net: ReDegNetLite, lattice: Lattice | None) -> ReDegNetLite:
-    """Return a copy of the network that takes the lattice's maps: new input weights are small."""
+    """Return a copy of the network that takes the lattice's maps, whose weights start at zero."""
     fitted = copy.deepcopy(net)
     if lattice is None:
         return fitted
     head = fitted.synnet.head
     count = 2 * len(lattice.frequencies)
     outputs, _, k, _ = head.weight.shape
-    generator = torch_generator(0)
-    fresh = torch.randn((outputs, count, k, k), generator=generator) * 0.02
-    head.weight = nn.Parameter(torch.cat([head.weight.detach(), fresh.to(head.weight)], 1))
+    fresh = head.weight.new_zeros((outputs, count, k, k))
+    head.weight = nn.Parameter(torch.cat([head.weight.detach(), fresh], 1))
     modulation = nn.Linear(head.modulation.in_features, head.weight.shape[1])
     with torch.no_grad():
         nn.init.zeros_(modulation.weight)

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from redeg_cli.device import autocast_dtype
 from redeg_cli.errors import RedegError
 from redeg_cli.io.files import atomic_path
+from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
 
@@ -122,6 +123,26 @@ def fit(
             text = " ".join(f"{name} {value:.4f}" for name, value in smooth.items())
             progress(round(1000 * clock.share(recipe.steps, recipe.minutes)), 1000, text)
     return ema.module, clock
+
+
+def save_trained(
+    network: nn.Module,
+    recipe: RestorerRecipe | ReDegNetRecipe,
+    folder: Path,
+    clock: Clock,
+    figures: dict[str, float],
+) -> Path:
+    """Write the weights in float16 with the recipe, the time and the figures; return the file."""
+    path = folder / f"{recipe.name}.safetensors"
+    notes = {
+        "recipe": recipe.model_dump_json(exclude={"data", "validation"}),
+        "steps": str(clock.step),
+        "minutes": f"{clock.seconds / 60:.1f}",
+        "figures": json.dumps(figures),
+    }
+    tensors = network.state_dict()
+    save_network(path, recipe.architecture, recipe.config, tensors, notes=notes, half=True)
+    return path
 
 
 def _save_state(

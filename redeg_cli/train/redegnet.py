@@ -7,7 +7,6 @@ recorded, each part of the LQ has its own truth: the LQ without grain for the me
 alone for its statistics, the drawn quality for the JPEG stages.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,14 +17,13 @@ from torch import nn
 from redeg_cli.degrade.base import Record
 from redeg_cli.degrade.classical import ClassicalDegrader, Step, run_steps
 from redeg_cli.degrade.resize import resize
-from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import build
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, load_store
-from redeg_cli.train.loop import Terms, fit, make_accelerator
+from redeg_cli.train.loop import Terms, fit, make_accelerator, save_trained
 from redeg_cli.train.losses import jpeg_parameters_loss, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
 
@@ -96,21 +94,8 @@ def train_redegnet(
         return figures
 
     trained, clock = fit(network, loss_terms, recipe, folder, accelerator, validate, progress)
-    path = folder / f"{recipe.name}.safetensors"
-    save_tensors(
-        path,
-        trained.net.state_dict(),  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-        {
-            "architecture": recipe.architecture,
-            "config": json.dumps(recipe.config),
-            "recipe": recipe.model_dump_json(exclude={"data", "validation"}),
-            "steps": str(clock.step),
-            "minutes": f"{clock.seconds / 60:.1f}",
-            "figures": json.dumps(validate(trained)),
-        },
-        half=True,
-    )
-    return path
+    assert isinstance(trained, SwapModel)
+    return save_trained(trained.net, recipe, folder, clock, validate(trained))
 
 
 def swap_losses(

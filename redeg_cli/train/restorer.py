@@ -1,6 +1,5 @@
 """Train a restorer (whole photos or aligned faces) on classically degraded pairs."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import torch
 from torch import nn
 
 from redeg_cli.degrade.classical import ClassicalDegrader
-from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import build, load_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed
 from redeg_cli.train.data import ImageStore, load_store
-from redeg_cli.train.loop import Terms, fit, make_accelerator
+from redeg_cli.train.loop import Terms, fit, make_accelerator, save_trained
 from redeg_cli.train.losses import gradient_l1, pixel_l1
 from redeg_cli.train.recipes import RestorerRecipe
 
@@ -62,21 +60,7 @@ def train_restorer(
         return figures
 
     trained, clock = fit(network, loss_terms, recipe, folder, accelerator, validate, progress)
-    path = folder / f"{recipe.name}.safetensors"
-    save_tensors(
-        path,
-        trained.state_dict(),
-        {
-            "architecture": recipe.architecture,
-            "config": json.dumps(recipe.config),
-            "recipe": recipe.model_dump_json(exclude={"data", "validation"}),
-            "steps": str(clock.step),
-            "minutes": f"{clock.seconds / 60:.1f}",
-            "figures": json.dumps(validate(trained)),
-        },
-        half=True,
-    )
-    return path
+    return save_trained(trained, recipe, folder, clock, validate(trained))
 
 
 def make_batch(

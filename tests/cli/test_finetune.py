@@ -1,20 +1,21 @@
 """``redeg finetune`` from end to end: a real face, the real detector, tiny networks."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
 from PIL import Image
-from typer.testing import CliRunner
+from safetensors.torch import load
 
-from redeg_cli.cli.app import app
 from redeg_cli.finetune import photo as photo_module
+from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.nets.face import FaceUNet
@@ -105,10 +106,10 @@ def test_a_photo_is_restored_and_the_same_again(
     assert "chosen: fine-tuned" in result.stderr
     assert "192x196 px, to be restored at 384x392 px" in result.stderr
 
-    photo = Image.open(place.photo).convert("RGB").resize((384, 392), Image.Resampling.BICUBIC)
-    restored = Image.open(tmp_path / "a" / "old_restored.png").convert("RGB")
-    assert np.abs(np.asarray(restored, float) - np.asarray(photo, float)).mean() < 12
-    assert Image.open(tmp_path / "a" / "before_after.png").size == (2 * 384 + 8, 392 + 28)
+    restored = read_rgb(tmp_path / "a" / "old_restored.png")
+    enlarged = cv2.resize(read_rgb(place.photo), (384, 392), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(restored - enlarged).mean() < 0.05
+    assert read_rgb(tmp_path / "a" / "before_after.png").shape == (392 + 28, 2 * 384 + 8, 3)
     page = made["index.html"].decode()
     assert page.count("data:image/jpeg;base64,") == 2
     assert "http" not in page
@@ -119,10 +120,133 @@ def test_a_photo_is_restored_and_the_same_again(
     # Nothing is replaced unless it is asked for, and then the same comes out.
     refused = finetune(place.photo, "-o", tmp_path / "a")
     assert refused.exit_code == 1
-    assert "--overwrite" in str(refused.exception or refused.stderr)
+    assert "give --overwrite to replace it" in refused.stderr
     assert contents(tmp_path / "a") == made
     again = finetune(place.photo, "-o", tmp_path / "a", "--overwrite", "--seed", 5)
     assert again.exit_code == 0, again.stderr
     assert again.stdout.strip() == str(tmp_path / "a" / "old_restored.png")
-    timed = {"summary.json", "index.html"}
-    assert not [n for n in FILES - timed if contents(tmp_path / "a")[n] != made[n]]
+    remade = contents(tmp_path / "a")
+    assert [
+        n for n in ("old_restored.png", "before_after.png", "pool.npz") if remade[n] != made[n]
+    ] == []
+    first, second = (
+        load(made["f2n-finetuned.safetensors"]),
+        load(remade["f2n-finetuned.safetensors"]),
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_box_is_used_where_no_face_is_found(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    photo = place.folder / "empty.png"
+    refused = finetune(photo, "-o", tmp_path / "out")
+    assert refused.exit_code == 1
+    error = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1
+    for advice in ("no usable face", "--face-box", "--face-pair", "`redeg restore`"):
+        assert advice in error[0]
+    assert not (tmp_path / "out").exists()
+
+    result = finetune(photo, "-o", tmp_path / "out", "--face-box", "16,16,80,88", "--json")
+    assert result.exit_code == 0, result.stderr
+    x0, y0, x1, y1 = json.loads(result.stdout)["faces"][0]["region"]
+    assert x0 < 48 < x1
+    assert y0 < 52 < y1
+
+
+def test_a_face_that_was_restored_elsewhere(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    crop = read_rgb(place.photo)[40:96, 56:112]
+    write_rgb(tmp_path / "lq.png", crop)
+    write_rgb(tmp_path / "hq.png", cv2.resize(crop, (112, 112)))
+    pair = ("--face-pair", tmp_path / "lq.png", tmp_path / "hq.png")
+    result = finetune(place.folder / "empty.png", "-o", tmp_path / "out", *pair, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert [face["name"] for face in told["faces"]] == ["lq.png and hq.png"]
+    assert told["faces_pasted"] == []
+
+
+def test_faces_are_pasted_only_when_asked(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    results = {}
+    for rule in ("always", "never"):
+        made = finetune(place.photo, "-o", tmp_path / rule, "--paste", rule, "--json")
+        assert made.exit_code == 0, made.stderr
+        results[rule] = json.loads(made.stdout)["faces_pasted"]
+    assert results["never"] == []
+    assert len(results["always"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
+        (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
+        (["--face-box", "500,500,600,600"], 1, "500"),
+        (["--face-box", "60,60,20,90"], 1, "60"),
+        (["--scale", "3"], 2, "use 2 or 4"),
+        (["--scale", "5"], 2, "'--scale'"),
+        (["--scale", "4"], 1, "x4 was asked for"),
+        (["--steps", "0"], 2, "'--steps'"),
+        (["--hq-dir", "nowhere"], 1, "nowhere"),
+        (["--model", "nothing"], 1, "no model is called 'nothing'"),
+        (["--face-pair", "gone.png", "gone.png"], 1, "gone.png"),
+        (["--detector", "eyes"], 1, "eyes"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    finetune: Callable,
+    place: SimpleNamespace,
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    result = finetune(place.photo, "-o", tmp_path / "out", *arguments)
+    assert result.exit_code == code, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    if code == 1:
+        assert sum(line.startswith("error: ") for line in result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "folder", "tiny"])
+def test_wrong_photos_are_one_line(finetune: Callable, tmp_path: Path, kind: str) -> None:
+    photo = tmp_path / "photo.png"
+    if kind == "text":
+        photo.write_text("not a picture")
+    elif kind == "folder":
+        photo.mkdir()
+    elif kind == "tiny":
+        write_rgb(photo, np.zeros((20, 40, 3), np.float32))
+    result = finetune(photo, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "photo.png" in result.stderr
+    assert sum(line.startswith("error: ") for line in result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_go_beside_by_default(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = finetune(place.photo)
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in (tmp_path / "old_restored").iterdir()} == FILES
+    assert result.stdout.strip() == str(Path("old_restored") / "old_restored.png")
+
+
+def test_a_file_in_the_place_of_the_folder(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    result = finetune(place.photo, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "is a file, not a folder" in result.stderr
+    assert (tmp_path / "out").read_text() == "mine"

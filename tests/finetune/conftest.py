@@ -36,5 +36,7 @@ def scene() -> Callable[..., np.ndarray]:
 def tiny_restorer(tmp_path: Path) -> Restorer:
     """A compact restorer for x2 that begins as bicubic."""
     torch.manual_seed(0)
-    save_network(tmp_path / "tiny.safetensors", "f2n-compact", TINY, CompactF2N(**TINY).state_dict())
+    save_network(
+        tmp_path / "tiny.safetensors", "f2n-compact", TINY, CompactF2N(**TINY).state_dict()
+    )
     return load_restorer(tmp_path / "tiny.safetensors", 2)

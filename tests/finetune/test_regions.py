@@ -27,7 +27,7 @@ def face_pair(photo: np.ndarray, box: tuple[int, int, int, int]) -> FacePair:
     crop = photo[y0:y1, x0:x1]
     hq = np.repeat(np.repeat(crop, SCALE, 0), SCALE, 1)
     return FacePair(
-        face=Face((x0, y0, x1, y1), 0.9, template(x1 - x0) + [x0, y0]),
+        face=Face((x0, y0, x1, y1), 0.9, template(x1 - x0) + np.array([x0, y0])),
         matrix=np.eye(2, 3),
         aligned=crop,
         restored=crop,

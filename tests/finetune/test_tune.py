@@ -112,5 +112,5 @@ def test_progress_counts_the_steps_of_the_stretch(start: Callable[..., Tuning]) 
     told: list[tuple[int, int]] = []
     tuning = start()
     for steps in (1, 2):
-        tuning.run(steps, CPU, lambda done, total, text="": told.append((done, total)))
+        tuning.run(steps, CPU, lambda done, total, _="": told.append((done, total)))
     assert told == [(1, 1), (1, 2), (2, 2)]

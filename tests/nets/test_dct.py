@@ -33,9 +33,7 @@ def test_the_inverse_brings_every_plane_back() -> None:
 def test_energy_is_kept_and_a_flat_plane_has_only_its_mean() -> None:
     x = planes()
     # The matrix has float32 precision.
-    torch.testing.assert_close(
-        block_dct(x).square().sum(), x.square().sum(), rtol=1e-6, atol=0
-    )
+    torch.testing.assert_close(block_dct(x).square().sum(), x.square().sum(), rtol=1e-6, atol=0)
     flat = block_dct(torch.full((1, 1, 8, 8), 3.0))[0, 0, 0, 0]
     assert flat[0, 0].item() == pytest.approx(24)
     assert flat.flatten()[1:].abs().max() < 1e-5

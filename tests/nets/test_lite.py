@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from redeg_cli.nets.degnet_lite import STEPS, DegNetLite, block_statistics
 from redeg_cli.nets.dct import block_dct, inverse_block_dct
+from redeg_cli.nets.degnet_lite import STEPS, DegNetLite, block_statistics
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.synnet_lite import KernelHead, ModulatedConv, SynNetLite
 
@@ -134,10 +134,7 @@ def test_the_kernel_head_filters_each_image_with_its_own_kernel() -> None:
     style, x = noise_of(2, 16), images_of(2, 3, 12, 14)
     made, kernels = head(x, style), head.kernels(style)
     wanted = torch.stack(
-        [
-            torch.nn.functional.conv2d(x[i][:, None], kernels[i][None, None])[:, 0]
-            for i in range(2)
-        ]
+        [torch.nn.functional.conv2d(x[i][:, None], kernels[i][None, None])[:, 0] for i in range(2)]
     )
     torch.testing.assert_close(made[:, :, 2:-2, 2:-2], wanted, atol=1e-5, rtol=1e-4)
     assert head(x[:, :, :2, :2], style).shape == (2, 3, 2, 2)
@@ -179,9 +176,7 @@ def test_modulation_is_per_image() -> None:
     layer = ModulatedConv(6, 10, 16)
     excite(layer)
     x, style = noise_of(2, 6, 8, 8), noise_of(2, 16)
-    torch.testing.assert_close(
-        layer(x, style)[1:], layer(x[1:], style[1:]), atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(layer(x, style)[1:], layer(x[1:], style[1:]), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("step", [8, 20])

@@ -75,9 +75,7 @@ def test_photos_are_turned_and_faces_are_not(store: ImageStore) -> None:
     upright = whole.groups[0][0].float() / 255
     seen = set()
     for key in range(12):
-        turned, straight = (
-            make_batch(whole, r, 4, f"train/{key}", 1)[1][0] for r in (photo, face)
-        )
+        turned, straight = (make_batch(whole, r, 4, f"train/{key}", 1)[1][0] for r in (photo, face))
         mirrors = (upright, upright.flip(2))
         assert any(torch.allclose(straight, m, atol=1e-3) for m in mirrors)
         seen |= {
