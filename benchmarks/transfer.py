@@ -1,6 +1,6 @@
 """Measure how Ω of one image's pair degrades other images, on images that were not trained on.
 
-    python benchmarks/transfer.py --faces DIR --natural DIR [--redegnet NAME] [--scale 1] [--count 60]
+    python benchmarks/transfer.py --faces DIR --natural DIR [--redegnet NAME] [--scale 1]
 
 Per family of degradations: Ω from a face pair, LQ of a natural image, against the true LQ (the
 same record): PSNR of the HQ itself, of the LQ with the right Ω and with another pair's Ω, and the

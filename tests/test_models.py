@@ -351,3 +351,10 @@ def test_commands(tmp_path: Path, folders: SimpleNamespace) -> None:
     assert info["fingerprint"] == hashlib.sha256(target.read_bytes()).hexdigest()[:12]
     assert info["notes"]["value_range"] == "-1,1"
     assert "value_range: -1,1" in run(app, ["models", "info", "f2n"]).stdout
+    assert run(app, ["models", "import"]).exit_code == 2
+    assert run(app, ["models", "import", str(file), "--f2n", str(file)]).exit_code == 2
+    named = run(app, ["models", "import", "--f2n", str(file), "--name", "mine"])
+    assert (named.exit_code, named.stdout.strip()) == (0, str(folders.user / "mine.safetensors"))
+    lacking = run(app, ["models", "import", "--redegnet", str(tmp_path)])
+    assert lacking.exit_code == 1
+    assert "no net_deg*.pth in it" in lacking.stderr

@@ -112,6 +112,7 @@ def finetune(
     settings = Settings(
         scale=scale,
         steps=steps,
+        adapt_steps=min(steps, Settings.adapt_steps),
         model=model,
         redegnet=redegnet,
         face_restorer=face_restorer,

@@ -40,31 +40,45 @@ def list_command(as_json: JsonOption = False) -> None:
 @app.command("import")
 def import_command(
     path: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            help="A folder with the released net_deg*, net_synE*, net_synG* (and net_f2n*) files, "
-            "or one checkpoint: net_f2n* or any restorer or face restorer that spandrel knows."
+            help="A checkpoint: net_f2n* of the release, or any restorer or face restorer that "
+            "spandrel knows. Or the folder of the release.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    redegnet: Annotated[
+        Path | None,
+        typer.Option(
+            "--redegnet", help="Folder with the released net_deg*, net_synE* and net_synG* files."
+        ),
+    ] = None,
+    f2n: Annotated[
+        Path | None,
+        typer.Option(
+            "--f2n",
+            help="An F2N-ESRGAN of the ReDegNet release, whatever it is called: it works in "
+            "[-1, 1], other files of its layout in [0, 1].",
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="What to call it; the file's own name otherwise.")
     ] = None,
-    f2n: Annotated[
-        bool,
-        typer.Option(
-            "--f2n",
-            help="The file is an F2N-ESRGAN of the ReDegNet release, which works in [-1, 1], "
-            "though it is not called net_f2n*.",
-        ),
-    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a checkpoint made elsewhere and keep it under a name."""
-    from redeg_cli.imports import import_path
+    given = [each for each in (path, redegnet, f2n) if each is not None]
+    if len(given) != 1:
+        raise typer.BadParameter("give one of: a path, --redegnet DIR, --f2n FILE")
+    from redeg_cli.imports import import_path, import_redegnet
     from redeg_cli.models import model_info
 
-    written = [model_info(file) for file in import_path(path, name, f2n=f2n, overwrite=overwrite)]
+    if redegnet is not None:
+        files = [import_redegnet(redegnet, name or "redegnet", overwrite=overwrite)]
+    else:
+        files = import_path(given[0], name, f2n=f2n is not None, overwrite=overwrite)
+    written = [model_info(file) for file in files]
     for info in written:
         say(f"{info.name}: {info.architecture}, {info.parameters / 1e6:.2f} M parameters")
     if as_json:

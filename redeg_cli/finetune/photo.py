@@ -112,7 +112,7 @@ def finetune_photo(
         photo.rgb.shape[0] * photo.rgb.shape[1] / 1e6,
     )
     device = pick_device(settings.device)
-    require_size(photo, 32, "fine-tuning")
+    require_size(photo, 32, "the photo")
     restorer = load_restorer(settings.model, settings.scale, device)
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
