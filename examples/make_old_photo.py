@@ -30,13 +30,11 @@ TILT = 1.7
 
 # Lengths in pixels of the original's grid, where the page is printed and seen by the scanner.
 STEPS: list[Step] = [
-    # Shadows are kept open on coarse paper: even black is no solid ink.
-    {"op": "fade", "black": [0.02] * 3, "white": [1.0] * 3, "gamma": 1.0},
     {
         "op": "halftone",
         "pitch": SCALE * PITCH,
         "angles": [angle + TILT for angle in INK_ANGLES],
-        "softness": 0.5,
+        "softness": 0.2,
         "phases": [[0.13, 0.71], [0.52, 0.28], [0.87, 0.44], [0.36, 0.93]],
     },
     # Newsprint is not white and its ink not black: warm paper, slightly faded inks.

@@ -26,7 +26,7 @@ from redeg_cli.io.images import read_rgb, to_array, to_tensor
 Box = tuple[int, int, int, int]
 Figures = dict[str, float]
 
-FACE_REGIONS: tuple[Box, ...] = ((64, 48, 200, 176),)
+FACE_REGIONS: tuple[Box, ...] = ((64, 48, 192, 176),)
 """Where `redeg finetune` takes its pair from: left, top, right, bottom in pixels of the photo."""
 
 _SSIM_RADIUS = 5
