@@ -23,7 +23,7 @@ from redeg_cli.io.images import read_rgb, to_array, to_tensor, write_rgb
 SCALE = 2
 PHOTO = Path(__file__).with_name("old_photo.jpg")
 QUALITY = 80
-PITCH = 4.2
+PITCH = 3.4
 """Distance of the dots in pixels of the photo."""
 TILT = 1.7
 """The clipping lay a little askew on the scanner: degrees added to every screen angle."""
@@ -34,12 +34,12 @@ STEPS: list[Step] = [
         "op": "halftone",
         "pitch": SCALE * PITCH,
         "angles": [angle + TILT for angle in INK_ANGLES],
-        "softness": 0.2,
+        "softness": 0.3,
         "phases": [[0.13, 0.71], [0.52, 0.28], [0.87, 0.44], [0.36, 0.93]],
     },
     # Newsprint is not white and its ink not black: warm paper, slightly faded inks.
     {"op": "fade", "black": [0.035, 0.03, 0.025], "white": [0.985, 0.965, 0.92], "gamma": 1.0},
-    {"op": "blur", "sigma": [1.2, 1.2], "theta": 0.0},
+    {"op": "blur", "sigma": [1.0, 1.0], "theta": 0.0},
     {"op": "to_native", "filter": "area", "antialias": True},
 ]
 

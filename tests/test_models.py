@@ -172,14 +172,13 @@ class Attack:
 def test_a_pickle_with_code_is_refused(tmp_path: Path, name: str) -> None:
     marker = tmp_path / "was-run"
     torch.save({"params": tiny_rrdb().state_dict(), "extra": Attack(marker)}, tmp_path / name)
-    reason = "is damaged" if name.endswith(".safetensors") else "holds Python objects"
     for load in (
         models.load_restorer,
         models.load_face_restorer,
         models.load_redegnet,
         imports.import_path,
     ):
-        with pytest.raises(ModelError, match=reason) as caught:
+        with pytest.raises(ModelError, match="holds Python objects") as caught:
             load(tmp_path / name)
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)

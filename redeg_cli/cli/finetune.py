@@ -67,8 +67,8 @@ def finetune(
         PasteRule,
         typer.Option(
             "--paste",
-            help="Blend the restored faces in: auto does it when the photo was fine-tuned, or "
-            "the face restorer is one you chose.",
+            help="Blend the restored faces in: auto does it with a --face-restorer you chose; "
+            "the embedded one is soft.",
         ),
     ] = PasteRule.auto,
     max_faces: Annotated[int, typer.Option("--max-faces", min=1, help="Use the largest N.")] = 8,

@@ -75,14 +75,14 @@ class Settings:
     device: str = "auto"
     tile: int | None = None
 
-    def pastes(self, chosen: Method) -> bool:
+    def pastes(self) -> bool:
         """Whether restored faces are blended in.
 
-        By itself this is not done when the general restorer was kept and the faces are the
-        embedded face restorer's: that one is there to measure with, and the photo is fine.
+        By itself this is done with a face restorer of the user's choice (GFPGAN, ...). The
+        embedded one is there to measure with: its faces are softer than the restored photo.
         """
         if self.paste == "auto":
-            return chosen != "general" or self.face_restorer != DEFAULT_FACE_RESTORER
+            return self.face_restorer != DEFAULT_FACE_RESTORER
         return self.paste == "always"
 
 
@@ -182,7 +182,7 @@ def finetune_photo(
         photo, restorer, tile=settings.tile, device=device, on_progress=stages.within
     )
     pasted: list[str] = []
-    if settings.pastes(chosen):
+    if settings.pastes():
         restored, pasted = paste_faces(restored, faces, settings.scale, lattice)
     stages.finish()
     summary = {

@@ -9,7 +9,7 @@ from torch import Tensor
 from redeg_cli.omega.statistics import grain_distance
 
 
-def white(seed: int, sigma: float = 0.05, batch: int = 2, size: int = 96) -> Tensor:
+def white(seed: int, sigma: float = 0.05, batch: int = 2, size: int = 256) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return sigma * torch.randn((batch, 3, size, size), generator=generator)
 
@@ -40,7 +40,7 @@ def test_the_same_kind_is_nearer_than_any_other(truth: str) -> None:
     same = grain_distance(KINDS[truth](0), KINDS[truth](1)).item()
     for other, make in KINDS.items():
         if other != truth:
-            assert grain_distance(make(0), KINDS[truth](1)).item() > 1.5 * same, other
+            assert grain_distance(make(0), KINDS[truth](1)).item() > 1.2 * same, other
 
 
 def test_silence_is_worse_than_the_wrong_pixels() -> None:
@@ -65,13 +65,16 @@ def test_a_louder_copy_in_closed_form() -> None:
             columns.append((a * b).mean((1, 2, 3)))
     flat = x.reshape(2, 3, -1)
     channels = (flat @ flat.transpose(0, 2, 1) / 24**2).reshape(2, 9)
-    # The lags and the channels are averaged apart.
-    covariances = np.abs(np.stack(columns, 1)).mean(1) + np.abs(channels).mean(1)
-    deviation = np.sqrt((x**2).mean((1, 2, 3)) + (1 / 255) ** 2)
+    variance = (x**2).mean((1, 2, 3)) + (1 / 255) ** 2
+    # The lags and the channels are averaged apart; Huber's loss is half the square up to 1.
+    huber = 0.0
+    for group in (np.stack(columns, 1), channels):
+        share = np.abs((gain**2 - 1) * group / variance[:, None])
+        huber = huber + np.where(share < 1, share**2 / 2, share - 0.5).mean(1)
     energy = (x**2).mean(1).reshape(2, 3, 8, 3, 8).mean((2, 4))
     floor = (1 / 255) ** 2
     energies = np.abs(np.log(gain**2 * energy + floor) - np.log(energy + floor)).mean()
-    wanted = (gain**2 - 1) * (covariances / deviation).mean() + 0.02 * energies
+    wanted = (huber * np.sqrt(variance)).mean() + 0.02 * energies
     made = grain_distance(gain * truth, truth, lags=2).item()
     assert made == pytest.approx(wanted, rel=1e-4)
 
