@@ -47,9 +47,9 @@ CROP = 48
 MARGIN = 2.0
 """dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces.
 
-The restored face is no truth: on a mildly degraded portrait (restored face 30.1 dB from the truth) a
-fine-tuned restorer came 1.3 dB nearer to it and went 0.3 dB away from the truth. Where fine-tuning
-is needed the gain is many dB: 17 on the halftone example."""
+The restored face is no truth: on a mildly degraded portrait (restored face 30.1 dB from the truth)
+a fine-tuned restorer came 1.3 dB nearer to it and went 0.3 dB away from the truth. Where
+fine-tuning is needed the gain is many dB: 15 on the halftone example."""
 
 
 @dataclass(frozen=True)
