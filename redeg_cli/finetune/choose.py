@@ -37,9 +37,12 @@ class Score:
     smooth_psnr: float
     """The same after both were smoothed: here, to be soft is no advantage."""
 
-    def beats(self, other: "Score", margin: float) -> bool:
-        """Whether it is better by ``margin`` dB in both."""
-        return self.psnr >= other.psnr + margin and self.smooth_psnr >= other.smooth_psnr + margin
+    def beats(self, other: "Score", margin: float, smooth_margin: float) -> bool:
+        """Whether it is better by these margins in dB, both of them."""
+        return (
+            self.psnr >= other.psnr + margin
+            and self.smooth_psnr >= other.smooth_psnr + smooth_margin
+        )
 
 
 @torch.no_grad()

@@ -48,6 +48,7 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(photo_module, "adapt", quick)
     monkeypatch.setattr(photo_module, "MARGIN", -100.0)
+    monkeypatch.setattr(photo_module, "SMOOTH_MARGIN", -100.0)
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_scores_of_parts_are_averaged_in_decibels() -> None:
 
 @pytest.mark.parametrize(
     ("psnr", "smooth", "better"),
-    [(25.5, 30.5, True), (25.4, 35.0, False), (29.0, 30.4, False), (24.0, 29.0, False)],
+    [(25.5, 32.0, True), (25.4, 35.0, False), (29.0, 31.9, False), (24.0, 29.0, False)],
 )
-def test_both_must_be_better_by_the_margin(psnr: float, smooth: float, better: bool) -> None:
-    assert Score(psnr, smooth).beats(Score(25.0, 30.0), 0.5) is better
+def test_both_must_be_better_by_their_margins(psnr: float, smooth: float, better: bool) -> None:
+    assert Score(psnr, smooth).beats(Score(25.0, 30.0), 0.5, 2.0) is better

@@ -68,6 +68,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def margin(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     monkeypatch.setattr(photo_module, "MARGIN", value)
+    monkeypatch.setattr(photo_module, "SMOOTH_MARGIN", value)
 
 
 def test_the_general_restorer_is_kept_unless_it_is_beaten(
