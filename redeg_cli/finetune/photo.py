@@ -45,8 +45,8 @@ Paste = Literal["auto", "always", "never"]
 CROP = 48
 """Side in photo pixels of what the restorer is fine-tuned on."""
 MARGIN, SMOOTH_MARGIN = 0.5, 2.0
-"""dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces: as they
-are, and after smoothing.
+"""dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces: as
+they are, and after smoothing.
 
 The restored face is no truth: it is softer, and what was fine-tuned on it comes nearer to it by
 being soft. On portraits with known originals, gains on held-out parts (as they are, smoothed) and
