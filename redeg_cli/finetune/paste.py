@@ -7,6 +7,7 @@ import numpy as np
 
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.faces.paste import paste_face
+from redeg_cli.faces.restore import is_gray
 from redeg_cli.io.images import Photo, to_array, to_tensor
 from redeg_cli.omega.lattice import Lattice, lattice_energy
 from redeg_cli.omega.photo_pairs import FacePair
@@ -31,7 +32,7 @@ def paste_faces(
         if not dotted and _detail(after) >= 0.8 * _detail(before):
             canvas = pasted
             names.append(f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}")
-    if photo.gray:
+    if photo.gray or is_gray(photo.rgb):
         canvas = to_array(to_gray(to_tensor(canvas)))
     return replace(photo, rgb=canvas), names
 

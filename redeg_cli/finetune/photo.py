@@ -11,6 +11,7 @@ import torch
 
 from redeg_cli.device import pick_device
 from redeg_cli.errors import NoFaceError
+from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.choose import Score, score
 from redeg_cli.finetune.images import load_hq, tone_range
 from redeg_cli.finetune.paste import paste_faces
@@ -124,9 +125,8 @@ def finetune_photo(
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
     # Before the faces, which take the time: a wrong folder is told at once.
-    store, source = load_hq(
-        settings.hq_dir, CROP * settings.scale, tone_range(photo.rgb), photo.gray
-    )
+    gray = photo.gray or is_gray(photo.rgb)
+    store, source = load_hq(settings.hq_dir, CROP * settings.scale, tone_range(photo.rgb), gray)
     say(f"sharp images: {source}")
 
     stages.enter("faces")

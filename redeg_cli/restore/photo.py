@@ -8,6 +8,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.device import autocast
+from redeg_cli.faces.restore import is_gray
 from redeg_cli.io.images import Photo, to_array, to_tensor
 from redeg_cli.io.metadata import prepare_metadata
 from redeg_cli.progress import OnProgress
@@ -56,7 +57,7 @@ def restore_photo(
     restored = tiled(run, source, restorer.scale, tile, OVERLAP, device, on_progress)
     if match_colour:
         restored = colour.match_colour(restored, source)
-    if photo.gray:
+    if photo.gray or is_gray(photo.rgb):  # most gray scans are files of three equal channels
         restored = to_gray(restored)
     height, width = restored.shape[-2:]
     return replace(

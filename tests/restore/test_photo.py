@@ -149,3 +149,10 @@ def test_progress_is_told_tile_by_tile() -> None:
     total = seen[0][1]
     assert total > 1
     assert seen == [(done, total) for done in range(total + 1)]
+
+
+def test_three_equal_channels_stay_equal() -> None:
+    gray = np.repeat(colours()[..., :1], 3, axis=2)
+    out = restore_photo(Photo(gray), Tinted(tint=(0.05, -0.05, 0.02)))
+    assert not out.gray
+    assert np.ptp(out.rgb, axis=2).max() == 0
