@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from redeg_cli.degrade.tone import LUMA
 from redeg_cli.errors import ModelError
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def restore_faces(
@@ -64,7 +63,7 @@ def colour_match(
     if source.shape != reference.shape:
         raise ValueError(f"{source.shape} and {reference.shape} do not go together")
     if is_gray(reference):
-        source = np.repeat((source @ _LUMA)[..., None], 3, axis=-1)
+        source = np.repeat((source @ np.array(LUMA, np.float32))[..., None], 3, axis=-1)
     sigma = max(source.shape[:2]) * reach
     difference = np.asarray(reference, np.float32) - np.asarray(source, np.float32)
     if mask is None:

@@ -27,3 +27,12 @@ def jpeg_parameters_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Ten
     quality = ((logits[..., 1] - truth[..., 1]).abs() * there).sum() / count
     chroma = cross_entropy(logits[..., 2], truth[..., 2], reduction="none")
     return gate + quality + 0.2 * (chroma * there).sum() / count
+
+
+def mean_psnr(made: torch.Tensor, truth: torch.Tensor, floor: float = 1e-10) -> float:
+    """Mean over the batch of the PSNR in dB, ``made`` clamped to [0, 1].
+
+    ``floor`` is the least mean square counted: 1e-6 caps what is equal at 60 dB.
+    """
+    error = (made.clamp(0, 1) - truth).square().mean((1, 2, 3)).clamp(min=floor)
+    return float((-10 * error.log10()).mean())

@@ -24,7 +24,7 @@ from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, load_store
 from redeg_cli.train.loop import Terms, fit, make_accelerator, save_trained
-from redeg_cli.train.losses import jpeg_parameters_loss, pixel_l1
+from redeg_cli.train.losses import jpeg_parameters_loss, mean_psnr, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
 
 
@@ -86,9 +86,9 @@ def train_redegnet(
                 noise = torch.randn(batch.hq.shape, generator=torch_generator(0)).to(device)
                 omega, made = net(batch.hq, batch.lq, noise, scale)
                 wrong = net.net(batch.hq, omega.roll(1, 0), noise)  # pyright: ignore[reportCallIssue]
-            figures[f"mean_psnr_x{scale}"] = _psnr(made.mean, batch.mean)
-            figures[f"mean_psnr_hq_x{scale}"] = _psnr(batch.hq, batch.mean)
-            figures[f"mean_psnr_wrong_omega_x{scale}"] = _psnr(wrong.mean, batch.mean)
+            figures[f"mean_psnr_x{scale}"] = mean_psnr(made.mean, batch.mean, 1e-6)
+            figures[f"mean_psnr_hq_x{scale}"] = mean_psnr(batch.hq, batch.mean, 1e-6)
+            figures[f"mean_psnr_wrong_omega_x{scale}"] = mean_psnr(wrong.mean, batch.mean, 1e-6)
             figures[f"grain_x{scale}"] = float(grain_distance(made.grain, batch.grain))
             figures[f"jpeg_x{scale}"] = float(jpeg_parameters_loss(made.jpeg, batch.jpeg))
         return figures
@@ -168,8 +168,3 @@ def jpeg_truth(record: Record) -> torch.Tensor:
         stage = 1 if record["steps"][-2]["op"] == "to_native" else 0
         truth[stage] = torch.tensor([1.0, (last["quality"] - 50) / 25, float(last["subsample"])])
     return truth
-
-
-def _psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    error = (a.clamp(0, 1) - b).square().mean((1, 2, 3)).clamp(min=1e-6)
-    return float((-10 * error.log10()).mean())

@@ -12,7 +12,7 @@ from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed
 from redeg_cli.train.data import ImageStore, load_store
 from redeg_cli.train.loop import Terms, fit, make_accelerator, save_trained
-from redeg_cli.train.losses import gradient_l1, pixel_l1
+from redeg_cli.train.losses import gradient_l1, mean_psnr, pixel_l1
 from redeg_cli.train.recipes import RestorerRecipe
 
 
@@ -55,8 +55,8 @@ def train_restorer(
             with accelerator.autocast():
                 restored = torch.cat([run(net, part, scale).float() for part in lq.split(16)])
             base = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="bicubic")
-            figures[f"psnr_x{scale}"] = _mean_psnr(restored, hq)
-            figures[f"psnr_bicubic_x{scale}"] = _mean_psnr(base, hq)
+            figures[f"psnr_x{scale}"] = mean_psnr(restored, hq)
+            figures[f"psnr_bicubic_x{scale}"] = mean_psnr(base, hq)
         return figures
 
     trained, clock = fit(network, loss_terms, recipe, folder, accelerator, validate, progress)
@@ -86,8 +86,3 @@ def _runner(recipe: RestorerRecipe) -> Callable[[nn.Module, torch.Tensor, int], 
     if recipe.architecture == "f2n-compact":
         return lambda net, lq, scale: net(lq, scale)
     return lambda net, lq, _: net(lq)
-
-
-def _mean_psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    error = (a.clamp(0, 1) - b).square().mean((1, 2, 3)).clamp(min=1e-10)
-    return float((-10 * error.log10()).mean())
