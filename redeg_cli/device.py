@@ -1,10 +1,14 @@
 """Where the numbers are worked out: device, precision and memory."""
 
 import gc
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Barrier
+from typing import TypeVar
 
 import torch
 
@@ -132,3 +136,44 @@ def free_memory(device: torch.device | str) -> None:
         torch.cuda.empty_cache()
     elif kind == "mps":
         torch.mps.empty_cache()
+
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def map_single_threaded(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Return ``work`` of each item, several at a time, each on a single CPU thread.
+
+    As many threads as PyTorch may use (``torch.get_num_threads()``) share the items. Small tensors
+    gain more by this than by being split over the threads, and the results cannot depend on how
+    many threads there are. Gradient mode is that of the caller.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [work(item) for item in items]
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def within(item: _Item) -> _Result:
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad and not inference):
+            return work(item)
+
+    return list(_single_threads(os.getpid(), threads).map(within, items))
+
+
+@cache
+def _single_threads(process: int, count: int) -> ThreadPoolExecutor:
+    """Return the threads of one process: those of a parent do not live on in a forked child."""
+    del process
+    pool = ThreadPoolExecutor(count, "redeg", _use_one_thread)
+    started = Barrier(count)
+    list(pool.map(lambda _: started.wait(), range(count)))
+    # The number is each thread's own, but threads of others that start later take the last one.
+    torch.set_num_threads(count)
+    return pool
+
+
+def _use_one_thread() -> None:
+    torch.set_num_threads(1)
+    # A thread takes over the number when it first asks for it, which must be now.
+    torch.get_num_threads()

@@ -30,6 +30,8 @@ COMMANDS: dict[str, Entry] = {
     "build-pool": Entry("redeg_cli.cli.pool", "build_pool"),
     "pool": Entry("redeg_cli.cli.pool", "app"),
     "synthesize": Entry("redeg_cli.cli.synthesize", "synthesize"),
+    "degraders": Entry("redeg_cli.cli.degraders", "degraders"),
+    "degrade-preview": Entry("redeg_cli.cli.preview", "degrade_preview"),
     "train": Entry("redeg_cli.cli.train", "train"),
     "models": Entry("redeg_cli.cli.models", "app"),
     "doctor": Entry("redeg_cli.cli.doctor", "doctor"),

@@ -9,17 +9,20 @@ import os
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from redeg_cli.errors import OutputError, RedegError
-from redeg_cli.progress import OnProgress
+from redeg_cli.progress import OnProgress, no_progress
 
 Item = TypeVar("Item")
 
@@ -215,17 +218,20 @@ def run_batch(
     describe: Callable[[Item], str],
     *,
     title: str = "",
+    report: Callable[[Item], None] | None = None,
+    threads: int = 1,
 ) -> Outcome:
     """Do ``work(item, on_progress)`` for each item and go on after one that fails.
 
-    ``describe`` names an item in messages. ``on_progress`` moves the bar within the item. Any
+    ``describe`` names an item in messages. ``on_progress`` moves the bar within the item. Each item
+    that is done is given to ``report``, in their order whatever the number of ``threads``. Any
     RedegError, and any other exception as a fault, is one entry in the outcome's ``failed``;
     Ctrl-C stops the batch. The caller ends with ``outcome.finish()``.
     """
     outcome = Outcome()
     steps = 1000  # of the bar, per item: a callback counts whole steps
-    with progress(title) as on_progress:
-        for index, item in enumerate(items):
+    with progress(title) as on_progress, _attempts(items, work, threads) as attempts:
+        for index, (item, attempt) in enumerate(attempts):
             name = describe(item)
 
             def within(
@@ -237,7 +243,7 @@ def run_batch(
 
             within(0, 1)
             try:
-                work(item, within)
+                attempt(within)
             except RedegError as error:
                 _note_failure(outcome, name, error, one_line(error))
             except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
@@ -247,8 +253,42 @@ def run_batch(
                 _note_failure(outcome, name, error, f"{fault} (redeg --debug shows where)")
             else:
                 outcome.done += 1
+                if report is not None:
+                    report(item)
             within(1, 1)
     return outcome
+
+
+@contextmanager
+def _attempts(
+    items: Sequence[Item], work: Callable[[Item, OnProgress], object], threads: int
+) -> Iterator[Iterator[tuple[Item, Callable[[OnProgress], object]]]]:
+    """Yield each item with what does its work, or waits for the thread that does it."""
+    if threads <= 1:
+        yield ((item, partial(work, item)) for item in items)
+        return
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[tuple[Item, Future[object]]] = deque()
+
+    def ahead() -> Iterator[tuple[Item, Callable[[OnProgress], object]]]:
+        for item in items:
+            # A few more than there are threads, so that a slow item holds up none of them.
+            if len(waiting) >= 4 * threads:
+                yield _as_attempt(*waiting.popleft())
+            waiting.append((item, pool.submit(work, item, no_progress)))
+        while waiting:
+            yield _as_attempt(*waiting.popleft())
+
+    try:
+        yield ahead()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _as_attempt(
+    item: Item, future: "Future[object]"
+) -> tuple[Item, Callable[[OnProgress], object]]:
+    return item, lambda _: future.result()
 
 
 def _note_failure(outcome: Outcome, name: str, error: Exception, message: str) -> None:

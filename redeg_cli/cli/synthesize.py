@@ -2,13 +2,14 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from redeg_cli.cli.common import (
     DeviceOption,
     JsonOption,
+    Outcome,
     OverwriteOption,
     SeedOption,
     TileOption,
@@ -17,22 +18,18 @@ from redeg_cli.cli.common import (
     emit_path,
     run_batch,
     say,
-    warn,
+)
+from redeg_cli.cli.degraders import (
+    Chosen,
+    DegraderOption,
+    PoolOption,
+    RedegnetOption,
+    ScaleOption,
+    check_choice,
+    choose,
+    choose_again,
 )
 from redeg_cli.progress import OnProgress
-
-if TYPE_CHECKING:
-    import torch
-
-    from redeg_cli.degrade.base import Degrader
-    from redeg_cli.run.synthesis import Job, Settings
-
-
-class DegraderName(str, Enum):
-    """What makes the LQ images."""
-
-    omega = "omega"
-    classical = "classical"
 
 
 class LqFormat(str, Enum):
@@ -43,29 +40,26 @@ class LqFormat(str, Enum):
 
 
 def synthesize(
-    images: Annotated[
-        list[Path], typer.Argument(help="HQ images, or folders of them.", readable=False)
-    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the LQ images and manifest.jsonl.")
     ],
-    pool: Annotated[
-        Path | None, typer.Option("--pool", help="Pool of Ωs, made by `redeg build-pool`.")
-    ] = None,
-    degrader: Annotated[
-        DegraderName,
-        typer.Option("--degrader", help="omega (needs --pool), or classical: blur, noise, JPEG."),
-    ] = DegraderName.omega,
-    scale: Annotated[
-        int | None,
-        typer.Option(
-            "--scale",
-            min=1,
-            max=4,
-            help="How much smaller the LQ is. Default: the scale of the pool, or 4.",
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="HQ images, or folders of them. With --replay: where they are now.",
+            readable=False,
             show_default=False,
         ),
     ] = None,
+    pool: PoolOption = None,
+    degrader: DegraderOption = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay", help="A manifest.jsonl: make its LQs again, pixel for pixel, as it says."
+        ),
+    ] = None,
+    scale: ScaleOption = None,
     variants: Annotated[
         int, typer.Option("--variants", min=1, max=9999, help="LQs of each HQ: name_0001 ...")
     ] = 1,
@@ -76,14 +70,7 @@ def synthesize(
     output_format: Annotated[
         LqFormat, typer.Option("--format", help="Format of the LQs; jpg compresses once more.")
     ] = LqFormat.png,
-    redegnet: Annotated[
-        str | None,
-        typer.Option(
-            "--redegnet",
-            help="The ReDegNet that made the pool: a name or a file.  [default: redegnet-lite]",
-            show_default=False,
-        ),
-    ] = None,
+    redegnet: RedegnetOption = None,
     tile: TileOption = None,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave every LQ that exists as it is.")
@@ -92,80 +79,81 @@ def synthesize(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Degrade HQ images as the photos of a pool were degraded. Starts again where it stopped.
+    """Degrade HQ images as a pool's photos were degraded, or by a handcrafted degrader.
 
-    The written paths go to stdout; manifest.jsonl in the output folder says how each was made.
+    Starts again where it stopped. The written paths go to stdout; manifest.jsonl in the output
+    folder says how each was made.
     """
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
-    if degrader is DegraderName.omega and pool is None:
-        raise typer.BadParameter("give --pool, or --degrader classical which needs none")
-    if degrader is DegraderName.classical and (pool is not None or redegnet is not None):
-        raise typer.BadParameter("--degrader classical takes no --pool and no --redegnet")
+    if replay is None:
+        check_choice(degrader, pool, redegnet)
+        if not images:
+            raise typer.BadParameter("give HQ images, or folders of them")
+    elif (degrader, scale, variants, seed, aligned) != (None, None, 1, 0, False):
+        raise typer.BadParameter(
+            "--replay takes the degrader, scale, variants, seed and --aligned from the manifest"
+        )
 
     from redeg_cli.device import pick_device
-    from redeg_cli.io.manifest import ManifestWriter
-    from redeg_cli.run.synthesis import Synthesis, plan
+    from redeg_cli.run.replay import plan_replay
+    from redeg_cli.run.synthesis import Job, plan
 
     place = pick_device(device)
     check_folder(output)
-    jobs = plan(images, output, variants, f".{output_format.value}")
-    if pool is None:
-        maker, settings = _classical(scale or 4, aligned, seed)
+    groups: list[tuple[Chosen, list[Job]]] = []
+    if replay is None:
+        jobs = plan(images or [], output, variants, f".{output_format.value}")
+        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place)
+        groups.append((chosen, jobs))
     else:
-        maker, settings = _learned(pool, redegnet, scale, aligned, seed, place)
-    run = Synthesis(maker, settings, output, place, tile=tile, overwrite=overwrite)
+        for group in plan_replay(replay, images or []):
+            chosen = choose_again(group.settings, pool, redegnet, place)
+            groups.append((chosen, group.jobs))
+
+    outcome, rows = Outcome(), []
+    for chosen, jobs in groups:
+        made, some = _make(chosen, jobs, output, place, tile, skip_existing, overwrite, as_json)
+        rows += some
+        outcome.done += made.done
+        outcome.failed += made.failed
+    if as_json:
+        settings = [chosen.settings for chosen, _ in groups]
+        told = settings[0] if len(settings) == 1 else settings
+        emit_json({"manifest": output / "manifest.jsonl", "settings": told, "files": rows})
+    outcome.finish()
+
+
+def _make(
+    chosen: Chosen,
+    jobs: list[Any],
+    output: Path,
+    device: Any,
+    tile: int | None,
+    skip_existing: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> tuple[Outcome, list[dict[str, Any]]]:
+    """Make the LQs of one degrader that are not there yet; return what became of them."""
+    from redeg_cli.io.manifest import ManifestWriter
+    from redeg_cli.run.synthesis import Job, Synthesis
+
+    run = Synthesis(*chosen, output, device, tile=tile, overwrite=overwrite)
     todo = run.pending(jobs, skip_existing)
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} were made before")
 
     with ManifestWriter(run.manifest, append=True) as writer:
 
-        def work(job: "Job", on_progress: OnProgress) -> None:
+        def work(job: Job, on_progress: OnProgress) -> None:
             run.run(job, writer, on_progress)
-            if not as_json:
-                emit_path(output / job.lq)
 
-        outcome = run_batch(todo, work, lambda job: job.label, title="synthesising")
-    rows = run.finish(jobs)
-    if as_json:
-        emit_json({"manifest": run.manifest, "settings": settings, "files": rows})
-    outcome.finish()
-
-
-def _classical(scale: int, aligned: bool, seed: int) -> tuple["Degrader", "Settings"]:
-    from redeg_cli.degrade.classical import ClassicalDegrader
-    from redeg_cli.run.synthesis import Settings
-
-    return ClassicalDegrader(scale), Settings("classical", scale, aligned, seed)
-
-
-def _learned(
-    path: Path,
-    redegnet: str | None,
-    scale: int | None,
-    aligned: bool,
-    seed: int,
-    device: "torch.device",
-) -> tuple["Degrader", "Settings"]:
-    from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
-    from redeg_cli.omega.learned import OmegaDegrader
-    from redeg_cli.omega.pool import load_pool
-    from redeg_cli.run.synthesis import Settings
-
-    pool = load_pool(path)
-    weights = find_model(redegnet or DEFAULT_REDEGNET)
-    fingerprint = model_fingerprint(weights)
-    pool.check_model(fingerprint, path, weights.stem)
-    if scale is None:
-        scale = pool.scale or 4
-    elif pool.scale not in (None, scale):
-        warn(
-            f"{path} was taken at scale {pool.scale} and is used at scale {scale}: "
-            "grain and JPEG blocks will have another size than in its photos"
+        outcome = run_batch(
+            todo,
+            work,
+            lambda job: job.label,
+            title="synthesising",
+            report=None if quiet else lambda job: emit_path(output / job.lq),
+            threads=run.threads,
         )
-    net = load_network(weights, "redegnet", device)
-    settings = Settings(
-        "omega", scale, aligned, seed, str(path), pool.digest, weights.stem, fingerprint
-    )
-    return OmegaDegrader(net, pool, scale, aligned=aligned), settings
+    return outcome, run.finish(jobs)

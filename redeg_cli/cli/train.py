@@ -41,7 +41,7 @@ def train(
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value over the recipe: batch=8, degradation.jpeg=0.5, ..."),
+        typer.Option("--set", help="key=value over the recipe: batch=8, degradation=bsrgan, ..."),
     ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU even if there is a GPU.")] = (
         False

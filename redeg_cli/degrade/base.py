@@ -1,12 +1,29 @@
 """The one abstraction: a degrader draws a record from a seed and applies records to images."""
 
+import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 Record = dict[str, Any]
 """JSON-able parameters that one degrader drew for one image; enough to replay it exactly."""
+
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""Decides a random field; see ``fields``."""
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A share, probability or tone in [0, 1]."""
+Rgb = tuple[Share, Share, Share]
+
+
+class Step(BaseModel):
+    """The parameters of one op, as a record holds them. Each op has its own kind of step.
+
+    Unknown keys, and values out of the range that a field states, are refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Degrader(Protocol):
@@ -28,10 +45,15 @@ class Degrader(Protocol):
 
 
 def check_batch(hq: torch.Tensor, records: Sequence[Record], scale: int) -> None:
-    """Raise ValueError unless ``hq`` is (B, 3, H, W), divisible by ``scale``, a record each."""
+    """Raise ValueError unless ``hq`` is (B, 3, H, W), finite, divisible by ``scale``, a record
+    each."""
     if hq.ndim != 4 or hq.shape[1] != 3:
         raise ValueError(f"expected (B, 3, H, W) images, got {tuple(hq.shape)}")
     if hq.shape[0] != len(records):
         raise ValueError(f"{hq.shape[0]} images but {len(records)} records")
     if hq.shape[2] % scale or hq.shape[3] % scale:
         raise ValueError(f"{tuple(hq.shape[2:])} is not divisible by the scale {scale}")
+    # One pass: a sum is finite when all of it is.
+    if not math.isfinite(float(hq.sum())):
+        bad = (~hq.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
+        raise ValueError(f"NaN or infinity in image {', '.join(map(str, bad))} of the batch")

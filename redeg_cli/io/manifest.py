@@ -1,6 +1,7 @@
 """Manifests: one JSON object per line, written as work goes on."""
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,14 @@ from redeg_cli.io.files import to_plain
 class ManifestWriter:
     """Writes rows to a manifest; each is on disk (for readers of the file) when ``write`` ends.
 
+    Several threads may write at a time.
     With ``append`` the rows go behind those already there, and a last line that was torn by a
     crash is taken off first; without, a file of that name is emptied. Raises OutputError.
     """
 
     def __init__(self, path: Path, append: bool = False) -> None:
         self.path = Path(path)
+        self._lock = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if append and self.path.exists():
@@ -31,8 +34,9 @@ class ManifestWriter:
         """Write one row (values as ``to_plain`` takes them). Raises OutputError."""
         line = json.dumps(to_plain(row), ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            self._file.write(line.encode("utf-8"))
-            self._file.flush()
+            with self._lock:
+                self._file.write(line.encode("utf-8"))
+                self._file.flush()
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
 

@@ -21,13 +21,14 @@ def block_dct(plane: torch.Tensor) -> torch.Tensor:
     """
     b, c, h, w = plane.shape
     matrix = _matrix().to(plane)
-    blocks = plane.reshape(b, c, h // 8, 8, w // 8, 8).permute(0, 1, 2, 4, 3, 5)
-    return matrix @ blocks @ matrix.T
+    # Whole rows first, then the columns of each block: no copy into blocks, and large products.
+    rows = matrix @ plane.reshape(b, c, h // 8, 8, w)
+    return (rows.view(b, c, h // 8, 8, w // 8, 8) @ matrix.T).transpose(3, 4)
 
 
 def inverse_block_dct(coefficients: torch.Tensor) -> torch.Tensor:
     """Return the plane (B, C, H, W) of coefficients (B, C, H/8, W/8, 8, 8)."""
     b, c, rows, columns, _, _ = coefficients.shape
     matrix = _matrix().to(coefficients)
-    blocks = matrix.T @ coefficients @ matrix
-    return blocks.permute(0, 1, 2, 4, 3, 5).reshape(b, c, rows * 8, columns * 8)
+    lines = (coefficients.transpose(3, 4) @ matrix).reshape(b, c, rows, 8, columns * 8)
+    return (matrix.T @ lines).view(b, c, rows * 8, columns * 8)

@@ -4,6 +4,7 @@ Every file depends on its own seed and nothing else, so a run that was killed at
 started again leaves the same files, and the same manifest, as one that was not.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -40,11 +41,13 @@ class Settings:
     """What every row of the manifest repeats, so that each can be told and replayed alone."""
 
     degrader: str
-    """"omega" or "classical"."""
+    """"omega", a preset's name or that of a TOML file."""
     scale: int
     aligned: bool
     seed: int
     """Of the run; a file's own is ``sample_seed(seed, name of the HQ, variant)``."""
+    digest: str | None = None
+    """Of the tables that a handcrafted degrader was read from."""
     pool: str | None = None
     """The pool's file as it was given."""
     pool_digest: str | None = None
@@ -66,6 +69,10 @@ class Job:
     lq: str
     """Relative to the output folder, with forward slashes."""
     variant: int
+    record: Record | None = None
+    """What to apply, if it is not to be drawn."""
+    hq_digest: str | None = None
+    """What the HQ's file must be, if it must."""
 
     @property
     def label(self) -> str:
@@ -124,6 +131,13 @@ class Synthesis:
         self.manifest = output / MANIFEST
         self.resumed = self.manifest.exists()
 
+    @property
+    def threads(self) -> int:
+        """How many jobs to run at a time: a handcrafted degrader keeps one core busy each."""
+        if isinstance(self.degrader, OmegaDegrader) or self.device.type == "mps":
+            return 1
+        return torch.get_num_threads()
+
     def pending(self, jobs: Sequence[Job], skip_existing: bool = False) -> list[Job]:
         """Return the jobs that are not done yet, and make the folder ready for them.
 
@@ -163,12 +177,14 @@ class Synthesis:
                 )
 
     def _head(self, job: Job) -> Row:
-        head = {"lq": job.lq, "hq": os.path.abspath(job.hq), "variant": job.variant}
+        head: Row = {"lq": job.lq, "hq": os.path.abspath(job.hq), "name": job.name}
+        head["variant"] = job.variant
         return head | asdict(self.settings)
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
         """Make one LQ, write it and its row; return the row. A failure is a row too."""
         try:
+            digest = _check_file(job)
             rgb, record = self.make(job, on_progress)
             self._store(job, rgb)
         except Exception as error:
@@ -176,7 +192,8 @@ class Synthesis:
             writer.write({**self._head(job), "status": "failed", "message": message})
             raise
         size = [rgb.shape[1], rgb.shape[0]]
-        row = {**self._head(job), "status": "ok", "size": size, "record": record}
+        row = {**self._head(job), "hq_digest": digest, "status": "ok", "size": size}
+        row["record"] = record
         writer.write(row)
         return row
 
@@ -191,7 +208,9 @@ class Synthesis:
         hq, s = to_tensor(photo.rgb), self.settings.scale
         height, width = hq.shape[2:]
         hq = F.pad(hq, (0, -width % s, 0, -height % s), mode="replicate")
-        record = self.degrader.draw(sample_seed(self.settings.seed, job.name, job.variant))
+        record = job.record
+        if record is None:
+            record = self.degrader.draw(sample_seed(self.settings.seed, job.name, job.variant))
         if isinstance(self.degrader, OmegaDegrader):
             lq = self.degrader.apply_large(
                 hq, record, self.device, tile=self.tile, on_progress=on_progress
@@ -245,6 +264,17 @@ class Synthesis:
         with atomic_path(self.manifest) as temporary, ManifestWriter(temporary) as writer:
             for row in rows:
                 writer.write(row)
+
+
+def _check_file(job: Job) -> str:
+    """Return the digest of the HQ's file. Raises InputError when it is not the one it must be."""
+    try:
+        digest = hashlib.blake2b(job.hq.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {job.hq}: {error.strerror or error}") from error
+    if job.hq_digest not in (None, digest):
+        raise InputError(f"{job.hq} has changed since the manifest was written")
+    return digest
 
 
 def latest(rows: Iterable[Row]) -> dict[str, Row]:

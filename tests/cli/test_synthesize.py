@@ -14,7 +14,7 @@ import pytest
 import torch
 from degraded import draw, save_pool, save_redegnet, tree
 
-from redeg_cli.degrade.classical import ClassicalDegrader
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.io.images import read_rgb, to_array, to_tensor
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.io.pairs import pair_scale
@@ -123,10 +123,11 @@ def test_classical_needs_no_pool(redeg: Callable, work: Path) -> None:
     options = ("--degrader", "classical", "--scale", 2, "--device", "cpu")
     assert redeg("synthesize", "hq", "-o", "out", *options).exit_code == 0
     rows = read_manifest(work / "out" / "manifest.jsonl")
-    record = ClassicalDegrader(2).draw(sample_seed(0, "a.png", 0))
+    degrader = load_degrader("classical", 2)
+    record = degrader.draw(sample_seed(0, "a.png", 0))
     assert rows[0]["record"] == json.loads(json.dumps(record))
     hq = to_tensor(read_rgb(work / "hq" / "a.png"))
-    lq = to_array(ClassicalDegrader(2).apply(hq, [record]))
+    lq = to_array(degrader.apply(hq, [record]))
     assert np.abs(lq - read_rgb(work / "out" / "a.png")).max() <= 0.51 / 255
     assert redeg("synthesize", "hq", "-o", "al", *options, "--aligned").exit_code == 0
     assert read_rgb(work / "al" / "deep" / "ñ b.png").shape == (41, 50, 3)

@@ -20,8 +20,10 @@ crop = 8
 batch = 2
 steps = 3
 precision = "fp32"
+degradation = "steps.toml"
 data = [{ folder = "hq" }]
 """
+STEPS = 'steps = [{ op = "resize", of = "native" }, { op = "jpeg", quality = [40, 90] }]'
 
 
 @pytest.fixture
@@ -30,6 +32,7 @@ def train(redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     for index in range(3):
         draw(tmp_path / "hq" / f"{index}.png", seed=index)
     (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "steps.toml").write_text(STEPS)
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: redeg("train", *arguments, "--cpu")
 
@@ -42,6 +45,7 @@ def test_a_restorer_comes_out(train: Callable, tmp_path: Path) -> None:
     assert "learning_rate = 0.0005\n" in result.stderr
     kept = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert (kept["batch"], kept["data"][0]["folder"]) == (1, str(tmp_path / "hq"))
+    assert kept["degradation"]["steps"][1] == {"op": "jpeg", "quality": [40, 90]}
     assert load_restorer(tmp_path / "run" / "tiny.safetensors").scale == 2
 
 
@@ -88,6 +92,7 @@ def test_a_preset_takes_data_from_the_working_folder(train: Callable, tmp_path: 
         (("restorer", "--recipe", "recipe.toml", "--set", "stepps=1"), "did you mean 'steps'?"),
         (("restorer", "--recipe", "recipe.toml", "--set", "steps"), "expected key=value"),
         (("restorer", "--recipe", "recipe.toml", "--set", "data.0.folder=no"), "no does not exist"),
+        (("restorer", "--recipe", "recipe.toml", "--set", "degradation=bsrgn"), "'bsrgan'?"),
         (("restorer", "--recipe", "f2n-compact"), "data/natural/train does not exist"),
         (("restorer", "--recipe", "recipe.toml", "--set", "crop=999"), "no image of at least"),
         (("restorer", "--recipe", "recipe.toml", "--set", "init=none"), "none"),

@@ -1,0 +1,161 @@
+"""Degraders by name: the options that choose one, and ``redeg degraders``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from redeg_cli.cli.common import JsonOption, emit_json, warn
+from redeg_cli.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from redeg_cli.degrade.base import Degrader
+    from redeg_cli.run.synthesis import Settings
+
+OMEGA = "omega"
+"""The degrader that a pool drives."""
+
+DegraderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--degrader",
+        help="omega (needs --pool), a preset such as bsrgan, real-esrgan or old-photo "
+        "(`redeg degraders` lists them), or a TOML file.",
+        show_default=False,
+    ),
+]
+PoolOption = Annotated[
+    Path | None, typer.Option("--pool", help="Pool of Ωs, made by `redeg build-pool`.")
+]
+RedegnetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redegnet",
+        help="The ReDegNet that made the pool: a name or a file.  [default: redegnet-lite]",
+        show_default=False,
+    ),
+]
+ScaleOption = Annotated[
+    int | None,
+    typer.Option(
+        "--scale",
+        min=1,
+        max=4,
+        help="How much smaller the LQ is. Default: the scale of the pool, or 4.",
+        show_default=False,
+    ),
+]
+
+
+class Chosen(NamedTuple):
+    """A degrader and how to get it again."""
+
+    degrader: "Degrader"
+    settings: "Settings"
+
+
+def check_choice(degrader: str | None, pool: Path | None, redegnet: str | None) -> None:
+    """Raise BadParameter unless either a pool or a handcrafted degrader was chosen."""
+    if degrader is None and pool is None:
+        raise typer.BadParameter("give --pool, or --degrader with a preset's name or a TOML file")
+    if degrader == OMEGA and pool is None:
+        raise typer.BadParameter("--degrader omega needs --pool")
+    if degrader not in (None, OMEGA) and (pool is not None or redegnet is not None):
+        raise typer.BadParameter(f"--degrader {degrader} takes no --pool and no --redegnet")
+
+
+def choose(
+    degrader: str | None,
+    pool: Path | None,
+    redegnet: str | None,
+    scale: int | None,
+    aligned: bool,
+    seed: int,
+    device: "torch.device",
+) -> Chosen:
+    """Return the degrader that the options ask for (see ``check_choice``)."""
+    if pool is not None:
+        return _learned(pool, redegnet, scale, aligned, seed, device)
+    from redeg_cli.degrade.chain import load_degrader
+    from redeg_cli.run.synthesis import Settings
+
+    chain = load_degrader(str(degrader), scale or 4)
+    return Chosen(chain, Settings(chain.name, chain.scale, aligned, seed, chain.digest))
+
+
+def choose_again(
+    settings: "Settings", pool: Path | None, redegnet: str | None, device: "torch.device"
+) -> Chosen:
+    """Return what applies the records of a manifest's rows with these settings."""
+    if settings.degrader != OMEGA:
+        from redeg_cli.degrade.chain import Replay
+
+        return Chosen(Replay(settings.scale), settings)
+    pool = pool or Path(str(settings.pool))
+    redegnet = redegnet or settings.model
+    chosen = _learned(pool, redegnet, settings.scale, settings.aligned, settings.seed, device)
+    if chosen.settings.pool_digest != settings.pool_digest:
+        raise InputError(f"{pool} is not the pool that the manifest was made with: give --pool")
+    return Chosen(chosen.degrader, settings)
+
+
+def _learned(
+    path: Path,
+    redegnet: str | None,
+    scale: int | None,
+    aligned: bool,
+    seed: int,
+    device: "torch.device",
+) -> Chosen:
+    from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
+    from redeg_cli.omega.learned import OmegaDegrader
+    from redeg_cli.omega.pool import load_pool
+    from redeg_cli.run.synthesis import Settings
+
+    pool = load_pool(path)
+    weights = find_model(redegnet or DEFAULT_REDEGNET)
+    fingerprint = model_fingerprint(weights)
+    pool.check_model(fingerprint, path, weights.stem)
+    if scale is None:
+        scale = pool.scale or 4
+    elif pool.scale not in (None, scale):
+        warn(
+            f"{path} was taken at scale {pool.scale} and is used at scale {scale}: "
+            "grain and JPEG blocks will have another size than in its photos"
+        )
+    net = load_network(weights, "redegnet", device)
+    settings = Settings(
+        *(OMEGA, scale, aligned, seed, None),
+        pool=str(path),
+        pool_digest=pool.digest,
+        model=weights.stem,
+        fingerprint=fingerprint,
+    )
+    return Chosen(OmegaDegrader(net, pool, scale, aligned=aligned), settings)
+
+
+def degraders(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A preset, to print its file: a start for your own.", show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the handcrafted degraders, or print the TOML file of one."""
+    from redeg_cli.degrade.chain import preset_path, preset_table, presets
+
+    if name is not None:
+        print(preset_path(name).read_text(encoding="utf-8"), end="")
+        return
+    tables = {preset: preset_table(preset) for preset in presets()}
+    if as_json:
+        keys = ("description", "source")
+        emit_json([{"name": p} | {key: table[key] for key in keys} for p, table in tables.items()])
+        return
+    width = max(map(len, tables))
+    for preset, table in tables.items():
+        print(f"{preset:<{width}}  {table['description']}")

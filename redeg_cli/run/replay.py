@@ -1,0 +1,57 @@
+"""Making a set of LQs again from its manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from redeg_cli.errors import InputError
+from redeg_cli.io.listing import list_images
+from redeg_cli.io.manifest import read_manifest
+from redeg_cli.run.synthesis import Job, Settings, latest
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The LQs of a manifest that were made alike."""
+
+    settings: Settings
+    jobs: list[Job]
+
+
+def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> list[Replayed]:
+    """Return what a manifest says was made, grouped by settings, with its records.
+
+    The HQs are where the manifest says, or those of the same name among ``inputs``. Rows of files
+    that failed are left out. Raises InputError for a row that lacks something, and for an HQ that
+    is not among the inputs.
+    """
+    rows = [row for row in latest(read_manifest(manifest)).values() if row.get("status") == "ok"]
+    if not rows:
+        raise InputError(f"{manifest} holds no LQ that was made: give the manifest of a synthesis")
+    places = {image.name: image.path for image in list_images(inputs)} if inputs else None
+    groups: dict[Settings, list[Job]] = {}
+    for row in rows:
+        settings, job = _read_row(row, manifest)
+        if places is not None:
+            if job.name not in places:
+                raise InputError(
+                    f"{manifest} needs {job.name}, which is not among the images given"
+                )
+            job = replace(job, hq=places[job.name])
+        groups.setdefault(settings, []).append(job)
+    return [Replayed(settings, jobs) for settings, jobs in groups.items()]
+
+
+def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
+    try:
+        settings = Settings(**{field.name: row[field.name] for field in fields(Settings)})
+        job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
+        job = replace(job, hq_digest=row["hq_digest"])
+        lq = PurePosixPath(job.lq)
+    except (KeyError, TypeError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{manifest}: the row of {row.get('lq')} {reason}") from None
+    if lq.is_absolute() or ".." in lq.parts or not isinstance(job.record, Mapping):
+        raise InputError(f"{manifest}: the row of {job.lq} is none that a synthesis wrote")
+    return settings, job

@@ -1,0 +1,47 @@
+"""Reading tables that people write, and saying which key is wrong and what was probably meant."""
+
+import difflib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from redeg_cli.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file. Raises RecipeError when it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"{path} cannot be read as TOML: {error}") from None
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known name nearest to ``name``, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def explain(error: ValidationError, kind: type[BaseModel], more: Iterable[str] = ()) -> str:
+    """Return the first fault of a table of ``kind`` as text that names its key.
+
+    ``more`` are keys of nested tables that a mistyped one is compared with too.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = [*kind.model_fields, *more]
+        return f"unknown key {key!r}{did_you_mean(first['loc'][-1], known)}"
+    if first["type"] == "missing":
+        return f"{key!r}: {first['msg']}"
+    return f"{key!r}: {first['msg']}, got {first['input']!r}"

@@ -1,0 +1,196 @@
+"""``redeg synthesize --degrader NAME_OR_TOML`` and ``--replay``."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from degraded import draw, save_pool, save_redegnet, tree
+
+from redeg_cli.io.images import read_rgb
+from redeg_cli.io.manifest import read_manifest
+
+MIX = """
+description = "either of two, and a messenger"
+[[steps]]
+one_of = [{ weight = 1, preset = "bsrgan" }, { weight = 1, use = "own" }]
+[[steps]]
+p = 0.5
+op = "jpeg"
+quality = [30, 60]
+[chains]
+own = [{ op = "noise", sigma = [0.02, 0.1] }]
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with mix.toml and hq/ (three images)."""
+    (tmp_path / "mix.toml").write_text(MIX)
+    draw(tmp_path / "hq" / "a.png")
+    draw(tmp_path / "hq" / "deep" / "ñ b.png", (50, 41))
+    draw(tmp_path / "hq" / "z.jpg", (70, 32))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows(folder: Path) -> list[dict]:
+    return read_manifest(folder / "manifest.jsonl")
+
+
+@pytest.mark.parametrize("degrader", ["bsrgan", "real-esrgan", "mix.toml"])
+def test_any_degrader_makes_a_set_that_its_manifest_makes_again(
+    redeg: Callable, work: Path, degrader: str
+) -> None:
+    options = ("--variants", 2, "--scale", 2, "--seed", 7, "--device", "cpu")
+    made = redeg("synthesize", "hq", "-o", "out", "--degrader", degrader, *options)
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout.splitlines()[:2] == ["out/a_0001.png", "out/a_0002.png"]
+    assert {row["degrader"] for row in rows(work / "out")} == {degrader}
+    again = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "again")
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout == made.stdout.replace("out/", "again/")
+    assert tree(work / "again") == tree(work / "out")
+
+
+def test_a_replay_needs_neither_the_toml_nor_the_place_of_the_images(
+    redeg: Callable, work: Path
+) -> None:
+    redeg("synthesize", "hq", "-o", "out", "--degrader", "mix.toml", "--aligned")
+    (work / "mix.toml").unlink()
+    shutil.move(work / "hq", work / "moved")
+    result = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "lost")
+    assert result.exit_code == 1
+    assert "3 of 3 failed" in result.stderr
+    assert "hq/a.png" in result.stderr
+    result = redeg("synthesize", "moved", "--replay", "out/manifest.jsonl", "-o", "again")
+    assert result.exit_code == 0, result.stderr
+    for row in rows(work / "out"):
+        assert (work / "out" / row["lq"]).read_bytes() == (work / "again" / row["lq"]).read_bytes()
+    assert read_rgb(work / "again" / "deep" / "ñ b.png").shape == (41, 50, 3)
+    # What is there is not made again; what was lost is.
+    assert redeg(
+        "synthesize", "moved", "--replay", "out/manifest.jsonl", "-o", "again"
+    ).stderr.startswith("3 of 3 were made before")
+
+
+def test_runs_of_several_degraders_in_one_folder_replay(redeg: Callable, work: Path) -> None:
+    redeg("synthesize", "hq/a.png", "-o", "out", "--degrader", "bsrgan")
+    redeg("synthesize", "hq/z.jpg", "-o", "out", "--degrader", "classical", "--scale", 2)
+    assert redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "again").exit_code == 0
+    assert tree(work / "again") == tree(work / "out")
+
+
+def test_a_set_of_omegas_replays(redeg: Callable, work: Path) -> None:
+    save_pool(work / "pool.npz", save_redegnet(work / "tiny.safetensors"))
+    made = redeg(
+        *("synthesize", "hq", "-o", "out", "--device", "cpu"),
+        *("--pool", "pool.npz", "--redegnet", "tiny.safetensors"),
+    )
+    assert made.exit_code == 0, made.stderr
+    again = redeg(
+        *("synthesize", "--replay", "out/manifest.jsonl", "-o", "again", "--device", "cpu"),
+        *("--redegnet", "tiny.safetensors"),
+    )
+    assert again.exit_code == 0, again.stderr
+    assert tree(work / "again") == tree(work / "out")
+    save_pool(work / "pool.npz", work / "tiny.safetensors", count=5)
+    other = redeg(
+        *("synthesize", "--replay", "out/manifest.jsonl", "-o", "third", "--device", "cpu"),
+        *("--redegnet", "tiny.safetensors"),
+    )
+    assert other.exit_code == 1
+    assert "is not the pool that the manifest was made with" in other.stderr
+
+
+def test_an_hq_that_changed_is_told(redeg: Callable, work: Path) -> None:
+    redeg("synthesize", "hq", "-o", "out", "--degrader", "classical")
+    draw(work / "hq" / "a.png", seed=99)
+    result = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "again")
+    assert result.exit_code == 1
+    assert "hq/a.png has changed since the manifest was written" in result.stderr
+    assert "1 of 3 failed" in result.stderr
+
+
+def test_a_changed_toml_is_no_resume(redeg: Callable, work: Path) -> None:
+    options = ("synthesize", "hq", "-o", "out", "--degrader", "mix.toml")
+    assert redeg(*options).exit_code == 0
+    assert redeg(*options).stderr.startswith("3 of 3 were made before")
+    (work / "mix.toml").write_text(MIX.replace("0.1]", "0.2]"))
+    result = redeg(*options)
+    assert result.exit_code == 1
+    assert "out/a.png was made with digest" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row["record"]["steps"].append({"op": "melt"}), "unknown op 'melt'"),
+        (lambda row: row["record"]["steps"].append({"op": "jpeg", "quality": 500}), "quality"),
+        (lambda row: row.pop("record"), "lacks 'record'"),
+        (lambda row: row.update(lq="../outside.png"), "is none that a synthesis wrote"),
+        (lambda row: row.update(status="failed"), "holds no LQ that was made"),
+    ],
+)
+def test_a_doctored_manifest_is_refused(
+    redeg: Callable, work: Path, change: Callable[[dict], object], message: str
+) -> None:
+    redeg("synthesize", "hq/a.png", "-o", "out", "--degrader", "classical")
+    [row] = rows(work / "out")
+    change(row)
+    (work / "out" / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    result = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "again")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not list(work.glob("**/outside.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("hq", "--degrader", "bsrgun"), 1, "no degrader 'bsrgun' (did you mean 'bsrgan'?)"),
+        (("hq", "--degrader", "none.toml"), 1, "none.toml does not exist"),
+        (("hq", "--degrader", "omega"), 2, "--pool"),
+        (("--degrader", "bsrgan"), 2, "give HQ images"),
+        (("hq",), 2, "give --pool, or --degrader"),
+        (("--replay", "none.jsonl"), 1, "none.jsonl does not exist"),
+        (("--replay", "none.jsonl", "--seed", 3), 2, "from the manifest"),
+        (("--replay", "none.jsonl", "--degrader", "bsrgan"), 2, "from the manifest"),
+    ],
+)
+def test_mistakes(redeg: Callable, work: Path, arguments: tuple, code: int, message: str) -> None:
+    result = redeg("synthesize", *arguments, "-o", "out")
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert not (work / "out").exists()
+
+
+def test_an_image_smaller_than_a_kernel_is_named(redeg: Callable, work: Path) -> None:
+    (work / "wide.toml").write_text('steps = [{ op = "blur", size = 41, sigma = 3 }]\n')
+    result = redeg("synthesize", "hq", "-o", "out", "--degrader", "wide.toml", "--scale", 1)
+    assert result.exit_code == 1
+    assert "z.jpg: an image of 70x32 is smaller than the 41x41 kernel of steps[0] (blur)" in (
+        result.stderr
+    )
+    assert "1 of 3 failed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ('{ op = "jpg", quality = 3 }', "steps[0]: unknown op 'jpg' (did you mean 'jpeg'?)"),
+        ('{ op = "jpeg", qualty = 3 }', "unknown key 'qualty' (did you mean 'quality'?)"),
+        ('{ op = "jpeg", quality = [30, 300] }', "'quality': Input should be less than or equal"),
+        ('{ op = "jpeg" }', "'quality': Field required"),
+        ('{ op = "jpeg", quality = 30, p = 2 }', "steps[0].p: a probability lies between"),
+    ],
+)
+def test_a_wrong_toml_is_told_by_key(redeg: Callable, work: Path, steps: str, message: str) -> None:
+    (work / "wrong.toml").write_text(f"steps = [{steps}]\n")
+    result = redeg("synthesize", "hq", "-o", "out", "--degrader", "wrong.toml")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: wrong.toml: steps[0]")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (work / "out").exists()
