@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from redeg_cli.degrade.blur import filter2d, gaussian_kernels
-from redeg_cli.degrade.classical import Step, run_steps
 from redeg_cli.degrade.jpeg import jpeg
 from redeg_cli.degrade.resize import to_aligned
+from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.errors import NoFaceError
 from redeg_cli.finetune.photo import Settings, finetune_photo
 from redeg_cli.io.images import Photo, read_rgb, to_array, to_tensor
@@ -27,27 +27,27 @@ from redeg_cli.models import load_restorer
 from redeg_cli.restore.photo import restore_photo
 
 SCALE = 2
-NATIVE: Step = {"op": "to_native", "filter": "bicubic", "antialias": True}
+NATIVE: StepTable = {"op": "resize", "of": "native", "filter": "bicubic", "antialias": True}
 
 
-def blur(sigma: float) -> Step:
-    return {"op": "blur", "sigma": [sigma, sigma], "theta": 0.0}
+def blur(sigma: float) -> StepTable:
+    return {"op": "blur", "sigma": sigma}
 
 
-def noise(sigma: float) -> Step:
-    return {"op": "noise", "sigma": sigma, "gray": False, "seed": 5}
+def noise(sigma: float) -> StepTable:
+    return {"op": "noise", "sigma": sigma, "seed": 5}
 
 
-def compress(quality: float) -> Step:
-    return {"op": "jpeg", "quality": quality, "subsample": True}
+def compress(quality: float) -> StepTable:
+    return {"op": "jpeg", "quality": quality}
 
 
-def screens(angles: list[float]) -> Step:
+def screens(angles: list[float]) -> StepTable:
     phases = [[0.1 + 0.2 * i, 0.3 + 0.1 * i] for i in range(len(angles))]
     return {"op": "halftone", "pitch": 8.0, "angles": angles, "softness": 0.4, "phases": phases}
 
 
-CHAINS: dict[str, list[Step]] = {
+CHAINS: dict[str, list[StepTable]] = {
     "clean": [NATIVE],
     "jpeg": [NATIVE, compress(55)],
     "mild": [blur(1.2), NATIVE, noise(0.02), compress(75)],

@@ -10,14 +10,17 @@ Also the 5-nearest-neighbour accuracy of telling the families of natural Ωs by 
 
 import argparse
 import json
-from dataclasses import replace
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from redeg_cli.degrade.classical import ClassicalDegrader, ClassicalSpec, run_steps
-from redeg_cli.degrade.resize import resize
+from redeg_cli.degrade.base import Degrader
+from redeg_cli.degrade.chain import load_degrader
+from redeg_cli.degrade.resize import Resize, apply_resize
+from redeg_cli.degrade.steps import run_chains
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.models import load_redegnet
 from redeg_cli.omega.learned import OmegaDegrader
@@ -26,23 +29,44 @@ from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import load_store
 from redeg_cli.train.recipes import DataSource
 
-NOTHING = ClassicalSpec(blur=0, resize=0, noise=0, jpeg=0, early_jpeg=0)
-FAMILIES = {
-    "blur": replace(NOTHING, blur=1, sigma=(0.8, 3.0)),
-    "resampling": replace(NOTHING, resize=1, factor=(2.0, 4.0)),
-    "noise": replace(NOTHING, noise=1, noise_sigma=(0.02, 0.1)),
-    "jpeg": replace(NOTHING, jpeg=1, quality=(15, 80)),
-    "mixed": replace(
-        NOTHING,
-        blur=0.8,
-        sigma=(0.5, 2.5),
-        resize=0.7,
-        factor=(1.3, 3.0),
-        noise=0.7,
-        noise_sigma=(0.01, 0.06),
-        jpeg=0.8,
-        quality=(25, 90),
-    ),
+Entry = dict[str, Any]
+FILTER = {"choice": ["area", "bilinear", "bicubic"]}
+GRID: Entry = {"op": "resize", "of": "native", "filter": FILTER, "antialias": True}
+
+
+def blur(p: float, low: float, high: float) -> Entry:
+    sigma = [low, f"{high} * (2 + scale) / 3"]
+    turned = {"op": "blur", "sigma": sigma, "sigma_y": sigma, "theta": [0, math.pi]}
+    return {"p": p, "one_of": [{"op": "blur", "sigma": sigma}, turned]}
+
+
+def shrink(p: float, low: float, high: float) -> Entry:
+    factor = {"log_uniform": [f"3 / ({high} * (2 + scale))", 1 / low]}
+    step = {"op": "resize", "of": "hq", "factor": factor, "filter": FILTER}
+    return {"p": p, **step, "antialias": {"chance": 0.7}}
+
+
+def noise(p: float, low: float, high: float) -> Entry:
+    gray = {"chance": 0.4}
+    added = {"op": "noise", "sigma": {"log_uniform": [low, high]}, "gray": gray}
+    shot = {"op": "poisson", "photons": {"log_uniform": [100, 5000]}, "gray": gray}
+    return {"p": p, "one_of": [{"weight": 3, **added}, {"weight": 1, **shot}]}
+
+
+def compress(p: float, low: int, high: int) -> Entry:
+    quality = {"integers": [low, high]}
+    return {"p": p, "op": "jpeg", "quality": quality, "subsample": {"chance": 0.7}}
+
+
+FAMILIES: dict[str, list[Entry]] = {
+    "blur": [blur(1, 0.8, 3.0), GRID],
+    "resampling": [shrink(1, 2.0, 4.0), GRID],
+    "noise": [noise(1, 0.02, 0.1), GRID],
+    "jpeg": [GRID, compress(1, 15, 80)],
+    "mixed": [
+        *(blur(0.8, 0.5, 2.5), shrink(0.7, 1.3, 3.0), noise(0.7, 0.01, 0.06)),
+        *(GRID, compress(0.8, 25, 90)),
+    ],
 }
 
 
@@ -75,10 +99,10 @@ def main() -> None:
     ]
     omegas: dict[str, list[torch.Tensor]] = {}
     table: dict[str, dict[str, float]] = {}
-    for family, spec in FAMILIES.items():
-        if args.full_grid:
-            spec = replace(spec, full_grid=1.0)
-        degrader = ClassicalDegrader(args.scale, spec)
+    grid = {**GRID, "of": "hq"} if args.full_grid else GRID
+    for family, entries in FAMILIES.items():
+        steps = [grid if entry is GRID else entry for entry in entries]
+        degrader = load_degrader({"steps": steps}, args.scale)
         rows: list[torch.Tensor] = []
         face_omegas, natural_omegas = [], []
         for start in range(0, args.count, args.batch):
@@ -120,18 +144,20 @@ def main() -> None:
 
 
 def _aligned(
-    hq: torch.Tensor, degrader: ClassicalDegrader, seeds: list[int], scale: int, which: int
+    hq: torch.Tensor, degrader: Degrader, seeds: list[int], scale: int, which: int
 ) -> torch.Tensor:
     """Degrade each by its record; the noise fields of faces and naturals differ."""
-    size = (hq.shape[2], hq.shape[3])
-    out = []
-    for image, seed in zip(hq, seeds, strict=True):
-        steps = [
+    chains = [
+        [
             {**step, "seed": step["seed"] + which} if "seed" in step else step
             for step in degrader.draw(seed)["steps"]
         ]
-        out.append(resize((run_steps(image[None], steps, scale) * 255).round() / 255, size))
-    return torch.cat(out)
+        for seed in seeds
+    ]
+    made = run_chains(hq, chains, scale)
+    eight_bits = made.with_pixels((made.pixels * 255).round() / 255)
+    to_hq = Resize(of="hq", filter="bicubic", antialias=True)
+    return apply_resize(eight_bits, [to_hq] * len(seeds)).pixels
 
 
 def _synthesise(net: object, hq: torch.Tensor, omega: torch.Tensor, scale: int) -> torch.Tensor:

@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-from redeg_cli.degrade.classical import Step, run_steps
 from redeg_cli.degrade.halftone import INK_ANGLES
+from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.io.images import read_rgb, to_array, to_tensor, write_rgb
 
 SCALE = 2
@@ -29,7 +29,7 @@ TILT = 1.7
 """The clipping lay a little askew on the scanner: degrees added to every screen angle."""
 
 # Lengths in pixels of the original's grid, where the page is printed and seen by the scanner.
-STEPS: list[Step] = [
+STEPS: list[StepTable] = [
     {
         "op": "halftone",
         "pitch": SCALE * PITCH,
@@ -39,8 +39,8 @@ STEPS: list[Step] = [
     },
     # Newsprint is not white and its ink not black: warm paper, slightly faded inks.
     {"op": "fade", "black": [0.035, 0.03, 0.025], "white": [0.985, 0.965, 0.92], "gamma": 1.0},
-    {"op": "blur", "sigma": [1.0, 1.0], "theta": 0.0},
-    {"op": "to_native", "filter": "area", "antialias": True},
+    {"op": "blur", "sigma": 1.0},
+    {"op": "resize", "of": "native", "filter": "area"},
 ]
 
 

@@ -42,6 +42,9 @@ def explain(error: ValidationError, kind: type[BaseModel], more: Iterable[str] =
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = [*kind.model_fields, *more]
         return f"unknown key {key!r}{did_you_mean(first['loc'][-1], known)}"
+    if first["type"] == "value_error":  # of a validator of ours, which says what it got
+        reason = str(first.get("ctx", {}).get("error", first["msg"]))
+        return f"{key!r}: {reason}" if key else reason
     if first["type"] == "missing":
         return f"{key!r}: {first['msg']}"
     return f"{key!r}: {first['msg']}, got {first['input']!r}"

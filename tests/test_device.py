@@ -1,5 +1,11 @@
 """Devices by name, precision by device, and what counts as out of memory."""
 
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 
@@ -10,6 +16,7 @@ from redeg_cli.device import (
     cpu_has_bf16,
     free_memory,
     is_out_of_memory,
+    map_single_threaded,
     pick_device,
 )
 from redeg_cli.errors import RedegError
@@ -147,3 +154,107 @@ def test_the_cpu_allocator_is_recognised() -> None:
 
 def test_freeing_memory_of_the_cpu_does_no_harm() -> None:
     free_memory("cpu")
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """PyTorch may use two threads, and no pool has been started yet."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    device_module._single_threads.cache_clear()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_results_come_in_the_order_of_the_items() -> None:
+    def slow(item: int) -> int:
+        time.sleep(0.02 * (item % 2 == 0))
+        return item * item
+
+    assert map_single_threaded(slow, range(9)) == [n * n for n in range(9)]
+    assert map_single_threaded(slow, []) == []
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_items_are_shared_by_threads_that_use_one_each() -> None:
+    both = threading.Barrier(2)
+
+    def work(_: int) -> tuple[int, int]:
+        both.wait(10)  # breaks unless two are at work at once
+        return threading.get_ident(), torch.get_num_threads()
+
+    for _ in range(2):  # when the pool starts, and later
+        seen = map_single_threaded(work, range(4))
+        assert {threads for _, threads in seen} == {1}
+        assert len({thread for thread, _ in seen}) == 2
+        assert threading.get_ident() not in {thread for thread, _ in seen}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_number_of_threads_of_everyone_else_stays() -> None:
+    def of_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    assert of_a_new_thread() == 2
+    map_single_threaded(lambda item: item, range(8))
+    assert torch.get_num_threads() == 2
+    assert of_a_new_thread() == 2
+
+
+def test_with_one_thread_the_caller_does_it_all() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seen = map_single_threaded(lambda _: threading.get_ident(), range(3))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [threading.get_ident()] * 3
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(
+    ("mode", "grad", "inference"),
+    [
+        (torch.enable_grad, True, False),
+        (torch.no_grad, False, False),
+        (torch.inference_mode, False, True),
+    ],
+)
+def test_gradient_mode_is_that_of_the_caller(
+    mode: Callable[[], AbstractContextManager[object]], grad: bool, inference: bool
+) -> None:
+    weight = torch.tensor(3.0, requires_grad=True)
+
+    def work(item: int) -> tuple[bool, bool, torch.Tensor]:
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), weight * item
+
+    with mode():
+        seen = map_single_threaded(work, range(4))
+    for seen_grad, seen_inference, product in seen:
+        assert (seen_grad, seen_inference) == (grad, inference)
+        assert product.requires_grad == grad
+    if grad:
+        torch.stack([product for _, _, product in seen]).sum().backward()
+        assert weight.grad == 6
+    # What a thread was told does not stay with it.
+    assert map_single_threaded(lambda _: torch.is_grad_enabled(), range(4)) == [True] * 4
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_reaches_the_caller() -> None:
+    def work(item: int) -> int:
+        return 12 // item
+
+    with pytest.raises(ZeroDivisionError):
+        map_single_threaded(work, [1, 2, 0, 3])
+    assert map_single_threaded(work, [1, 2, 3]) == [12, 6, 4]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_within_itself_it_does_not_wait_for_itself() -> None:
+    def outer(item: int) -> list[int]:
+        return map_single_threaded(lambda other: item * other, range(3))
+
+    assert map_single_threaded(outer, range(5)) == [[0, n, 2 * n] for n in range(5)]

@@ -9,38 +9,38 @@ import pytest
 import skimage.data
 import torch
 
-from redeg_cli.degrade.classical import Step, run_steps
+from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.models import load_redegnet
 from redeg_cli.omega.extract import AlignedPair, extract_omega
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
 
-NATIVE: Step = {"op": "to_native", "filter": "bicubic", "antialias": True}
+NATIVE: StepTable = {"op": "resize", "of": "native", "filter": "bicubic", "antialias": True}
 
 
-def blur(sigma: float) -> Step:
-    return {"op": "blur", "sigma": [sigma, sigma], "theta": 0.0}
+def blur(sigma: float) -> StepTable:
+    return {"op": "blur", "sigma": sigma}
 
 
-def noise(sigma: float, seed: int) -> Step:
-    return {"op": "noise", "sigma": sigma, "gray": False, "seed": seed}
+def noise(sigma: float, seed: int) -> StepTable:
+    return {"op": "noise", "sigma": sigma, "seed": seed}
 
 
-def resample(factor: float) -> Step:
-    return {"op": "resize", "factor": factor, "filter": "bicubic", "antialias": True}
+def shrink(times: float) -> StepTable:
+    return {"op": "resize", "factor": 1 / times, "filter": "bicubic", "antialias": True}
 
 
-def compress(quality: float) -> Step:
-    return {"op": "jpeg", "quality": quality, "subsample": True}
+def compress(quality: float) -> StepTable:
+    return {"op": "jpeg", "quality": quality}
 
 
-CHAINS: dict[str, list[Step]] = {
+CHAINS: dict[str, list[StepTable]] = {
     "blur": [blur(2.0), NATIVE],
-    "resampling": [resample(3.0), NATIVE],
+    "resampling": [shrink(3.0), NATIVE],
     "noise": [noise(0.06, 1), NATIVE],
     "jpeg": [NATIVE, compress(30)],
-    "mixed": [blur(1.2), resample(1.8), noise(0.02, 1), NATIVE, compress(60)],
+    "mixed": [blur(1.2), shrink(1.8), noise(0.02, 1), NATIVE, compress(60)],
 }
 GAINS = {"blur": 3.0, "resampling": 2.0, "jpeg": 0.0, "mixed": 1.0}
 """dB over the HQ itself."""
@@ -71,7 +71,7 @@ def naturals() -> list[torch.Tensor]:
     ]
 
 
-def degraded(hq: torch.Tensor, chain: list[Step], other_grain: bool) -> torch.Tensor:
+def degraded(hq: torch.Tensor, chain: list[StepTable], other_grain: bool) -> torch.Tensor:
     steps = [
         {**step, "seed": step["seed"] + 100} if other_grain and "seed" in step else step
         for step in chain
@@ -80,7 +80,7 @@ def degraded(hq: torch.Tensor, chain: list[Step], other_grain: bool) -> torch.Te
 
 
 def synthesised(
-    net: torch.nn.Module, face: torch.Tensor, chain: list[Step], hq: torch.Tensor
+    net: torch.nn.Module, face: torch.Tensor, chain: list[StepTable], hq: torch.Tensor
 ) -> torch.Tensor:
     pair = AlignedPair(face, degraded(face, chain, False), 1)
     omega = extract_omega(net, pair, torch.device("cpu"))  # pyright: ignore[reportArgumentType]

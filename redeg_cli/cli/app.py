@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from redeg_cli import __version__
 from redeg_cli.cli.common import debug_on, report_error, say, set_debug
 from redeg_cli.errors import RedegError
+from redeg_cli.memory import keep_freed_memory
 
 
 class Entry(NamedTuple):
@@ -113,4 +114,5 @@ def main() -> None:
         reconfigure = getattr(sys.stdout, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="surrogateescape")
+    keep_freed_memory()
     app(prog_name="redeg")

@@ -20,10 +20,10 @@ Rgb = tuple[Share, Share, Share]
 class Step(BaseModel):
     """The parameters of one op, as a record holds them. Each op has its own kind of step.
 
-    Unknown keys, and values out of the range that a field states, are refused.
+    Unknown keys, values out of the range that a field states, infinity and NaN are refused.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Degrader(Protocol):

@@ -120,7 +120,7 @@ class Canvas:
 
     def merge(self, rows: Sequence[int], other: "Canvas") -> "Canvas":
         """Return this canvas with the images of ``rows`` replaced by those of ``other``."""
-        if len(rows) == len(self.sizes):
+        if list(rows) == list(range(len(self.sizes))):
             return other
         sizes = list(self.sizes)
         for row, size in zip(rows, other.sizes, strict=True):

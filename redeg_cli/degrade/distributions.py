@@ -22,7 +22,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Literal, Protocol, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
 import numpy as np
 
@@ -91,7 +91,8 @@ class Integers:
 
     def extremes(self) -> list[Any]:
         """See ``Distribution``."""
-        return [*range(self.low, self.high + 1, self.step)][:1000]
+        values = range(self.low, self.high + 1, self.step)
+        return [*values[:1000], values[-1]]
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,10 @@ class Several:
 
     def extremes(self) -> list[Any]:
         """See ``Distribution``."""
-        first = [part.extremes()[0] for part in self.parts]
+        # Never all at their low ends: weights that are all 0 are refused, and never drawn.
+        last = [part.extremes()[-1] for part in self.parts]
         return [
-            [*first[:place], value, *first[place + 1 :]]
+            [*last[:place], value, *last[place + 1 :]]
             for place, part in enumerate(self.parts)
             for value in part.extremes()
         ] or [[]]
@@ -193,7 +195,7 @@ class Reader:
 
         Raises RecipeError that begins with ``where``.
         """
-        kind = _without_none(kind)
+        kind = _bare(kind)
         if isinstance(value, Mapping):
             return self._read_table(value, kind, where)
         parts = get_args(kind) if get_origin(kind) is tuple else ()
@@ -207,6 +209,8 @@ class Reader:
                     for place, (each, one) in enumerate(zip(value, kinds, strict=True))
                 )
             )
+        if isinstance(value, list) and (kind is bool or get_origin(kind) is Literal):
+            raise RecipeError(f"{where}: expected a value or {{ choice = [...] }}, got {value!r}")
         if isinstance(value, list):
             return self._range(value, kind is int, where)
         if isinstance(value, str) and get_origin(kind) is not Literal:
@@ -221,6 +225,9 @@ class Reader:
         (name,) = names
         where, value = f"{where}.{name}", table[name]
         if name in _FUNCTIONS:
+            if kind is int or kind is bool:
+                wanted = "[low, high] or { integers = [low, high] }" if kind is int else "chance"
+                raise RecipeError(f"{where}: gives fractions; expected {wanted}")
             inverse, function = _FUNCTIONS[name]
             low, high = self._ends(value, where)
             if name != "uniform" and low <= 0 and not (name == "sqrt_uniform" and low == 0):
@@ -235,7 +242,10 @@ class Reader:
         if name == "chance":
             return Choice((Constant(True), Constant(False)), self._chances(value, where))
         if name == "mixing":
-            return Mixing(self.number(value, where))
+            level = self.number(value, where)
+            if not 0 <= level <= 1:
+                raise RecipeError(f"{where}: a deviation lies between 0 and 1, got {value!r}")
+            return Mixing(level)
         if name == "choice":
             return self._choice(value, table.get("weights"), kind, where)
         raise RecipeError(f"{where}: unknown{did_you_mean(name, _KINDS.split(', '))}")
@@ -281,12 +291,12 @@ class Reader:
                 value = self._evaluate(ast.parse(value, mode="eval").body)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError
-        except (ValueError, SyntaxError, ZeroDivisionError, RecursionError):
+            if not math.isfinite(value):
+                raise RecipeError(f"{where}: expected a finite number, got {value!r}")
+        except (ValueError, SyntaxError, ArithmeticError, RecursionError):
             raise RecipeError(
                 f"{where}: expected a number, or text like '2 + 0.2 * scale', got {value!r}"
             ) from None
-        if not math.isfinite(value):
-            raise RecipeError(f"{where}: expected a finite number, got {value!r}")
         return value
 
     def _evaluate(self, node: ast.expr) -> float:
@@ -314,11 +324,13 @@ def _integers(low: float, high: float, step: int, where: str) -> Integers:
     return Integers(int(low), int(high), step)
 
 
-def _without_none(kind: Any) -> Any:
-    """Return the one kind that an optional annotation allows."""
-    if get_origin(kind) not in (Union, UnionType):
-        return kind
-    return next(each for each in get_args(kind) if each is not type(None))
+def _bare(kind: Any) -> Any:
+    """Return the kind within an annotation that is optional or states a range."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return _bare(next(each for each in get_args(kind) if each is not type(None)))
+    return kind
 
 
 def _same(value: float) -> float:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from redeg_cli.degrade.base import Step
 from redeg_cli.degrade.distributions import Distribution, NewSeed, Reader, pick, read_weights
-from redeg_cli.degrade.steps import find_op
+from redeg_cli.degrade.ops import find_op
 from redeg_cli.errors import RecipeError
 from redeg_cli.validation import did_you_mean, explain
 
@@ -140,9 +140,7 @@ class ChainReader:
         """Return a list of entries in order. Raises RecipeError that begins with ``where``."""
         return InOrder(tuple(entry for entry, _ in self._entries(value, where)))
 
-    def _entries(
-        self, value: Any, where: str, *more: str
-    ) -> list[tuple[Draw, Mapping[str, Any]]]:
+    def _entries(self, value: Any, where: str, *more: str) -> list[tuple[Draw, Mapping[str, Any]]]:
         """Return those entries of a list that the scale allows, with their tables.
 
         ``more`` are keys that entries of this kind of list may have.
@@ -241,15 +239,23 @@ class ChainReader:
     def _shuffle(self, table: Mapping[str, Any], where: str) -> Shuffled:
         read = self._entries(table["shuffle"], where, "name")
         entries = tuple(entry for entry, _ in read)
-        names = [each.get("name", each.get("use")) for _, each in read]
         pair = table.get("in_order")
         if pair is None:
             return Shuffled(entries)
         if not isinstance(pair, list) or len(pair) != 2:
             raise RecipeError(f"{where}: in_order: expected two names, got {pair!r}")
+        every = [
+            _name({"use": each} if isinstance(each, str) else each) for each in table["shuffle"]
+        ]
         for name in pair:
-            if name not in names:
-                raise RecipeError(f"{where}: in_order: no entry has the name {name!r}")
+            if every.count(name) != 1:
+                raise RecipeError(
+                    f"{where}: in_order: expected one entry of the name {name!r}, "
+                    f"there are {every.count(name)}"
+                )
+        names = [_name(each) for _, each in read]
+        if not set(pair) <= set(names):
+            return Shuffled(entries)  # one of them does not happen at this scale
         return Shuffled(entries, names.index(pair[0]), names.index(pair[1]))
 
     def _one_of(self, value: Any, where: str) -> OneOf:
@@ -261,6 +267,10 @@ class ChainReader:
         if not numbers:
             raise RecipeError(f"{where}: nothing is left for scale {self.scale}")
         return OneOf(tuple(entry for entry, _ in read), read_weights(numbers, where))
+
+
+def _name(table: Mapping[str, Any]) -> Any:
+    return table.get("name", table.get("use"))
 
 
 def _check_extremes(step: type[Step], parameters: Mapping[str, Distribution], where: str) -> None:

@@ -20,9 +20,10 @@ def uniform_field(
 ) -> Tensor:
     """Return values uniform on (0, 1), (B, C, H, W) for ``shape`` (C, H, W), one seed per image.
 
-    2^32 levels. H and W below 65,536.
+    Neither end occurs; the hash below has 2^32 levels. H and W at most 65,536.
     """
-    return _hash(seeds, shape, device).float().add_(0.5).mul_(2**-32)
+    # float32 rounds the largest 128 up to 2^32: no value may be 1, nor 0.
+    return _hash(seeds, shape, device).float().mul_(2**-32).clamp_(2**-33, 1 - 2**-24)
 
 
 def normal_field(seeds: Sequence[int], shape: tuple[int, int, int], device: torch.device) -> Tensor:
@@ -32,7 +33,6 @@ def normal_field(seeds: Sequence[int], shape: tuple[int, int, int], device: torc
     """
     channels, height, width = shape
     uniform = uniform_field(seeds, (channels, height, width + width % 2), device)
-    # The largest float32 of the hash rounds to 1, which log takes; 0 does not occur.
     radius = uniform[..., 0::2].log().mul_(-2).sqrt_()
     angle = uniform[..., 1::2] * (2 * math.pi)
     pair = torch.stack([radius * angle.cos(), radius * angle.sin()], -1)

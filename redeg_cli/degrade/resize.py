@@ -70,9 +70,9 @@ def resize_matrix(
     if filter == "pool":
         weights = ((j >= i * old // new) & (j < ((i + 1) * old + new - 1) // new)).float()
     elif filter == "area":
-        ratio = old / new
-        overlap = torch.minimum((i + 1) * ratio, j + 1) - torch.maximum(i * ratio, j)
-        weights = overlap.clamp(min=0)
+        # In units of 1 / new, which makes whole numbers of the edges of old and new pixels.
+        overlap = torch.minimum((i + 1) * old, (j + 1) * new) - torch.maximum(i * old, j * new)
+        weights = overlap.clamp(min=0).float()
     else:
         ratio = old / new
         centre = (i + 0.5) * ratio - 0.5
@@ -147,9 +147,15 @@ def resize(
     height, width = images.shape[2:]
     if (height, width) == tuple(size):
         return images
-    if filter in ("nearest", "pool"):
-        mode = "area" if filter == "pool" else "nearest"
-        return F.interpolate(images, size=size, mode=mode).clamp(0, 1)
+    if filter == "nearest":
+        # PyTorch's own rounds the ratio first, and then takes a neighbour now and then.
+        rows, columns = (
+            torch.arange(new, device=images.device) * old // new
+            for old, new in zip((height, width), size, strict=True)
+        )
+        return images[:, :, rows[:, None], columns].clamp(0, 1)
+    if filter == "pool":
+        return F.adaptive_avg_pool2d(images, size).clamp(0, 1)
     if filter in ("bilinear", "bicubic"):
         return F.interpolate(
             images, size=size, mode=filter, align_corners=False, antialias=antialias

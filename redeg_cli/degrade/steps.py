@@ -1,49 +1,20 @@
-"""Every op by name, and the runner that applies recorded chains of them to a batch of images."""
+"""Recorded steps: reading them, and running chains of them on a batch of images."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
 
 from redeg_cli.degrade.base import Record, Step, check_batch
-from redeg_cli.degrade.blur import Blur, apply_blur
+from redeg_cli.degrade.blur import Blur
 from redeg_cli.degrade.canvas import Canvas, stack_images
-from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
-from redeg_cli.degrade.noise import (
-    GaussianNoise,
-    PoissonNoise,
-    apply_noise,
-    apply_poisson,
-    apply_speckle,
-)
+from redeg_cli.degrade.ops import OPS, find_op
 from redeg_cli.degrade.resize import Resize, apply_resize
-from redeg_cli.degrade.sharpen import Sharpen, apply_sharpen
 from redeg_cli.device import map_single_threaded
 from redeg_cli.errors import RecipeError
-from redeg_cli.validation import did_you_mean, explain
-
-
-class Op(NamedTuple):
-    """One degradation."""
-
-    step: type[Step]
-    """Its parameters, with their ranges."""
-    apply: Callable[[Canvas, Sequence[Any]], Canvas]
-    """Applies one step to each image of a canvas."""
-
-
-OPS: dict[str, Op] = {
-    "blur": Op(Blur, apply_blur),
-    "resize": Op(Resize, apply_resize),
-    "noise": Op(GaussianNoise, apply_noise),
-    "speckle": Op(GaussianNoise, apply_speckle),
-    "poisson": Op(PoissonNoise, apply_poisson),
-    "jpeg": Op(Jpeg, apply_jpeg),
-    "sharpen": Op(Sharpen, apply_sharpen),
-}
-
+from redeg_cli.validation import explain
 
 StepTable = Mapping[str, Any]
 """A step as a record holds it: the name of the op at ``op``, its parameters beside it."""
@@ -76,13 +47,6 @@ def _read_step(entry: Any, where: str) -> PlannedStep:
         raise RecipeError(f"{where} ({name}): {explain(error, OPS[name].step)}") from None
 
 
-def find_op(name: Any, where: str) -> Op:
-    """Return the op of that name. Raises RecipeError that names the nearest one."""
-    if not isinstance(name, str) or name not in OPS:
-        raise RecipeError(f"{where}: unknown op {name!r}{did_you_mean(name, OPS)}")
-    return OPS[name]
-
-
 def run_steps(hq: torch.Tensor, steps: Sequence[StepTable], scale: int) -> torch.Tensor:
     """Run the same recorded steps on each of some HQ images (B, 3, H, W); return what comes out.
 
@@ -100,7 +64,10 @@ def run_records(hq: torch.Tensor, records: Sequence[Record], scale: int) -> torc
     the image.
     """
     check_batch(hq, records, scale)
-    canvas = run_chains(hq, [record.get("steps", ()) for record in records], scale)
+    for place, record in enumerate(records):
+        if not isinstance(record, Mapping) or "steps" not in record:
+            raise RecipeError(f"record {place}: expected a table with steps, got {record!r}")
+    canvas = run_chains(hq, [record["steps"] for record in records], scale)
     if any(size != canvas.native_size for size in canvas.sizes):
         canvas = apply_resize(canvas, [Resize(of="native")] * len(records))
     return canvas.pixels

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
-from redeg_cli.degrade.classical import ClassicalDegrader, ClassicalSpec
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.device import autocast
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.progress import OnProgress, no_progress
@@ -19,9 +19,6 @@ State = dict[str, Tensor]
 
 # Eight synthetic crops to three classical ones kept the general skill in the first trials.
 SYNTHETIC, CLASSICAL = 6, 2
-MILD = ClassicalSpec(
-    blur=0.5, sigma=(0.2, 1.0), resize=0.0, noise=0.4, noise_sigma=(0.004, 0.03), quality=(50, 95)
-)
 
 
 def copy_state(network: nn.Module) -> State:
@@ -94,7 +91,7 @@ class Tuning:
         hq = hq.rot90(turn, (2, 3)).contiguous()
         degraders: tuple[tuple[Degrader, slice], ...] = (
             (self.degrader, slice(0, SYNTHETIC)),
-            (ClassicalDegrader(scale, MILD), slice(SYNTHETIC, count)),
+            (load_degrader("mild", scale), slice(SYNTHETIC, count)),
         )
         parts = [
             degrader.apply(hq[rows], [degrader.draw(seed) for seed in seeds[rows]])

@@ -1,20 +1,295 @@
-"""Losses, each named for what it compares."""
+"""The losses of ReDegNet in the paper's order (section 3.4, eqs. 7 to 14), then those of ours.
+
+Symbols: Ω_f^Rea, Ω_f^Syn and Ω_n^Syn (B, 512) are DegNet's of real face pairs, synthetic face pairs
+and synthetic natural pairs (eqs. 4 to 6); the last two share their degradation row by row. Î is
+what SynNet made, I the LQ it should be, both (B, 3, H, W) in [0, 1]; Φ_i (B, C_i, H_i, W_i) are the
+layers of a feature extractor (``train.features``), by name.
+
+Every loss is a scalar, every sum of losses a dict of its named terms: "disen/attraction" is the
+term attraction of L_disen. ``weigh`` (eq. 14) weighs the terms; they are summed last, by the loop.
+The release trains with other distances (L1) than the paper (squared): ``distance`` chooses.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 import torch
+from torch import Tensor
+
+from redeg_cli.errors import RecipeError
+
+Terms = dict[str, Tensor]
+"""Scalar loss terms by name."""
+
+Features = Mapping[str, Tensor]
+"""Feature maps Φ_i (B, C_i, H_i, W_i) by the layer's name."""
+
+Extractor = Callable[[Tensor], Features]
+"""Images (B, 3, H, W) in [0, 1] -> Φ."""
+
+Distance = Literal["squared", "l1"]
+
+PAPER_WEIGHTS = {"disen": 5.0, "mse": 1.0, "real": 0.1, "cons": 2.0}
+"""λ_disen, λ_mse, λ_real and λ_cons of eq. 14."""
 
 
-def pixel_l1(made: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of two batches (B, C, H, W)."""
+# Eq. 7: L_disen = ||Ω_f^Syn − Ω_n^Syn||² + λ / (||Ω_f^Syn − Ω_f^Rea||² + ε) + ½ ||Θ_Deg||²
+
+
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return ||a − b||²₂ (B,) of Ωs (B, 512): the sum over the 512 numbers.
+
+    A sum since eq. 7 writes the norm of the vector, without the 1/N that eqs. 8 and 9 do write.
+    """
+    return (a - b).square().sum(dim=1)
+
+
+def mean_l1_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean |a − b| (B,) over the 512 numbers of Ωs: the release's distance."""
+    return (a - b).abs().mean(dim=1)
+
+
+def attraction(omega_f_syn: Tensor, omega_n_syn: Tensor) -> Tensor:
+    """Eq. 7, first term: ||Ω_f^Syn − Ω_n^Syn||²₂, mean over the batch."""
+    return squared_distance(omega_f_syn, omega_n_syn).mean()
+
+
+def repulsion(
+    omega_f_syn: Tensor, omega_f_rea: Tensor, lambda_: float = 1.0, epsilon: float = 1e-2
+) -> Tensor:
+    """Eq. 7, second term: λ / (||Ω_f^Syn − Ω_f^Rea||²₂ + ε), mean over the batch.
+
+    The paper gives no value for λ and ε. The term is at most λ/ε and its slope along the distance
+    at most 0.65 λ ε^−1.5: with the defaults 100 and 650, so that Ωs that start out alike do not
+    throw the network far away.
+    """
+    return (lambda_ / (squared_distance(omega_f_syn, omega_f_rea) + epsilon)).mean()
+
+
+def attraction_l1(omega_f_syn: Tensor, omega_n_syn: Tensor) -> Tensor:
+    """Return the release's attraction, mean |Ω_f^Syn − Ω_n^Syn|; it weighs 100 there."""
+    return mean_l1_distance(omega_f_syn, omega_n_syn).mean()
+
+
+def repulsion_l1(
+    omega_f_syn: Tensor, omega_f_rea: Tensor, lambda_: float = 0.4, epsilon: float = 1e-8
+) -> Tensor:
+    """Return the release's repulsion ("contrastive"), λ / (mean |Ω_f^Syn − Ω_f^Rea| + ε).
+
+    It divides by the mean over the batch, not each row by its own. The release writes it as
+    4 / (10 L1 + 1e-7), which these defaults equal.
+    """
+    return lambda_ / (mean_l1_distance(omega_f_syn, omega_f_rea).mean() + epsilon)
+
+
+def weight_decay(theta_deg: Iterable[Tensor]) -> Tensor:
+    """Eq. 7, third term: ½ ||Θ_Deg||²₂, the sum over all numbers of DegNet's parameters.
+
+    Spectral-normalised weights act by their direction only: there it changes no output. The
+    release has no such term.
+    """
+    return 0.5 * torch.stack([theta.square().sum() for theta in theta_deg]).sum()
+
+
+def l_disen(
+    omega_f_syn: Tensor,
+    omega_n_syn: Tensor,
+    omega_f_rea: Tensor,
+    theta_deg: Iterable[Tensor] = (),
+    *,
+    distance: Distance = "squared",
+    lambda_: float | None = None,
+    epsilon: float | None = None,
+) -> Terms:
+    """Eq. 7: the disentanglement loss, without its third term where no ``theta_deg`` is given.
+
+    λ and ε default to those of the distance, see ``repulsion`` and ``repulsion_l1``.
+    """
+    attract, repel = {
+        "squared": (attraction, repulsion),
+        "l1": (attraction_l1, repulsion_l1),
+    }[distance]
+    given = {"lambda_": lambda_, "epsilon": epsilon}
+    settings = {name: value for name, value in given.items() if value is not None}
+    terms = {
+        "disen/attraction": attract(omega_f_syn, omega_n_syn),
+        "disen/repulsion": repel(omega_f_syn, omega_f_rea, **settings),
+    }
+    if parameters := list(theta_deg):
+        terms["disen/decay"] = weight_decay(parameters)
+    return terms
+
+
+# Eq. 8: ℓ_mse(Î, I) = 1/(CHW) ||Î − I||² + Σ_i w_i/(C_i H_i W_i) ||Φ_i(Î) − Φ_i(I)||², w_i = 0.1
+
+
+def pixel_mse(made: Tensor, truth: Tensor) -> Tensor:
+    """Eq. 8, first term: 1/(CHW) ||Î − I||², mean over the batch (B, C, H, W)."""
+    return (made - truth).square().mean()
+
+
+def pixel_l1(made: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute difference of two batches (B, C, H, W); the release has it for ``pixel_mse``."""
     return (made - truth).abs().mean()
 
 
-def gradient_l1(made: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+_PIXEL = {"squared": pixel_mse, "l1": pixel_l1}
+
+
+def feature_loss(
+    phi_made: Features,
+    phi_truth: Features,
+    weights: Mapping[str, float],
+    distance: Distance = "squared",
+) -> Tensor:
+    """Eq. 8, second term: Σ_i w_i/(C_i H_i W_i) ||Φ_i(Î) − Φ_i(I)||², mean over the batch.
+
+    ``weights`` are the w_i by layer. With "l1" absolute differences in place of squares.
+    """
+    compare = _PIXEL[distance]
+    return sum_of(w * compare(phi_made[i], phi_truth[i]) for i, w in weights.items())
+
+
+def l_mse(
+    made: Tensor,
+    truth: Tensor,
+    phi: Extractor,
+    weights: Mapping[str, float],
+    distance: Distance = "squared",
+) -> Terms:
+    """Eq. 8: pixels and features of Î and I."""
+    return {
+        "mse/pixel": _PIXEL[distance](made, truth),
+        "mse/feature": feature_loss(phi(made), phi(truth), weights, distance),
+    }
+
+
+# Eq. 9: L_style = Σ_i 1/(C_i H_i W_i) ||Φ_i(Î)ᵀ Φ_i(Î) − Φ_i(I)ᵀ Φ_i(I)||²
+
+
+def gram(phi: Tensor) -> Tensor:
+    """Return ΦᵀΦ / (CHW), (B, C, C) in float32, of features (B, C, H, W), Φ taken as (HW, C)."""
+    channels, height, width = phi.shape[1:]
+    with torch.autocast(phi.device.type, enabled=False):  # sums of HW products: not in 16 bits
+        columns = phi.float().flatten(2)
+        return columns @ columns.transpose(1, 2) / (channels * height * width)
+
+
+def style_loss(
+    phi_made: Features,
+    phi_truth: Features,
+    weights: Mapping[str, float],
+    distance: Distance = "squared",
+) -> Tensor:
+    """Eq. 9: Σ_i w_i ||G_i(Î) − G_i(I)||² of the Gram matrices, mean over the batch; w_i = 1 there.
+
+    The 1/(CHW) stands inside the norm, on each Gram matrix, as in the release and in the paper's
+    source for it (arXiv 1603.08155, eq. 4): outside it, as eq. 9 is printed, the loss would grow
+    with the area of the image. Squares are summed over the C·C entries; with "l1" absolute
+    differences are averaged over them, as in the release, where the term weighs 53.3.
+    """
+    losses = []
+    for layer, weight in weights.items():
+        error = gram(phi_made[layer]) - gram(phi_truth[layer])
+        squared = distance == "squared"
+        losses.append(
+            weight * (error.square().sum((1, 2)).mean() if squared else error.abs().mean())
+        )
+    return sum_of(losses)
+
+
+def hinge_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Eq. 10: −E[min(0, −1 + D(I, …))] − E[min(0, −1 − D(Î, …))]; logits of any shape."""
+    zero = real_logits.new_zeros(())
+    return (
+        -torch.minimum(zero, -1 + real_logits).mean() - torch.minimum(zero, -1 - fake_logits).mean()
+    )
+
+
+def hinge_g(_real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    """Eq. 11: −E[D(Î, …)]. The first argument is that of the family in ``train.adversarial``."""
+    return -fake_logits.mean()
+
+
+def l_real(style: Tensor, adversarial: Tensor, style_weight: float = 0.1) -> Terms:
+    """Eq. 12: 0.1 · L_style + L_G, with eqs. 9 and 11."""
+    return {"real/style": style_weight * style, "real/adversarial": adversarial}
+
+
+def l_cons(
+    made_n: Tensor,
+    lq_n: Tensor,
+    made_f: Tensor,
+    lq_f: Tensor,
+    phi: Extractor,
+    weights: Mapping[str, float],
+    distance: Distance = "squared",
+) -> Terms:
+    """Eq. 13: ℓ_mse of natural and of face images, each made with the Ω of the other.
+
+    ``made_n`` = F_Syn(I_n^H, Ω_f^Syn), ``made_f`` = F_Syn(I_f^PseH, Ω_n^Syn); ``lq_n`` = I_n^SynL
+    and ``lq_f`` = I_f^SynL are what they should be.
+    """
+    natural = l_mse(made_n, lq_n, phi, weights, distance)
+    face = l_mse(made_f, lq_f, phi, weights, distance)
+    return {
+        f"cons/{kind}_{name.removeprefix('mse/')}": value
+        for kind, terms in (("natural", natural), ("face", face))
+        for name, value in terms.items()
+    }
+
+
+def weigh(terms: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIGHTS) -> Terms:
+    """Eq. 14: λ_disen L_disen + λ_mse L_mse + λ_real L_real + λ_cons L_cons, as weighted terms.
+
+    A term has the weight of its own name, else that of its group, the part before the slash.
+    Terms that weigh 0 are left out. Raises RecipeError for a term without a weight.
+    """
+    weighted = {}
+    for name, value in terms.items():
+        weight = weights.get(name, weights.get(name.partition("/")[0]))
+        if weight is None:
+            there = ", ".join(weights) or "none"
+            raise RecipeError(f"the loss term {name!r} has no weight (there are: {there})")
+        if weight:
+            weighted[name] = weight * value
+    return weighted
+
+
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """Return the sum of scalars, 0 for none."""
+    return sum(values, start=torch.zeros(()))
+
+
+def restorer_terms(
+    made: Tensor,
+    truth: Tensor,
+    phi: Extractor,
+    weights: Mapping[str, float],
+    *,
+    style: bool = True,
+) -> Terms:
+    """Return what a restorer's image is compared in: pixels, features and (with ``style``) Grams.
+
+    All by L1, as Real-ESRGAN and the release have it. Both images go through ``phi`` once.
+    """
+    phi_made, phi_truth = phi(made), phi(truth)
+    terms = {
+        "pixel": pixel_l1(made, truth),
+        "perceptual": feature_loss(phi_made, phi_truth, weights, "l1"),
+    }
+    if style:
+        terms["style"] = style_loss(phi_made, phi_truth, weights, "l1")
+    return terms
+
+
+def gradient_l1(made: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference of the horizontal and vertical first differences."""
     error = made - truth
     return error.diff(dim=3).abs().mean() + error.diff(dim=2).abs().mean()
 
 
-def jpeg_parameters_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def jpeg_parameters_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Distance of predicted and recorded JPEG stages, both (B, stages, 3).
 
     ``logits`` as in ``Synthesis.jpeg``; ``truth`` holds (is there one, (quality - 50) / 25,
@@ -29,7 +304,7 @@ def jpeg_parameters_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Ten
     return gate + quality + 0.2 * (chroma * there).sum() / count
 
 
-def mean_psnr(made: torch.Tensor, truth: torch.Tensor, floor: float = 1e-10) -> float:
+def mean_psnr(made: Tensor, truth: Tensor, floor: float = 1e-10) -> float:
     """Mean over the batch of the PSNR in dB, ``made`` clamped to [0, 1].
 
     ``floor`` is the least mean square counted: 1e-6 caps what is equal at 60 dB.

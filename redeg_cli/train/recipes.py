@@ -1,23 +1,26 @@
 """Recipes: what a training run is made of, read from TOML and checked key by key."""
 
-import difflib
 import json
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from redeg_cli.degrade.classical import ClassicalSpec
+from redeg_cli.degrade.base import Degrader
+from redeg_cli.degrade.chain import ChainDegrader, preset_table, read_degrader
+from redeg_cli.degrade.chain import presets as degrader_presets
 from redeg_cli.errors import RecipeError
 from redeg_cli.io.files import write_json
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+from redeg_cli.validation import did_you_mean, explain, read_toml
 
 
 class _Strict(BaseModel):
@@ -39,6 +42,7 @@ class _Recipe(_Strict):
     """Name of the weights file that comes out."""
     config: dict[str, Any] = {}
     """Arguments of the network's class."""
+    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
     data: list[DataSource] = Field(min_length=1)
     validation: list[DataSource] = []
     batch: int = Field(16, ge=1)
@@ -55,17 +59,37 @@ class _Recipe(_Strict):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     gray: float = Field(0.05, ge=0, le=1)
     """Share of the images that are turned gray."""
-    degradation: ClassicalSpec = ClassicalSpec()
+    degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))
+    """What makes the LQs: the name of a degrader, a TOML file or its tables, of which the tables
+    are kept. See ``degrade.chain``."""
     save_every: int = Field(250, ge=1)
     validate_every: int = Field(1000, ge=1)
 
+    @field_validator("degradation", mode="before")
+    @classmethod
+    def _read_degradation(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
+        if not isinstance(value, str | Path | Mapping):
+            raise RecipeError(
+                "'degradation': expected the name of a degrader, a TOML file or tables with "
+                f"steps, got {value!r}"
+            )
+        table, name = read_degrader(value)
+        for scale in info.data.get("scales", ()):
+            ChainDegrader(table, scale, "degradation" if isinstance(value, Mapping) else name)
+        return dict(table)
+
+    def degraders(self) -> dict[int, Degrader]:
+        """Return what makes the LQs of each scale."""
+        return {
+            scale: ChainDegrader(self.degradation, scale, "degradation") for scale in self.scales
+        }
+
 
 class RestorerRecipe(_Recipe):
-    """How to train a restorer on pairs made by classical degradations."""
+    """How to train a restorer on pairs made by handcrafted degradations."""
 
     kind: Literal["restorer"]
     architecture: Literal["f2n-compact", "f2n", "face-restorer"]
-    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
     crop: int = Field(48, ge=8)
     """Side of the native LQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
@@ -83,7 +107,6 @@ class ReDegNetRecipe(_Recipe):
     architecture: Literal["redegnet-lite"] = "redegnet-lite"
     crop: int = Field(96, ge=32, multiple_of=32)
     """Side of the HQ crop in pixels."""
-    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
     crop_scales: tuple[float, float] = (0.5, 1.0)
     mean_weight: float = 1.0
     noise_weight: float = 0.1
@@ -96,7 +119,10 @@ _T = TypeVar("_T", bound=_Recipe)
 
 
 # A run may be carried on with another of these: they change how long and how fast, not what.
-_FREE = ("steps", "minutes", "learning_rate", "save_every", "validate_every")
+_FREE = (
+    *("steps", "minutes", "learning_rate", "save_every", "validate_every"),
+    *("degradation.description", "degradation.source"),
+)
 
 
 def presets() -> list[str]:
@@ -116,10 +142,9 @@ def find_recipe(name_or_path: str | Path) -> tuple[Path, Path]:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path, path.parent
-    near = difflib.get_close_matches(str(name_or_path), presets(), n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise RecipeError(
-        f"no recipe {name_or_path}{hint}: give a TOML file, or one of {', '.join(presets())}"
+        f"no recipe {name_or_path}{did_you_mean(name_or_path, presets())}: give a TOML file, "
+        f"or one of {', '.join(presets())}"
     )
 
 
@@ -135,13 +160,13 @@ def settle_recipe(folder: Path, recipe: "RestorerRecipe | ReDegNetRecipe") -> Pa
     """
     path = folder / "recipe.json"
     if (folder / "state.pt").exists():
-        before, now = _flat(_read_settled(path, type(recipe))), _flat(plain_recipe(recipe))
-        for key in sorted({*before, *now}):
-            if key not in _FREE and before.get(key) != now.get(key):
+        for key, before, now in _differences(
+            _read_settled(path, type(recipe)), plain_recipe(recipe)
+        ):
+            if key not in _FREE:
                 raise RecipeError(
-                    f"{folder} holds a run with {key} = {json.dumps(before.get(key))}, now it is "
-                    f"{json.dumps(now.get(key))}: give another folder with -o, or remove "
-                    f"{folder / 'state.pt'}"
+                    f"{folder} holds a run with {key} = {_brief(before)}, now it is "
+                    f"{_brief(now)}: give another folder with -o, or remove {folder / 'state.pt'}"
                 )
     write_json(path, plain_recipe(recipe))
     return path
@@ -161,7 +186,9 @@ def _read_settled(path: Path, kind: "type[RestorerRecipe | ReDegNetRecipe]") -> 
     except FileNotFoundError:
         reason = "is missing"
     except ValidationError as error:
-        reason = _explain(error, kind)
+        reason = explain(error, kind, DataSource.model_fields)
+    except RecipeError as error:
+        reason = str(error)
     except OSError as error:
         reason = error.strerror or str(error)
     raise RecipeError(
@@ -170,15 +197,23 @@ def _read_settled(path: Path, kind: "type[RestorerRecipe | ReDegNetRecipe]") -> 
     )
 
 
-def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Return nested tables as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[before + key] = value
-    return flat
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two values differ: the key, as in ``--set``, and both values there."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(name, before.get(name), now.get(name)) for name in sorted({*before, *now})]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(str(i), before[i], now[i]) for i in range(len(now))]
+    else:
+        if before != now:
+            yield key, before, now
+        return
+    for name, old, new in pairs:
+        yield from _differences(old, new, f"{key}.{name}" if key else name)
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def load_recipe(
@@ -186,28 +221,32 @@ def load_recipe(
 ) -> _T:
     """Read a TOML recipe and apply ``key=value`` overrides (dots reach into tables and lists).
 
-    Folders are relative to ``base``, by default the folder of the recipe file; those of overrides
-    to the working folder. Raises RecipeError that names the key that is unknown, missing or
-    wrong, and the nearest known one.
+    Folders, and a file that ``degradation`` names, are relative to ``base``, by default the folder
+    of the recipe file; those of overrides to the working folder. Raises RecipeError that names the
+    key that is unknown, missing or wrong, and the nearest known one.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"recipe {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise RecipeError(f"recipe {path} cannot be read as TOML: {error}") from None
+    table = read_toml(path)
     base = path.parent if base is None else base
     for key in ("data", "validation"):
         sources = table.get(key)
         for source in sources if isinstance(sources, list) else []:
             if isinstance(source, dict) and isinstance(source.get("folder"), str):
                 source["folder"] = str(base / Path(source["folder"]).expanduser())
+    degrader = table.get("degradation")
+    if isinstance(degrader, str) and degrader not in degrader_presets():
+        file = base / Path(degrader).expanduser()
+        # What is neither a file nor named like one is told as a misspelt preset.
+        if file.suffix == ".toml" or file.is_file():
+            table["degradation"] = str(file)
     for override in overrides:
         _override(table, override)
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        raise RecipeError(f"recipe {path}: {_explain(error, kind)}") from None
+        reason = explain(error, kind, DataSource.model_fields)
+    except RecipeError as error:
+        reason = str(error)
+    raise RecipeError(f"recipe {path}: {reason}")
 
 
 def _override(table: dict[str, Any], text: str) -> None:
@@ -239,15 +278,3 @@ def _index(place: list[Any], key: str, text: str) -> int:
             f"--set {text!r}: {key!r} is no place in a list of {len(place)}, counted from 0"
         )
     return int(key)
-
-
-def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = [*kind.model_fields, *DataSource.model_fields, *ClassicalSpec.__annotations__]
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
-    return f"{key!r}: {first['msg']}" + (
-        f", got {first['input']!r}" if first["type"] != "missing" else ""
-    )

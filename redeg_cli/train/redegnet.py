@@ -14,9 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from redeg_cli.degrade.base import Record
-from redeg_cli.degrade.classical import ClassicalDegrader, Step, run_steps
-from redeg_cli.degrade.resize import resize
+from redeg_cli.degrade.base import Degrader, Record
+from redeg_cli.degrade.canvas import Canvas
+from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
+from redeg_cli.degrade.resize import Resize, apply_resize
+from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
 from redeg_cli.models import build
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.statistics import grain_distance
@@ -70,10 +72,11 @@ def train_redegnet(
     )
     torch.manual_seed(recipe.seed)
     network = SwapModel(build(recipe.architecture, recipe.config))
+    degraders = recipe.degraders()
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
-        batch = make_swap_batch(store, recipe, scale, f"train/{step}", recipe.batch)
+        batch = make_swap_batch(store, recipe, degraders[scale], f"train/{step}", recipe.batch)
         return swap_losses(net, batch, scale, recipe, sample_seed(recipe.seed, "noise", step))
 
     @torch.no_grad()
@@ -81,7 +84,7 @@ def train_redegnet(
         figures: dict[str, float] = {}
         for scale in recipe.scales if held_out else []:
             assert held_out is not None
-            batch = make_swap_batch(held_out, recipe, scale, f"validation/{scale}", 64)
+            batch = make_swap_batch(held_out, recipe, degraders[scale], f"validation/{scale}", 64)
             with accelerator.autocast():
                 noise = torch.randn(batch.hq.shape, generator=torch_generator(0)).to(device)
                 omega, made = net(batch.hq, batch.lq, noise, scale)
@@ -115,10 +118,9 @@ def swap_losses(
 
 
 def make_swap_batch(
-    store: ImageStore, recipe: ReDegNetRecipe, scale: int, key: str, count: int
+    store: ImageStore, recipe: ReDegNetRecipe, degrader: Degrader, key: str, count: int
 ) -> SwapBatch:
     """Return ``count`` records applied to two images each: a batch of 2 * count rows."""
-    degrader = ClassicalDegrader(scale, recipe.degradation)
     seeds = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
     records = [degrader.draw(seed) for seed in seeds[:count]] * 2
     hq = torch.stack(
@@ -126,16 +128,12 @@ def make_swap_batch(
     )
     turn = int(numpy_generator(seeds[0]).integers(4))
     hq = hq.rot90(turn, (2, 3)).contiguous()
-    rows = [
-        _degrade_in_parts(image[None], _own_noise(record, seed), scale)
-        for image, record, seed in zip(hq, records, seeds, strict=True)
-    ]
-    lq, mean, grain = (torch.cat(part) for part in zip(*rows, strict=True))
+    chains = [_own_noise(record, seed) for record, seed in zip(records, seeds, strict=True)]
     truth = torch.stack([jpeg_truth(record) for record in records]).to(hq.device)
-    return SwapBatch(hq, lq, mean, grain, truth)
+    return SwapBatch(hq, *_degrade_in_parts(hq, chains, degrader.scale), truth)
 
 
-def _own_noise(record: Record, seed: int) -> list[Step]:
+def _own_noise(record: Record, seed: int) -> list[StepTable]:
     """Return the record's steps with other noise fields: what agrees must be the statistics."""
     return [
         {**step, "seed": (step["seed"] ^ seed) >> 1} if "seed" in step else step
@@ -143,28 +141,53 @@ def _own_noise(record: Record, seed: int) -> list[Step]:
     ]
 
 
+_GRAIN = ("noise", "speckle", "poisson", "grain")
+"""Ops whose random field SynNet makes as grain; what others draw by a seed is in the mean."""
+
+
 def _degrade_in_parts(
-    hq: torch.Tensor, steps: Sequence[Step], scale: int
+    hq: torch.Tensor, chains: Sequence[Sequence[StepTable]], scale: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return aligned (LQ, mean, grain) of one image (1, 3, H, W)."""
-    size = (hq.shape[2], hq.shape[3])
-    lq = resize((run_steps(hq, steps, scale) * 255).round() / 255, size)
-    body = steps[:-1] if steps[-1]["op"] == "jpeg" else steps
-    silent = [step for step in body if step["op"] not in ("noise", "poisson")]
-    mean = resize(run_steps(hq, silent, scale), size)
-    if len(silent) == len(body):
-        return lq, mean, torch.zeros_like(mean)
-    return lq, mean, resize(run_steps(hq, body, scale), size) - mean
+    """Return aligned (LQ, mean, grain) of images (B, 3, H, W), each with steps of its own."""
+    last = {row: jpeg for row, steps in enumerate(chains) if (jpeg := _last_jpeg(steps))}
+    bodies = [steps[:-1] if row in last else steps for row, steps in enumerate(chains)]
+    silent = [[step for step in steps if step["op"] not in _GRAIN] for steps in bodies]
+    noisy = [row for row, steps in enumerate(bodies) if len(silent[row]) < len(steps)]
+    made = run_chains(hq, bodies, scale)
+    body = _aligned(made)
+    mean = body.clone()
+    if noisy:
+        mean[noisy] = _aligned(run_chains(hq[noisy], [silent[row] for row in noisy], scale))
+    if last:
+        made = made.merge([*last], apply_jpeg(made.select([*last]), [*last.values()]))
+    lq = _aligned(made.with_pixels((made.pixels * 255).round() / 255))
+    return lq, mean, body - mean
+
+
+def _last_jpeg(steps: Sequence[StepTable]) -> Jpeg | None:
+    """Return the compression that steps end with, if they do."""
+    for _, step in read_steps(steps[-1:]):
+        if isinstance(step, Jpeg):
+            return step
+    return None
+
+
+def _aligned(canvas: Canvas) -> torch.Tensor:
+    """Return the images of a canvas on the HQ grid, (B, 3, H, W)."""
+    to_hq = Resize(of="hq", filter="bicubic", antialias=True)
+    return apply_resize(canvas, [to_hq] * len(canvas.sizes)).pixels
 
 
 def jpeg_truth(record: Record) -> torch.Tensor:
     """Return (2, 3): the record's last JPEG, on the HQ grid or on the native grid.
 
-    At scale 1 both grids are one and the stage counts as native. See ``jpeg_parameters_loss``.
+    The last resize onto one of them tells which. At scale 1 both are one and the stage counts as
+    native. See ``jpeg_parameters_loss``.
     """
     truth = torch.zeros(2, 3)
-    last = record["steps"][-1]
-    if last["op"] == "jpeg":
-        stage = 1 if record["steps"][-2]["op"] == "to_native" else 0
-        truth[stage] = torch.tensor([1.0, (last["quality"] - 50) / 25, float(last["subsample"])])
+    if last := _last_jpeg(record["steps"]):
+        resizes = [step for _, step in read_steps(record["steps"]) if isinstance(step, Resize)]
+        grids = [step.of for step in resizes if step.of != "current"]
+        stage = 1 if record["scale"] == 1 or grids[-1:] == ["native"] else 0
+        truth[stage] = torch.tensor([1.0, (last.quality - 50) / 25, float(last.subsample)])
     return truth

@@ -1,4 +1,4 @@
-"""Train a restorer (whole photos or aligned faces) on classically degraded pairs."""
+"""Train a restorer (whole photos or aligned faces) on pairs that a degrader makes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from redeg_cli.degrade.classical import ClassicalDegrader
+from redeg_cli.degrade.base import Degrader
 from redeg_cli.models import build, load_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed
@@ -35,10 +35,11 @@ def train_restorer(
     else:
         network = build(recipe.architecture, recipe.config)
     run = _runner(recipe)
+    degraders = recipe.degraders()
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
-        lq, hq = make_batch(store, recipe, scale, f"train/{step}", recipe.batch)
+        lq, hq = make_batch(store, recipe, degraders[scale], f"train/{step}", recipe.batch)
         restored = run(net, lq, scale).float()
         terms = {"pixel": pixel_l1(restored, hq)}
         if recipe.gradient_weight:
@@ -51,7 +52,7 @@ def train_restorer(
         if held_out is None:
             return figures
         for scale in recipe.scales:
-            lq, hq = make_batch(held_out, recipe, scale, f"validation/{scale}", 64)
+            lq, hq = make_batch(held_out, recipe, degraders[scale], f"validation/{scale}", 64)
             with accelerator.autocast():
                 restored = torch.cat([run(net, part, scale).float() for part in lq.split(16)])
             base = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="bicubic")
@@ -64,14 +65,12 @@ def train_restorer(
 
 
 def make_batch(
-    store: ImageStore, recipe: RestorerRecipe, scale: int, key: str, count: int
+    store: ImageStore, recipe: RestorerRecipe, degrader: Degrader, key: str, count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return native LQ (count, 3, crop, crop) and HQ (count, 3, crop*scale, crop*scale)."""
-    degrader = ClassicalDegrader(scale, recipe.degradation)
+    size = recipe.crop * degrader.scale
     seeds = [sample_seed(recipe.seed, key, i) for i in range(count)]
-    hq = torch.stack(
-        [store.crop(seed, recipe.crop * scale, recipe.crop_scales, recipe.gray) for seed in seeds]
-    )
+    hq = torch.stack([store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds])
     records = [degrader.draw(seed) for seed in seeds]
     lq = degrader.apply(hq, records)
     # Eight-bit files hold no more than 256 levels.

@@ -1,67 +1,189 @@
-"""Gaussian kernels and filtering against OpenCV and closed forms."""
+"""Filtering against OpenCV and SciPy, and kernels from steps."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
+from scipy import ndimage
 
-from redeg_cli.degrade.blur import filter2d, gaussian_kernels, pad_reflect
+from redeg_cli.degrade.blur import Blur, apply_blur, filter2d, filter_canvas, make_kernels
+from redeg_cli.degrade.canvas import Canvas, stack_images
+from redeg_cli.degrade.kernels import (
+    gaussian_kernels,
+    generalised_kernels,
+    plateau_kernels,
+    sinc_kernels,
+)
+
+MIXED = (
+    Blur(size=21, sigma=2.0, sigma_y=0.7, theta=0.6),
+    Blur(family="generalised", size=9, sigma=1.4, beta=0.6),
+    Blur(family="plateau", size=13, sigma=2.4, sigma_y=1.0, theta=-1.0, beta=1.8),
+    Blur(family="sinc", size=7, cutoff=1.2),
+    Blur(size=5, sigma=3.0, shift=1.5),
+    Blur(size=1),
+)
+SIZES = ((24, 31), (40, 12), (5, 40), (33, 33), (24, 7), (3, 3))
 
 
 def images(batch: int = 2, height: int = 24, width: int = 31) -> torch.Tensor:
     return torch.rand((batch, 3, height, width), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("sigma", [0.4, 1.0, 2.7])
-def test_round_kernels_are_those_of_opencv(sigma: float) -> None:
-    value = torch.tensor([sigma])
-    ours = gaussian_kernels(value, value, torch.tensor([0.3]))[0].numpy()
-    axis = cv2.getGaussianKernel(21, sigma, cv2.CV_64F)
-    np.testing.assert_allclose(ours, axis @ axis.T, atol=1e-6)
+def random_kernels(batch: int, size: int) -> torch.Tensor:
+    """Kernels without any symmetry, each summing to 1."""
+    kernels = torch.rand((batch, size, size), generator=torch.Generator().manual_seed(1))
+    return kernels / kernels.sum((1, 2), keepdim=True)
 
 
-def test_a_turned_kernel_has_the_covariance_it_was_asked_for() -> None:
-    sigma_x, sigma_y, theta = 3.0, 1.5, 0.6
-    values = (torch.tensor([v], dtype=torch.float64) for v in (sigma_x, sigma_y, theta))
-    kernel = gaussian_kernels(*values, size=41)[0].numpy()
-    y, x = np.mgrid[-20:21, -20:21]
-    moments = [[(kernel * a * b).sum() for b in (x, y)] for a in (x, y)]
-    turn = np.array([[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]])
-    np.testing.assert_allclose(
-        moments, turn @ np.diag([sigma_x**2, sigma_y**2]) @ turn.T, atol=1e-3
-    )
+def array(image: torch.Tensor) -> np.ndarray:
+    return image.permute(1, 2, 0).numpy()
 
 
-def test_kernels_sum_to_one_each() -> None:
-    sigmas = torch.tensor([0.05, 0.8, 5.0])
-    kernels = gaussian_kernels(sigmas, sigmas.flip(0), torch.zeros(3), 9)
-    assert kernels.shape == (3, 9, 9)
-    torch.testing.assert_close(kernels.sum((1, 2)), torch.ones(3))
+def ragged_canvas() -> Canvas:
+    pictures = [images(1, *size) for size in SIZES]
+    canvas = stack_images(pictures, Canvas.of(pictures[0], 1))
+    beyond = canvas.pixels.clone()
+    for row, (height, width) in enumerate(SIZES):
+        beyond[row, :, height:] = 0.9
+        beyond[row, :, :, width:] = 0.1
+    return canvas.with_pixels(beyond)
 
 
-def test_even_sizes_are_refused() -> None:
-    one = torch.ones(1)
-    with pytest.raises(ValueError, match="must be odd, got 20"):
-        gaussian_kernels(one, one, one, 20)
+@pytest.mark.parametrize("size", [1, 3, 7, 15, 23])
+def test_each_image_has_its_own_kernel_as_in_opencv(size: int) -> None:
+    batch, kernels = images(), random_kernels(2, size)
+    for image, kernel, made in zip(batch, kernels, filter2d(batch, kernels), strict=True):
+        theirs = cv2.filter2D(array(image), -1, kernel.numpy(), borderType=cv2.BORDER_REFLECT_101)
+        np.testing.assert_allclose(array(made), theirs, atol=2e-6)
 
 
-def test_each_image_has_its_own_kernel_as_in_opencv() -> None:
-    batch = images()
-    kernels = torch.rand((2, 7, 7), generator=torch.Generator().manual_seed(1))  # no symmetry
-    ours = filter2d(batch, kernels)
-    for image, kernel, made in zip(batch, kernels, ours, strict=True):
-        theirs = cv2.filter2D(
-            image.permute(1, 2, 0).numpy(), -1, kernel.numpy(), borderType=cv2.BORDER_REFLECT_101
-        )
-        np.testing.assert_allclose(made.permute(1, 2, 0).numpy(), theirs, atol=1e-5)
+@pytest.mark.parametrize("shape", [(24, 31), (5, 40), (3, 4), (1, 30)])
+def test_borders_of_any_image_are_those_of_scipy(shape: tuple[int, int]) -> None:
+    """Images smaller than the kernel too: their border is mirrored to and fro."""
+    batch, kernels = images(2, *shape), random_kernels(2, 21)
+    for image, kernel, made in zip(batch, kernels, filter2d(batch, kernels), strict=True):
+        for plane, ours in zip(image, made, strict=True):
+            theirs = ndimage.correlate(plane.double().numpy(), kernel.numpy(), mode="mirror")
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=2e-6)
 
 
-def test_images_smaller_than_the_kernel_repeat_their_border() -> None:
-    image = images(1, 5, 40)
-    theirs = cv2.copyMakeBorder(
-        image[0].permute(1, 2, 0).numpy(), 10, 10, 10, 10, cv2.BORDER_REPLICATE
-    )
-    np.testing.assert_array_equal(pad_reflect(image, 10)[0].permute(1, 2, 0).numpy(), theirs)
-    assert filter2d(image, torch.ones(1, 21, 21) / 441).shape == image.shape
+def test_it_does_not_clamp_but_the_op_does() -> None:
+    batch = images(1)
+    sharpening = torch.tensor([[[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]]])
+    assert filter2d(batch, sharpening).min() < -0.5
+    ringing = [Blur(family="sinc", size=13, cutoff=1.5)]
+    black_and_white = (batch > 0.5).float()
+    raw = filter2d(black_and_white, make_kernels(ringing))
+    made = apply_blur(Canvas.of(black_and_white, 1), ringing).pixels
+    assert raw.max() > 1.02
+    torch.testing.assert_close(made, raw.clamp(0, 1))
+
+
+def test_images_of_a_ragged_canvas_are_blurred_as_if_alone() -> None:
+    canvas = ragged_canvas()
+    made = apply_blur(canvas, MIXED)
+    assert made.sizes == SIZES
+    for image, blurred, step in zip(canvas.images(), made.images(), MIXED, strict=True):
+        alone = apply_blur(Canvas.of(image, 1), [step]).pixels
+        torch.testing.assert_close(blurred, alone, atol=2e-6, rtol=0)
+        difference = (alone - image).abs().max()
+        assert difference < 1e-6 if step.size == 1 else difference > 0.05
+
+
+def test_filtering_a_canvas_is_filtering_its_images() -> None:
+    canvas, kernels = ragged_canvas(), random_kernels(len(SIZES), 9)
+    made = canvas.with_pixels(filter_canvas(canvas, kernels)).images()
+    for row, (image, ours) in enumerate(zip(canvas.images(), made, strict=True)):
+        alone = filter2d(image, kernels[row : row + 1])
+        torch.testing.assert_close(ours, alone, atol=2e-6, rtol=0)
+
+
+def test_kernels_of_any_families_and_sizes_stand_in_the_middle_of_the_largest() -> None:
+    kernels = make_kernels(MIXED)
+    assert kernels.shape == (len(MIXED), 21, 21)
+    for kernel, step in zip(kernels, MIXED, strict=True):
+        outside = kernel.clone()
+        half = step.size // 2
+        inside = slice(10 - half, 11 + half)
+        outside[inside, inside] = 0
+        assert not outside.any()
+        assert kernel.sum().item() == pytest.approx(1, abs=1e-6)
+        alone = make_kernels([step])[0]
+        torch.testing.assert_close(kernel[inside, inside], alone, atol=1e-7, rtol=0)
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor([value], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"),
+    [
+        (
+            MIXED[0],
+            gaussian_kernels(number(2), number(0.7), number(0.6), 21),
+        ),
+        (
+            MIXED[1],
+            generalised_kernels(number(1.4), number(1.4), number(0), number(0.6), 9),
+        ),
+        (
+            MIXED[2],
+            plateau_kernels(number(2.4), number(1), number(-1), number(1.8), 13),
+        ),
+        (MIXED[3], sinc_kernels(number(1.2), 7)),
+        (MIXED[4], gaussian_kernels(number(3), number(3), number(0), 5, number(1.5))),
+    ],
+    ids=["gaussian", "generalised", "plateau", "sinc", "shifted"],
+)
+def test_a_step_is_the_kernel_of_its_family(step: Blur, wanted: torch.Tensor) -> None:
+    torch.testing.assert_close(make_kernels([step]), wanted, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1e-9, 0.05])
+def test_no_deviation_is_no_blur(sigma: float) -> None:
+    for family in ("gaussian", "generalised", "plateau"):
+        step = Blur.model_validate({"family": family, "sigma": sigma, "size": 7, "beta": 1})
+        made = apply_blur(Canvas.of(images(1), 1), [step]).pixels
+        # The plateau falls off as 1 / distance^2: 0.05^2 * 4 at the next four pixels.
+        tolerance = 0.02 if family == "plateau" else 1e-5
+        torch.testing.assert_close(made, images(1), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_shifted_blur_takes_its_light_from_the_lower_right(scale: int) -> None:
+    """So that every scale-th pixel holds what lies around the middle of scale x scale pixels."""
+    ramp = (torch.arange(48.0) / 60).expand(1, 3, 48, 48)
+    both = (ramp + ramp.transpose(2, 3)) / 2
+    shift = (scale - 1) / 2
+    made = apply_blur(Canvas.of(both, 1), [Blur(size=25, sigma=1.2, shift=shift)]).pixels
+    inside = (..., slice(14, 34), slice(14, 34))
+    torch.testing.assert_close(made[inside], both[inside] + shift / 60, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"size": 20}, "must be odd, got 20"),
+        ({"size": 0}, "greater than or equal to 1"),
+        ({"size": 129}, "less than or equal to 127"),
+        ({"sigma": -0.1}, "greater than or equal to 0"),
+        ({"sigma_y": 101}, "less than or equal to 100"),
+        ({"beta": 0}, "greater than 0"),
+        ({"cutoff": 3.2}, "less than or equal to 3.14"),
+        ({"cutoff": 0}, "greater than 0"),
+        ({"shift": 21}, "less than or equal to 20"),
+        ({"theta": math.nan}, "finite"),
+        ({"theta": math.inf}, "finite"),
+        ({"family": "box"}, "'gaussian', 'generalised'"),
+        ({"radius": 3}, "Extra inputs"),
+    ],
+)
+def test_values_out_of_range_are_refused(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Blur.model_validate(table)

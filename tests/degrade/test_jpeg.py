@@ -1,6 +1,8 @@
 """JPEG against the files of OpenCV and Pillow (libjpeg)."""
 
 import io
+import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,8 +10,10 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
-from redeg_cli.degrade.jpeg import jpeg, quality_tables
+from redeg_cli.degrade.canvas import Canvas, Size, stack_images
+from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg, jpeg, quality_tables
 
 QUALITIES = (10, 20, 30, 50, 70, 85, 95)
 SAMPLING = {
@@ -106,3 +110,62 @@ def test_gradients_pass_straight_through() -> None:
     (made * weights).sum().backward()
     assert image.grad is not None
     torch.testing.assert_close(image.grad, weights, atol=1e-4, rtol=0)
+
+
+SIZES: tuple[Size, ...] = ((64, 64), (50, 61), (7, 19), (33, 16), (1, 1), (16, 47), (63, 2))
+
+
+@pytest.mark.parametrize("sampling", ["4:2:0", "4:4:4", "mixed"])
+def test_images_of_a_ragged_canvas_are_what_they_would_be_alone(sampling: str) -> None:
+    """Bit for bit: every value is rounded to a level."""
+    images = [tensor(photo(*size)) for size in SIZES]
+    canvas = stack_images(images, Canvas.of(images[0], 1))
+    beyond = torch.full_like(canvas.pixels, 0.7)
+    for row, (height, width) in enumerate(SIZES):
+        beyond[row, :, :height, :width] = images[row][0]
+    subsample = {"4:2:0": (1, 1), "4:4:4": (0, 0), "mixed": (0, 1)}[sampling]
+    steps = [
+        Jpeg(quality=quality, subsample=bool(subsample[row % 2]))
+        for row, quality in enumerate((10, 95, 30, 47.5, 80, 60, 5))
+    ]
+    made = apply_jpeg(canvas.with_pixels(beyond), steps)
+    assert made.sizes == SIZES
+    for image, ours, step in zip(images, made.images(), steps, strict=True):
+        assert torch.equal(ours, apply_jpeg(Canvas.of(image, 1), [step]).pixels)
+
+
+@pytest.mark.parametrize("subsample", [True, False])
+def test_each_quality_between_two_whole_ones_lies_between_them(subsample: bool) -> None:
+    """A real-valued quality, as Real-ESRGAN draws it, loses neither more nor less."""
+    losses = [
+        np.abs(compress(photo(), quality, subsample) - photo()).mean()
+        for quality in (40.0, 44.5, 49.5, 50.5, 55.3, 60.0)
+    ]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] > losses[-1]
+
+
+def test_extreme_pictures_stay_in_range() -> None:
+    checks = (torch.arange(64)[:, None] + torch.arange(64)).remainder(2).float()
+    colours = torch.stack([checks, 1 - checks, checks.roll(1, 0)])[None]
+    for quality in (1.0, 20.0, 100.0):
+        made = jpeg(colours, torch.tensor([quality]), torch.tensor([True]))
+        assert made.isfinite().all()
+        assert made.min() >= 0
+        assert made.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({}, "Field required"),
+        ({"quality": 0}, "greater than or equal to 1"),
+        ({"quality": 101}, "less than or equal to 100"),
+        ({"quality": math.nan}, "finite"),
+        ({"quality": 50, "subsample": "4:2:0"}, "valid boolean"),
+        ({"quality": 50, "progressive": True}, "Extra inputs"),
+    ],
+)
+def test_values_out_of_range_are_refused(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Jpeg.model_validate(table)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from redeg_cli.degrade.classical import ClassicalDegrader, ClassicalSpec
+from redeg_cli.degrade.chain import ChainDegrader
 from redeg_cli.finetune.tune import CLASSICAL, SYNTHETIC, Tuning, copy_state
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.train.data import ImageStore
 
 CPU = torch.device("cpu")
-BLUR = ClassicalSpec(blur=1, sigma=(1.4, 1.5), resize=0, noise=0, jpeg=0, early_jpeg=0)
+BLUR = {"steps": [{"op": "blur", "sigma": [1.5, 2]}, {"op": "resize", "of": "native"}]}
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def start(tiny_restorer: Restorer, scene: Callable[..., np.ndarray]) -> Callable
     def make(total: int = 4, seed: int = 0, learning_rate: float = 3e-3) -> Tuning:
         return Tuning(
             tiny_restorer,
-            ClassicalDegrader(2, BLUR),
+            ChainDegrader(BLUR, 2),
             ImageStore([images], [1.0]),
             state,
             total,
@@ -60,12 +60,12 @@ def test_the_first_rows_come_from_the_degrader(
 ) -> None:
     tuning = start()
 
-    class Black(ClassicalDegrader):
+    class Black(ChainDegrader):
         def apply(self, hq: torch.Tensor, records: object) -> torch.Tensor:
             del records
             return torch.zeros(hq.shape[0], 3, 12, 12)
 
-    monkeypatch.setattr(tuning, "degrader", Black(2))
+    monkeypatch.setattr(tuning, "degrader", Black(BLUR, 2))
     lq, _ = tuning.batch(0, CPU)
     assert lq[:SYNTHETIC].abs().max() == 0
     assert all(row.mean() > 0.2 for row in lq[SYNTHETIC:])

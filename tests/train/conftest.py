@@ -20,8 +20,13 @@ save_every = 3
 precision = "fp32"
 data = [{ folder = "hq" }]
 
-[degradation]
-jpeg = 0.5
+[[degradation.steps]]
+op = "resize"
+of = "native"
+[[degradation.steps]]
+p = 0.5
+op = "jpeg"
+quality = [20, 95]
 """
 
 REDEGNET = """

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from redeg_cli.degrade.chain import load_degrader, preset_table
 from redeg_cli.errors import RecipeError
 from redeg_cli.train.recipes import (
     ReDegNetRecipe,
@@ -24,6 +25,7 @@ def test_the_presets_are_valid_recipes() -> None:
         recipe = load_recipe(path, kind, base=base)
         assert recipe.name == name
         assert recipe.data[0].folder.parts[0] == "data"  # relative to the working folder
+        assert set(recipe.degraders()) == set(recipe.scales)
 
 
 def test_a_file_is_found_and_its_folders_are_its_own(workplace: Path) -> None:
@@ -31,8 +33,53 @@ def test_a_file_is_found_and_its_folders_are_its_own(workplace: Path) -> None:
     assert (path, base) == (workplace / "restorer.toml", workplace)
     recipe = load_recipe(path, RestorerRecipe, base=base)
     assert recipe.data[0].folder == workplace / "hq"
-    assert recipe.degradation.jpeg == 0.5
-    assert recipe.degradation.blur == 0.7  # the default
+    assert recipe.degradation["steps"][1] == {"p": 0.5, "op": "jpeg", "quality": [20, 95]}
+
+
+def test_the_degradation_is_a_table_a_preset_or_a_file(workplace: Path) -> None:
+    path = workplace / "restorer.toml"
+    inline = load_recipe(path, RestorerRecipe)
+    assert inline.degraders()[2].draw(0)["steps"][0]["op"] == "resize"
+    preset = load_recipe(path, RestorerRecipe, ["degradation=bsrgan"])
+    assert preset.degradation == preset_table("bsrgan")
+    for scale, degrader in preset.degraders().items():
+        assert degrader.scale == scale
+        assert degrader.draw(3)["steps"] == load_degrader("bsrgan", scale).draw(3)["steps"]
+    # A file that the recipe names lies beside it, one that an override names does not.
+    (workplace / "sub").mkdir()
+    own = workplace / "sub" / "own.toml"
+    own.write_text('steps = [{ op = "jpeg", quality = [30, 40] }]\n')
+    text = path.read_text()
+    path.write_text('degradation = "sub/own.toml"\n' + text[: text.index("[[degradation")])
+    quality = [{"op": "jpeg", "quality": [30, 40]}]
+    assert load_recipe(path, RestorerRecipe).degradation == {"steps": quality}
+    with pytest.raises(RecipeError, match=r"sub/own\.toml does not exist"):
+        load_recipe(path, RestorerRecipe, ["degradation=sub/own.toml"])
+    overridden = load_recipe(path, RestorerRecipe, [f"degradation={own}"])
+    assert overridden.degradation == {"steps": quality}
+
+
+def test_without_a_degradation_it_is_classical(workplace: Path) -> None:
+    recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe)
+    assert recipe.degradation == preset_table("classical")
+
+
+def test_the_degradation_is_checked_for_every_scale(workplace: Path) -> None:
+    only = [{"one_of": [{"op": "jpeg", "quality": 50, "only_scale": 1}]}]
+    for scales, wrong in (([1], False), ([1, 2], True)):
+        overrides = [f"scales={scales}", f"degradation={json.dumps({'steps': only})}"]
+        if not wrong:
+            load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
+            continue
+        with pytest.raises(RecipeError, match=r"degradation: steps\[0\]\.one_of: .*scale 2"):
+            load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
+
+
+def test_a_fault_in_a_file_of_steps_names_file_and_key(workplace: Path) -> None:
+    (workplace / "own.toml").write_text('steps = [{ op = "jpeg", qality = 30 }]\n')
+    override = f"degradation={workplace / 'own.toml'}"
+    with pytest.raises(RecipeError, match=r"restorer\.toml: own\.toml: .*'qality'"):
+        load_recipe(workplace / "restorer.toml", RestorerRecipe, [override])
 
 
 def test_an_unknown_recipe_names_the_presets() -> None:
@@ -45,13 +92,18 @@ def test_overrides_reach_into_tables_and_lists(workplace: Path) -> None:
         workplace / "restorer.toml",
         RestorerRecipe,
         [
-            *("batch=5", "degradation.quality=[30, 40]", "architecture=f2n", "init=some=name"),
+            *(
+                "batch=5",
+                "degradation.steps.1.quality=[30, 40]",
+                "architecture=f2n",
+                "init=some=name",
+            ),
             *("data.0.folder=elsewhere", "data.0.weight=2", "config.features=8"),
             'validation=[{"folder": "held"}]',
         ],
     )
     assert recipe.batch == 5
-    assert recipe.degradation.quality == (30, 40)
+    assert recipe.degradation["steps"][1]["quality"] == [30, 40]
     assert recipe.architecture == "f2n"
     assert recipe.init == "some=name"
     assert (recipe.data[0].folder, recipe.data[0].weight) == (Path("elsewhere"), 2)
@@ -65,7 +117,13 @@ def test_overrides_reach_into_tables_and_lists(workplace: Path) -> None:
     [
         ("steps", "expected key=value"),
         ("stepps=4", r"unknown key 'stepps' \(did you mean 'steps'\?\)"),
-        ("degradation.jpg=1", r"unknown key 'degradation.jpg' \(did you mean 'jpeg'\?\)"),
+        ("degradation.stpes=1", r"degradation: unknown key 'stpes' \(did you mean 'steps'\?\)"),
+        ("degradation.steps.1.op=jpg", r"steps\[1\]: unknown op 'jpg' \(did you mean 'jpeg'\?\)"),
+        ("degradation.steps.1.quality=0", r"steps\[1\] \(jpeg\): 'quality': .*got 0"),
+        ("degradation.steps.1.p=2", r"steps\[1\]\.p: a probability"),
+        ("degradation.steps.2.p=1", "no place in a list of 2"),
+        ("degradation=bsrgn", r"no degrader 'bsrgn' \(did you mean 'bsrgan'\?\)"),
+        ("degradation=3", r"'degradation': expected the name of a degrader.*got 3"),
         ("data.0.wight=1", r"'weight'"),
         ("data.1.weight=1", "no place in a list of 1"),
         ("data.x=1", "no place in a list of 1"),
@@ -123,6 +181,11 @@ def test_without_a_state_any_recipe_may_follow(workplace: Path) -> None:
     assert json.loads(path.read_text())["batch"] == 3
 
 
+def test_the_tables_of_the_degradation_are_kept(workplace: Path) -> None:
+    path = settle_recipe(workplace / "run", recipe_of(workplace, "degradation=bsrgan"))
+    assert json.loads(path.read_text())["degradation"] == preset_table("bsrgan")
+
+
 @pytest.fixture
 def started(workplace: Path) -> Path:
     settle_recipe(workplace / "run", recipe_of(workplace))
@@ -144,9 +207,11 @@ def test_how_long_and_how_fast_may_change(started: Path, change: str) -> None:
     ("change", "message"),
     [
         ("batch=3", "batch = 2, now it is 3"),
-        ("degradation.jpeg=0.6", r"degradation\.jpeg = 0\.5, now it is 0\.6"),
+        ("degradation.steps.1.p=0.6", r"degradation\.steps\.1\.p = 0\.5, now it is 0\.6"),
+        ("degradation=bsrgan", r"degradation\.chains = null, now it is {.*\.\.\.: give another"),
+        ("scales=[1]", r"scales = \[1, 2\], now it is \[1\]"),
         ("config.features=8", r"config\.features = 4, now it is 8"),
-        ("data.0.folder=other", "data = "),
+        ("data.0.folder=other", r"data\.0\.folder = "),
     ],
 )
 def test_what_is_trained_may_not_change(started: Path, change: str, message: str) -> None:
@@ -156,6 +221,19 @@ def test_what_is_trained_may_not_change(started: Path, change: str, message: str
     assert (started / "run" / "recipe.json").read_bytes() == before
 
 
+def test_another_file_of_steps_is_noticed(workplace: Path) -> None:
+    own = workplace / "own.toml"
+    steps = 'steps = [{ op = "jpeg", quality = [30, 40] }]\n'
+    own.write_text(steps)
+    settle_recipe(workplace / "run", recipe_of(workplace, f"degradation={own}"))
+    (workplace / "run" / "state.pt").touch()
+    own.write_text('description = "The same steps with another note"\n' + steps)
+    settle_recipe(workplace / "run", recipe_of(workplace, f"degradation={own}"))
+    own.write_text(steps.replace("40", "50"))
+    with pytest.raises(RecipeError, match=r"steps\.0\.quality\.1 = 40, now it is 50"):
+        settle_recipe(workplace / "run", recipe_of(workplace, f"degradation={own}"))
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"kind": "redegnet"}'])
 def test_a_state_without_its_recipe_is_not_carried_on(started: Path, content: bytes | None) -> None:
     path = started / "run" / "recipe.json"
@@ -163,4 +241,11 @@ def test_a_state_without_its_recipe_is_not_carried_on(started: Path, content: by
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RecipeError, match="cannot be compared"):
+        settle_recipe(started / "run", recipe_of(started))
+
+
+def test_a_kept_degradation_that_is_none_is_not_compared(started: Path) -> None:
+    path = started / "run" / "recipe.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"degradation": {"blur": 0.7}}))
+    with pytest.raises(RecipeError, match=r"cannot be compared .*unknown key 'blur'"):
         settle_recipe(started / "run", recipe_of(started))

@@ -4,22 +4,35 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from redeg_cli.degrade.classical import ClassicalDegrader, ClassicalSpec
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.resize import resize
+from redeg_cli.degrade.steps import run_steps
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.recipes import ReDegNetRecipe
-from redeg_cli.train.redegnet import SwapModel, jpeg_truth, make_swap_batch, swap_losses
+from redeg_cli.train.redegnet import (
+    SwapBatch,
+    SwapModel,
+    jpeg_truth,
+    make_swap_batch,
+    swap_losses,
+)
 
 TINY = {
     "degnet": {"widths": [8, 8]},
     "synnet": {"widths": [8, 8], "style": 8, "kernel": 5, "grain_kernel": 5},
 }
+BLUR = {"op": "blur", "size": 11, "sigma": [0.5, 2]}
+SHRINK = {"op": "resize", "of": "hq", "factor": [0.3, 0.9]}
+NOISE = {"op": "noise", "sigma": [0.02, 0.1]}
+NATIVE = {"op": "resize", "of": "native", "filter": "bicubic", "antialias": True}
+JPEG = {"op": "jpeg", "quality": 75, "subsample": {"chance": 0.5}}
 
 
-def recipe_of(**degradation: object) -> ReDegNetRecipe:
+def recipe_of(*steps: object) -> ReDegNetRecipe:
+    """A recipe with these steps; without any it is the classical degrader."""
     return ReDegNetRecipe.model_validate(
         {
             "kind": "redegnet",
@@ -27,9 +40,15 @@ def recipe_of(**degradation: object) -> ReDegNetRecipe:
             "crop": 32,
             "gray": 0,
             "data": [{"folder": "nowhere"}],
-            "degradation": degradation,
+            "degradation": {"steps": list(steps)} if steps else "classical",
         }
     )
+
+
+def batch_of(
+    store: ImageStore, recipe: ReDegNetRecipe, scale: int, key: str, count: int
+) -> SwapBatch:
+    return make_swap_batch(store, recipe, recipe.degraders()[scale], key, count)
 
 
 @pytest.fixture
@@ -42,7 +61,7 @@ def store() -> ImageStore:
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_partners_share_their_degradation_and_nothing_else(store: ImageStore, scale: int) -> None:
-    batch = make_swap_batch(store, recipe_of(noise=1.0), scale, "train/0", 3)
+    batch = batch_of(store, recipe_of(BLUR, SHRINK, NOISE, NATIVE, JPEG), scale, "train/0", 3)
     assert batch.hq.shape == batch.lq.shape == batch.mean.shape == batch.grain.shape
     assert batch.hq.shape == (6, 3, 32, 32)
     assert torch.equal(batch.jpeg[:3], batch.jpeg[3:])
@@ -57,45 +76,107 @@ def test_partners_share_their_degradation_and_nothing_else(store: ImageStore, sc
 def test_a_batch_is_decided_by_its_key(store: ImageStore) -> None:
     recipe = recipe_of()
     first, again, other = (
-        make_swap_batch(store, recipe, 2, key, 2) for key in ("train/7", "train/7", "train/8")
+        batch_of(store, recipe, 2, key, 2) for key in ("train/7", "train/7", "train/8")
     )
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.hq, other.hq)
 
 
+@pytest.mark.parametrize("op", ["noise", "speckle", "poisson"])
 @pytest.mark.parametrize("scale", [1, 2])
-def test_mean_and_grain_make_the_lq_when_there_is_no_jpeg(store: ImageStore, scale: int) -> None:
-    degradation = {"jpeg": 0, "early_jpeg": 0, "noise": 1.0, "poisson": 0}
-    batch = make_swap_batch(store, recipe_of(**degradation), scale, "train/0", 3)
+def test_mean_and_grain_make_the_lq_when_there_is_no_jpeg(
+    store: ImageStore, scale: int, op: str
+) -> None:
+    grain = {"op": "poisson", "photons": 500} if op == "poisson" else {**NOISE, "op": op}
+    batch = batch_of(store, recipe_of(BLUR, SHRINK, grain, NATIVE), scale, "train/0", 3)
+    assert batch.grain.flatten(1).std(1).min() > 1e-3
     # Apart from eight bits and, at its scale, the resizing of their rounding.
     assert (batch.mean + batch.grain - batch.lq).abs().max() < 1 / 255
     assert batch.jpeg.abs().max() == 0
 
 
 def test_without_noise_there_is_no_grain(store: ImageStore) -> None:
-    batch = make_swap_batch(store, recipe_of(noise=0, jpeg=0), 2, "train/0", 2)
+    batch = batch_of(store, recipe_of(BLUR, SHRINK, NATIVE), 2, "train/0", 2)
     assert batch.grain.abs().max() == 0
     assert (batch.mean - batch.lq).abs().max() < 1 / 255
 
 
+def test_grain_is_only_where_noise_was_drawn(store: ImageStore) -> None:
+    recipe = recipe_of({"p": 0.5, **NOISE}, NATIVE)
+    batch = batch_of(store, recipe, 2, "train/0", 8)
+    degrader = recipe.degraders()[2]
+    noisy = [
+        degrader.draw(sample_seed(recipe.seed, "train/0", i))["steps"][0]["op"] == "noise"
+        for i in range(8)
+    ]
+    assert 0 < sum(noisy) < 8
+    grain = batch.grain.abs().amax((1, 2, 3)) > 0
+    assert grain.tolist() == noisy * 2
+
+
+def test_what_else_a_seed_decides_is_in_the_mean(store: ImageStore) -> None:
+    """The dots of a print are no grain."""
+    screen = {"op": "halftone", "pitch": 6, "angles": [30]}
+    batch = batch_of(store, recipe_of(screen, NATIVE), 1, "train/0", 2)
+    assert batch.grain.abs().max() == 0
+    assert (batch.mean - batch.lq).abs().max() < 1 / 255
+    assert (batch.mean - batch.hq).abs().mean() > 0.05
+
+
 def test_the_mean_is_before_the_last_jpeg(store: ImageStore) -> None:
-    recipe = recipe_of(noise=0, early_jpeg=0, jpeg=1, quality=(20, 20))
-    batch = make_swap_batch(store, recipe, 2, "train/0", 2)
-    clean = make_swap_batch(store, recipe_of(noise=0, early_jpeg=0, jpeg=0), 2, "train/0", 2)
+    body = ({"op": "jpeg", "quality": 40}, NATIVE)
+    recipe = recipe_of(*body, {"op": "jpeg", "quality": 20})
+    batch = batch_of(store, recipe, 2, "train/0", 2)
+    clean = batch_of(store, recipe_of(*body), 2, "train/0", 2)
     assert (batch.lq - batch.mean).abs().mean() > 1 / 255
     assert torch.equal(batch.hq, clean.hq)
     torch.testing.assert_close(batch.mean, clean.mean)
 
 
-@pytest.mark.parametrize(("scale", "full", "stage"), [(1, 1, 1), (2, 0, 1), (4, 1, 0)])
-def test_the_last_jpeg_is_told_on_its_grid(scale: int, full: int, stage: int) -> None:
-    spec = ClassicalSpec(jpeg=1, quality=(75, 75), full_grid=full)
-    record = ClassicalDegrader(scale, spec).draw(0)
+@pytest.mark.parametrize("degradation", ["classical", "bsrgan", "real-esrgan"])
+def test_the_parts_are_those_of_each_image_alone(store: ImageStore, degradation: str) -> None:
+    """On grids of their own too: one batch is what the steps make of one image after another."""
+    recipe = recipe_of(
+        {"preset": degradation}, {"p": 0.5, "op": "resize", "of": "hq", "factor": [0.4, 1]}
+    )
+    batch = batch_of(store, recipe, 2, "train/3", 3)
+    degrader = recipe.degraders()[2]
+    seeds = [sample_seed(recipe.seed, "train/3", i) for i in range(6)]
+    for row, seed in enumerate(seeds):
+        chain = degrader.draw(seeds[row % 3])["steps"]
+        chain = [s | {"seed": (s["seed"] ^ seed) >> 1} if "seed" in s else s for s in chain]
+        body = chain[:-1] if chain[-1]["op"] == "jpeg" else chain
+        quiet = [step for step in body if step["op"] not in ("noise", "poisson")]
+        lq, noisy, mean = (
+            run_steps(batch.hq[row : row + 1], each, 2) for each in (chain, body, quiet)
+        )
+        lq = (lq * 255).round() / 255
+        wanted = [resize(part, (32, 32))[0] for part in (lq, mean, noisy)]
+        wanted[2] -= wanted[1]
+        for part, truth in zip((batch.lq, batch.mean, batch.grain), wanted, strict=True):
+            torch.testing.assert_close(part[row], truth, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "grid", "stage"),
+    [(1, "native", 1), (1, "hq", 1), (2, "native", 1), (4, "hq", 0), (2, None, 0)],
+)
+def test_the_last_jpeg_is_told_on_its_grid(scale: int, grid: str | None, stage: int) -> None:
+    steps = [BLUR, SHRINK, *([{**NATIVE, "of": grid}] if grid else []), JPEG]
+    record = load_degrader({"steps": steps}, scale).draw(0)
     truth = jpeg_truth(record)
     assert truth[stage].tolist() == [1.0, 1.0, float(record["steps"][-1]["subsample"])]
     assert truth[1 - stage].tolist() == [0, 0, 0]
-    silent = ClassicalDegrader(scale, ClassicalSpec(jpeg=0, early_jpeg=1)).draw(0)
-    assert jpeg_truth(silent).abs().max() == 0
+
+
+def test_a_jpeg_that_is_not_last_is_not_told() -> None:
+    for steps in ([JPEG, NATIVE], [{"p": 0, **JPEG}]):
+        assert jpeg_truth(load_degrader({"steps": steps}, 2).draw(0)).abs().max() == 0
+
+
+def test_what_a_record_does_not_say_is_the_default() -> None:
+    record = load_degrader({"steps": [NATIVE, {"op": "jpeg", "quality": 50}]}, 2).draw(0)
+    assert jpeg_truth(record).tolist() == [[0, 0, 0], [1, 0, 1]]
 
 
 class Scribe(nn.Module):
@@ -122,8 +203,8 @@ def test_each_image_is_made_with_the_omega_of_its_partner() -> None:
 def test_the_terms_are_weighted_and_named(store: ImageStore) -> None:
     torch.manual_seed(0)
     net = SwapModel(ReDegNetLite(**TINY))
-    recipe = recipe_of(noise=1.0)
-    batch = make_swap_batch(store, recipe, 2, "train/0", 2)
+    recipe = recipe_of(NOISE, NATIVE)
+    batch = batch_of(store, recipe, 2, "train/0", 2)
     terms = swap_losses(net, batch, 2, recipe, 5)
     assert set(terms) == {"mean", "grain", "jpeg", "attraction"}
     double = recipe.model_copy(
@@ -135,12 +216,3 @@ def test_the_terms_are_weighted_and_named(store: ImageStore) -> None:
     other_noise = swap_losses(net, batch, 2, recipe, 6)
     assert other_noise["attraction"] == terms["attraction"]
     assert other_noise["grain"] != terms["grain"]
-
-
-def test_the_lq_is_that_of_the_classical_degrader(store: ImageStore) -> None:
-    recipe = recipe_of(noise=0)
-    batch = make_swap_batch(store, recipe, 2, "train/3", 2)
-    degrader = ClassicalDegrader(2, recipe.degradation)
-    records = [degrader.draw(sample_seed(recipe.seed, "train/3", i)) for i in range(2)] * 2
-    native = (degrader.apply(batch.hq, records) * 255).round() / 255
-    torch.testing.assert_close(batch.lq, resize(native, (32, 32)))

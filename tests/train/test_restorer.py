@@ -13,16 +13,18 @@ from redeg_cli.train.data import ImageStore
 from redeg_cli.train.recipes import RestorerRecipe, load_recipe
 from redeg_cli.train.restorer import make_batch, train_restorer
 
-CLEAN = {"blur": 0, "resize": 0, "noise": 0, "jpeg": 0, "early_jpeg": 0}
+CLEAN = {"steps": [{"op": "resize", "of": "native"}]}
 
 
-def recipe_of(architecture: str = "f2n-compact", **degradation: object) -> RestorerRecipe:
+def recipe_of(
+    architecture: str = "f2n-compact", degradation: object = "classical"
+) -> RestorerRecipe:
     return RestorerRecipe.model_validate(
         {
             "kind": "restorer",
             "name": "tiny",
             "architecture": architecture,
-            "crop": 12,
+            "crop": 24,
             "gray": 0,
             "data": [{"folder": "nowhere"}],
             "degradation": degradation,
@@ -30,38 +32,44 @@ def recipe_of(architecture: str = "f2n-compact", **degradation: object) -> Resto
     )
 
 
+def batch_of(
+    store: ImageStore, recipe: RestorerRecipe, scale: int, key: str, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return make_batch(store, recipe, recipe.degraders()[scale], key, count)
+
+
 @pytest.fixture
 def store() -> ImageStore:
     coarse = torch.rand((2, 3, 10, 10), generator=torch.Generator().manual_seed(0))
-    images = F.interpolate(coarse, size=(80, 80), mode="bicubic").clamp(0, 1) * 255
+    images = F.interpolate(coarse, size=(160, 160), mode="bicubic").clamp(0, 1) * 255
     return ImageStore([list(images.to(torch.uint8))], [1.0])
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_sizes_and_eight_bits(store: ImageStore, scale: int) -> None:
-    lq, hq = make_batch(store, recipe_of(), scale, "train/0", 3)
-    assert lq.shape == (3, 3, 12, 12)
-    assert hq.shape == (3, 3, 12 * scale, 12 * scale)
+    lq, hq = batch_of(store, recipe_of(), scale, "train/0", 3)
+    assert lq.shape == (3, 3, 24, 24)
+    assert hq.shape == (3, 3, 24 * scale, 24 * scale)
     torch.testing.assert_close(lq * 255, (lq * 255).round(), atol=1e-3, rtol=0)
 
 
 def test_the_key_decides_the_batch(store: ImageStore) -> None:
     first, again, other = (
-        make_batch(store, recipe_of(), 2, key, 2) for key in ("train/1", "train/1", "train/2")
+        batch_of(store, recipe_of(), 2, key, 2) for key in ("train/1", "train/1", "train/2")
     )
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
     assert not torch.equal(first[1], other[1])
     # More of the same batch begins alike: seeds are those of the samples.
-    torch.testing.assert_close(make_batch(store, recipe_of(), 2, "train/1", 3)[0][:2], first[0])
+    torch.testing.assert_close(batch_of(store, recipe_of(), 2, "train/1", 3)[0][:2], first[0])
 
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_turned_pairs_stay_registered(store: ImageStore, scale: int) -> None:
     """The LQ is the HQ made small, nowhere turned or shifted against it."""
     for key in range(6):
-        lq, hq = make_batch(store, recipe_of(**CLEAN), scale, f"train/{key}", 2)
-        small = F.interpolate(hq, size=(12, 12), mode="area")
+        lq, hq = batch_of(store, recipe_of(degradation=CLEAN), scale, f"train/{key}", 2)
+        small = F.interpolate(hq, size=(24, 24), mode="area")
         right = (lq - small).abs().mean()
         assert right < 0.02
         for turn in (1, 2, 3):
@@ -70,12 +78,12 @@ def test_turned_pairs_stay_registered(store: ImageStore, scale: int) -> None:
 
 def test_photos_are_turned_and_faces_are_not(store: ImageStore) -> None:
     """A square crop of everything: turned, it is the same picture lying on its side."""
-    whole = ImageStore([[store.groups[0][0][:, :48, :48]]], [1.0])
-    photo, face = (recipe_of(kind, **CLEAN) for kind in ("f2n-compact", "face-restorer"))
+    whole = ImageStore([[store.groups[0][0][:, :96, :96]]], [1.0])
+    photo, face = (recipe_of(kind, CLEAN) for kind in ("f2n-compact", "face-restorer"))
     upright = whole.groups[0][0].float() / 255
     seen = set()
     for key in range(12):
-        turned, straight = (make_batch(whole, r, 4, f"train/{key}", 1)[1][0] for r in (photo, face))
+        turned, straight = (batch_of(whole, r, 4, f"train/{key}", 1)[1][0] for r in (photo, face))
         mirrors = (upright, upright.flip(2))
         assert any(torch.allclose(straight, m, atol=1e-3) for m in mirrors)
         seen |= {
