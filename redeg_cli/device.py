@@ -142,12 +142,14 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def map_single_threaded(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
-    """Return ``work`` of each item, several at a time, each on a single CPU thread.
+def map_single_threaded(
+    work: Callable[[_Item], _Result], items: Sequence[_Item], several: bool = True
+) -> list[_Result]:
+    """Return ``work`` of each item, each done on a single CPU thread.
 
-    As many threads as PyTorch may use (``torch.get_num_threads()``) share the items. Small tensors
-    gain more by this than by being split over the threads, and the results cannot depend on how
-    many threads there are. Gradient mode is that of the caller.
+    As many threads as PyTorch may use (``torch.get_num_threads()``) share the items, or one if not
+    ``several``. Small tensors gain more by this than by being split over the threads, and the
+    results cannot depend on how many threads there are. Gradient mode is that of the caller.
     """
     threads = torch.get_num_threads()
     if threads == 1:
@@ -158,7 +160,10 @@ def map_single_threaded(work: Callable[[_Item], _Result], items: Sequence[_Item]
         with torch.inference_mode(inference), torch.set_grad_enabled(grad and not inference):
             return work(item)
 
-    return list(_single_threads(os.getpid(), threads).map(within, items))
+    pool = _single_threads(os.getpid(), threads)
+    if several:
+        return list(pool.map(within, items))
+    return pool.submit(lambda: [within(item) for item in items]).result()
 
 
 @cache

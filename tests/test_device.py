@@ -192,6 +192,20 @@ def test_items_are_shared_by_threads_that_use_one_each() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_one_thread_does_it_all_if_told_so() -> None:
+    def work(item: int) -> tuple[int, int, int, bool]:
+        threads = torch.get_num_threads()
+        return item, threading.get_ident(), threads, torch.is_grad_enabled()
+
+    with torch.no_grad():
+        seen = map_single_threaded(work, range(6), several=False)
+    assert [item for item, _, _, _ in seen] == [*range(6)]
+    assert len({thread for _, thread, _, _ in seen} - {threading.get_ident()}) == 1
+    assert {(threads, grad) for _, _, threads, grad in seen} == {(1, False)}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_the_number_of_threads_of_everyone_else_stays() -> None:
     def of_a_new_thread() -> int:
         with ThreadPoolExecutor(1) as pool:

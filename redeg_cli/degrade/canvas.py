@@ -94,7 +94,7 @@ class Canvas:
             else:
                 period = (2 * own - 2).clamp(min=1)
                 index = place.remainder(period)
-                index = torch.minimum(index, period - index).minimum(own - 1)
+                index = torch.minimum(index, period - index)
             shape = (-1, 1, index.shape[1], 1) if axis == 0 else (-1, 1, 1, index.shape[1])
             whole = list(out.shape)
             whole[2 + axis] = index.shape[1]

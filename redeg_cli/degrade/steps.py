@@ -11,11 +11,14 @@ from redeg_cli.degrade.base import Record, Step, check_batch
 from redeg_cli.degrade.blur import Blur
 from redeg_cli.degrade.canvas import Canvas, stack_images
 from redeg_cli.degrade.ops import OPS, find_op
-from redeg_cli.degrade.resize import Resize, apply_resize
+from redeg_cli.degrade.resize import Resize
 from redeg_cli.device import map_single_threaded
 from redeg_cli.errors import RecipeError
 from redeg_cli.validation import explain
 
+_WORTH_A_THREAD = 160 * 160
+"""Pixels of an HQ image. Below, threads wait for Python more than they work: at 128x128 two of
+them took 1.5 times as long as one."""
 StepTable = Mapping[str, Any]
 """A step as a record holds it: the name of the op at ``op``, its parameters beside it."""
 
@@ -67,10 +70,9 @@ def run_records(hq: torch.Tensor, records: Sequence[Record], scale: int) -> torc
     for place, record in enumerate(records):
         if not isinstance(record, Mapping) or "steps" not in record:
             raise RecipeError(f"record {place}: expected a table with steps, got {record!r}")
-    canvas = run_chains(hq, [record["steps"] for record in records], scale)
-    if any(size != canvas.native_size for size in canvas.sizes):
-        canvas = apply_resize(canvas, [Resize(of="native")] * len(records))
-    return canvas.pixels
+    # A step of each image's own, so that the others of the batch have no part in its last digit.
+    end = PlannedStep("resize", Resize(of="native"))
+    return _run(hq, [[*read_steps(record["steps"]), end] for record in records], scale).pixels
 
 
 def run_chains(hq: torch.Tensor, chains: Sequence[Sequence[StepTable]], scale: int) -> Canvas:
@@ -79,7 +81,10 @@ def run_chains(hq: torch.Tensor, chains: Sequence[Sequence[StepTable]], scale: i
     Returns the images as they are after their last steps, of sizes that may differ. Raises
     RecipeError for a step that is none, and for a kernel that is larger than the HQ image.
     """
-    plans = [read_steps(chain) for chain in chains]
+    return _run(hq, [read_steps(chain) for chain in chains], scale)
+
+
+def _run(hq: torch.Tensor, plans: Sequence[Sequence[PlannedStep]], scale: int) -> Canvas:
     for plan in plans:
         _check_kernels(plan, (hq.shape[2], hq.shape[3]))
     canvas = Canvas.of(hq, scale)
@@ -89,6 +94,7 @@ def run_chains(hq: torch.Tensor, chains: Sequence[Sequence[StepTable]], scale: i
     images = map_single_threaded(
         lambda row: _run_together(canvas.select([row]), [plans[row]]).images()[0],
         range(len(plans)),
+        several=hq.shape[2] * hq.shape[3] >= _WORTH_A_THREAD,
     )
     return stack_images(images, canvas)
 

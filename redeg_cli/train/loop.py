@@ -3,38 +3,39 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import broadcast
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redeg_cli.device import autocast_dtype
 from redeg_cli.errors import RedegError
-from redeg_cli.io.files import atomic_path
 from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
+from redeg_cli.train.journal import Journal
+from redeg_cli.train.losses import Terms
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
+from redeg_cli.train.state import Clock, Keeper, TrainingState
+from redeg_cli.train.stopping import StopRequest
 
-Terms = dict[str, torch.Tensor]
-"""Weighted loss terms by name; their sum is what is minimised."""
 
+@dataclass(frozen=True)
+class Player:
+    """A network with an optimiser of its own. The players of a run take turns within each step."""
 
-@dataclass
-class Clock:
-    """How far a run is: steps done and seconds spent, earlier sittings included."""
-
-    step: int = 0
-    seconds: float = 0.0
-
-    def share(self, steps: int, minutes: float | None) -> float:
-        """Return the part of the run that is done, in [0, 1], by steps or time, whichever leads."""
-        by_time = self.seconds / (60 * minutes) if minutes else 0.0
-        return min(1.0, max(self.step / steps, by_time))
+    name: str
+    network: nn.Module
+    terms: Callable[[nn.Module, int], Terms]
+    """Returns the weighted loss terms of one step; their sum is what is minimised. Everything
+    random in it is derived from the step, so that a resumed run sees the batches it would have
+    seen. It is given the network as it is distributed."""
+    learning_rate: float
 
 
 def make_accelerator(precision: str, cpu: bool) -> Accelerator:
@@ -48,81 +49,106 @@ def make_accelerator(precision: str, cpu: bool) -> Accelerator:
 
 
 def fit(
-    network: nn.Module,
-    loss_terms: Callable[[nn.Module, int], Terms],
+    players: Sequence[Player],
     recipe: RestorerRecipe | ReDegNetRecipe,
     folder: Path,
     accelerator: Accelerator,
+    *,
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    samples: Callable[[nn.Module], torch.Tensor] | None = None,
+    keeper: Keeper | None = None,
     progress: OnProgress | None = None,
 ) -> tuple[nn.Module, Clock]:
-    """Train ``network`` by ``recipe`` and return its averaged (EMA) copy and the clock.
+    """Train the players by ``recipe``; return the first one's averaged (EMA) copy and the clock.
 
-    ``loss_terms(network, step)`` returns the weighted terms of one batch; everything random in it
-    is derived from the step, so a resumed run sees the batches it would have seen. The state is
-    written to ``folder/state.pt`` every ``save_every`` steps and resumed from there. Raises
-    RedegError naming the term that is not finite.
+    ``validate`` and ``samples`` (a picture (3, H, W) in [0, 1]) are given that copy. The state is
+    written to ``folder/state.pt`` every ``save_every`` steps, and at SIGINT and SIGTERM; it is
+    taken up from there. Raises RedegError naming the term that is not finite, and
+    KeyboardInterrupt once the state of a run that was asked to stop is written.
     """
-    network = network.to(accelerator.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True
+    for player in players:
+        player.network.to(accelerator.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimizers = [
+        torch.optim.Adam(
+            player.network.parameters(), lr=player.learning_rate, betas=recipe.betas, fused=True
+        )
+        for player in players
+    ]
+    ema = AveragedModel(players[0].network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    state = TrainingState(
+        folder / "state.pt",
+        {player.name: player.network for player in players},
+        {player.name: each for player, each in zip(players, optimizers, strict=True)},
+        ema,
+        keeper,
     )
-    ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    clock = Clock()
-    state_path = folder / "state.pt"
-    if state_path.exists():
-        state = torch.load(state_path, map_location=accelerator.device, weights_only=True)
-        network.load_state_dict(state["network"])
-        ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        clock = Clock(state["step"], state["seconds"])
-    model, optimizer = accelerator.prepare(network, optimizer)
+    clock = state.load(accelerator.device)
+    models = [accelerator.prepare(player.network) for player in players]
+    turns = list(zip(players, models, map(accelerator.prepare, optimizers), strict=True))
 
-    log_path = folder / "log.jsonl"
-    smooth: dict[str, float] = {}
+    main = accelerator.is_main_process
     started, before = time.monotonic(), clock.seconds
-    while (share := clock.share(recipe.steps, recipe.minutes)) < 1:
-        # Learning rate: linear warm-up, then half a cosine down to 1 %.
-        warm = min(1.0, (clock.step + 1) / max(1, recipe.warm_up))
-        rate = recipe.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    with Journal(folder, clock.step, main) as journal, StopRequest() as stop:
+        while (share := clock.share(recipe.steps, recipe.minutes)) < 1:
+            # Learning rate: linear warm-up, then half a cosine down to 1 %.
+            warm = min(1.0, (clock.step + 1) / max(1, recipe.warm_up))
+            part = warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+            terms: Terms = {}
+            for player, model, optimizer in turns:
+                for group in optimizer.param_groups:
+                    group["lr"] = player.learning_rate * part
+                own = player.terms(model, clock.step)
+                optimizer.zero_grad(set_to_none=True)
+                accelerator.backward(torch.stack(list(own.values())).sum())
+                accelerator.clip_grad_norm_(model.parameters(), recipe.clip)
+                optimizer.step()
+                terms |= {name: value.detach() for name, value in own.items()}
 
-        terms = loss_terms(model, clock.step)
-        for name, value in terms.items():
-            if not torch.isfinite(value):
-                raise RedegError(
-                    f"step {clock.step}: the loss term {name!r} is {value.item()}; the last good "
-                    f"state is {state_path}; a lower learning_rate usually helps"
-                )
-        total = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(total)
-        accelerator.clip_grad_norm_(model.parameters(), recipe.clip)
-        optimizer.step()
-        clock.step += 1
-        # A plain copy at first, or the average would remember the initial weights.
-        if clock.step < 100:
-            ema.n_averaged.zero_()
-        ema.update_parameters(accelerator.unwrap_model(model))
+            values = torch.stack(list(terms.values())).tolist()
+            for name, value in zip(terms, values, strict=True):
+                if not math.isfinite(value):
+                    raise RedegError(
+                        f"step {clock.step}: the loss term {name!r} is {value}; the last good "
+                        f"state is {state.path}; a lower learning_rate usually helps"
+                    )
+                clock.smooth[name] = 0.98 * clock.smooth.get(name, value) + 0.02 * value
+            clock.step += 1
+            # A plain copy at first, or the average would remember the initial weights.
+            if clock.step < 100:
+                ema.n_averaged.zero_()
+            ema.update_parameters(players[0].network)
 
-        for name, value in terms.items():
-            smooth[name] = 0.98 * smooth.get(name, value.item()) + 0.02 * value.item()
-        clock.seconds = before + time.monotonic() - started
-        done = clock.share(recipe.steps, recipe.minutes) >= 1
-        row: dict[str, float] = {}
-        if validate and (done or clock.step % recipe.validate_every == 0):
-            row = validate(ema.module)
-        if done or row or clock.step % 50 == 0:
-            row = {"step": clock.step, "seconds": round(clock.seconds), "lr": rate, **smooth, **row}
-            with log_path.open("a", encoding="utf-8") as log:
-                log.write(json.dumps({k: float(f"{v:.6g}") for k, v in row.items()}) + "\n")
-        if accelerator.is_main_process and (done or clock.step % recipe.save_every == 0):
-            _save_state(state_path, accelerator.unwrap_model(model), ema, optimizer, clock)
-        if progress:
-            text = " ".join(f"{name} {value:.4f}" for name, value in smooth.items())
-            progress(round(1000 * clock.share(recipe.steps, recipe.minutes)), 1000, text)
+            clock.seconds = before + time.monotonic() - started
+            stopping = _agree(accelerator, clock, stop)
+            done = clock.share(recipe.steps, recipe.minutes) >= 1
+            figures: dict[str, float] = {}
+            if main and validate and (done or clock.step % recipe.validate_every == 0):
+                figures = validate(ema.module)
+                if samples:
+                    journal.picture("samples", samples(ema.module), clock.step)
+            if done or figures or clock.step % 50 == 0:
+                rate = players[0].learning_rate * part
+                head = {"seconds": round(clock.seconds), "lr": rate}
+                journal.row(clock.step, head | clock.smooth | figures)
+            if main and (done or stopping or clock.step % recipe.save_every == 0):
+                state.save(clock)
+            if stopping and not done:
+                raise KeyboardInterrupt
+            if progress:
+                text = " ".join(f"{name} {value:.4f}" for name, value in clock.smooth.items())
+                progress(round(1000 * clock.share(recipe.steps, recipe.minutes)), 1000, text)
     return ema.module, clock
+
+
+def _agree(accelerator: Accelerator, clock: Clock, stop: StopRequest) -> bool:
+    """Return whether the run is to stop; processes go by the time and the signals of the first."""
+    if accelerator.num_processes == 1:
+        return stop.wanted
+    told = torch.tensor([clock.seconds, float(stop.wanted)], device=accelerator.device)
+    agreed = broadcast(told)
+    assert isinstance(agreed, torch.Tensor)
+    clock.seconds = float(agreed[0])
+    return bool(agreed[1])
 
 
 def save_trained(
@@ -143,23 +169,3 @@ def save_trained(
     tensors = network.state_dict()
     save_network(path, recipe.architecture, recipe.config, tensors, notes=notes, half=True)
     return path
-
-
-def _save_state(
-    path: Path,
-    network: nn.Module,
-    ema: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    clock: Clock,
-) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(
-            {
-                "network": network.state_dict(),
-                "ema": ema.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": clock.step,
-                "seconds": clock.seconds,
-            },
-            temporary,
-        )

@@ -120,7 +120,7 @@ def l_disen(
     return terms
 
 
-# Eq. 8: ℓ_mse(Î, I) = 1/(CHW) ||Î − I||² + Σ_i w_i/(C_i H_i W_i) ||Φ_i(Î) − Φ_i(I)||², w_i = 0.1
+# Eq. 8: ℓ_mse(Î, I) = 1/(CHW) ||Î − I||² + 0.1 Σ_i w_i/(C_i H_i W_i) ||Φ_i(Î) − Φ_i(I)||²
 
 
 def pixel_mse(made: Tensor, truth: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def pixel_mse(made: Tensor, truth: Tensor) -> Tensor:
 
 
 def pixel_l1(made: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute difference of two batches (B, C, H, W); the release has it for ``pixel_mse``."""
+    """Mean absolute difference of two batches (B, C, H, W); the release's pixel term."""
     return (made - truth).abs().mean()
 
 
@@ -142,12 +142,17 @@ def feature_loss(
     weights: Mapping[str, float],
     distance: Distance = "squared",
 ) -> Tensor:
-    """Eq. 8, second term: Σ_i w_i/(C_i H_i W_i) ||Φ_i(Î) − Φ_i(I)||², mean over the batch.
+    """Eq. 8, second term without its 0.1: Σ_i w_i/(C_i H_i W_i) ||Φ_i(Î) − Φ_i(I)||².
 
-    ``weights`` are the w_i by layer. With "l1" absolute differences in place of squares.
+    Mean over the batch. ``weights`` are the w_i by layer, 1 each in the paper. With "l1" absolute
+    differences in place of squares.
     """
     compare = _PIXEL[distance]
-    return sum_of(w * compare(phi_made[i], phi_truth[i]) for i, w in weights.items())
+    # In float32: under autocast the features come in 16 bits.
+    return _sum(
+        weight * compare(phi_made[layer].float(), phi_truth[layer].float())
+        for layer, weight in weights.items()
+    )
 
 
 def l_mse(
@@ -155,12 +160,15 @@ def l_mse(
     truth: Tensor,
     phi: Extractor,
     weights: Mapping[str, float],
+    *,
     distance: Distance = "squared",
+    feature_weight: float = 0.1,
 ) -> Terms:
     """Eq. 8: pixels and features of Î and I."""
+    feature = feature_loss(phi(made), phi(truth), weights, distance)
     return {
         "mse/pixel": _PIXEL[distance](made, truth),
-        "mse/feature": feature_loss(phi(made), phi(truth), weights, distance),
+        "mse/feature": feature_weight * feature,
     }
 
 
@@ -183,19 +191,17 @@ def style_loss(
 ) -> Tensor:
     """Eq. 9: Σ_i w_i ||G_i(Î) − G_i(I)||² of the Gram matrices, mean over the batch; w_i = 1 there.
 
-    The 1/(CHW) stands inside the norm, on each Gram matrix, as in the release and in the paper's
-    source for it (arXiv 1603.08155, eq. 4): outside it, as eq. 9 is printed, the loss would grow
-    with the area of the image. Squares are summed over the C·C entries; with "l1" absolute
-    differences are averaged over them, as in the release, where the term weighs 53.3.
+    The 1/(CHW) stands inside the norm, on each Gram matrix, as in the release and in arXiv
+    1603.08155 (eqs. 3 and 4): outside it, as eq. 9 is printed, the loss would grow with the area
+    of the image. Squares are summed over the C·C entries; with "l1" absolute differences are
+    averaged over them, as in the release, where the term weighs 53.3.
     """
     losses = []
     for layer, weight in weights.items():
         error = gram(phi_made[layer]) - gram(phi_truth[layer])
-        squared = distance == "squared"
-        losses.append(
-            weight * (error.square().sum((1, 2)).mean() if squared else error.abs().mean())
-        )
-    return sum_of(losses)
+        compared = error.square().sum((1, 2)) if distance == "squared" else error.abs()
+        losses.append(weight * compared.mean())
+    return _sum(losses)
 
 
 def hinge_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -223,19 +229,22 @@ def l_cons(
     lq_f: Tensor,
     phi: Extractor,
     weights: Mapping[str, float],
+    *,
     distance: Distance = "squared",
+    feature_weight: float = 0.1,
 ) -> Terms:
     """Eq. 13: ℓ_mse of natural and of face images, each made with the Ω of the other.
 
     ``made_n`` = F_Syn(I_n^H, Ω_f^Syn), ``made_f`` = F_Syn(I_f^PseH, Ω_n^Syn); ``lq_n`` = I_n^SynL
     and ``lq_f`` = I_f^SynL are what they should be.
     """
-    natural = l_mse(made_n, lq_n, phi, weights, distance)
-    face = l_mse(made_f, lq_f, phi, weights, distance)
+    pairs = {"natural": (made_n, lq_n), "face": (made_f, lq_f)}
     return {
-        f"cons/{kind}_{name.removeprefix('mse/')}": value
-        for kind, terms in (("natural", natural), ("face", face))
-        for name, value in terms.items()
+        name.replace("mse/", f"cons/{kind}_"): value
+        for kind, pair in pairs.items()
+        for name, value in l_mse(
+            *pair, phi, weights, distance=distance, feature_weight=feature_weight
+        ).items()
     }
 
 
@@ -254,11 +263,6 @@ def weigh(terms: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIG
         if weight:
             weighted[name] = weight * value
     return weighted
-
-
-def sum_of(values: Iterable[Tensor]) -> Tensor:
-    """Return the sum of scalars, 0 for none."""
-    return sum(values, start=torch.zeros(()))
 
 
 def restorer_terms(
@@ -311,3 +315,7 @@ def mean_psnr(made: Tensor, truth: Tensor, floor: float = 1e-10) -> float:
     """
     error = (made.clamp(0, 1) - truth).square().mean((1, 2, 3)).clamp(min=floor)
     return float((-10 * error.log10()).mean())
+
+
+def _sum(scalars: Iterable[Tensor]) -> Tensor:
+    return sum(scalars, start=torch.zeros(()))

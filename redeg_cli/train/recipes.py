@@ -94,8 +94,37 @@ class RestorerRecipe(_Recipe):
     """Side of the native LQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
     """HQ images are shrunk by a factor of this range before cropping (more scales of texture)."""
+    pool: Path | None = None
+    """Pool of Ωs that makes a part of the LQs through SynNet."""
+    pool_share: float = Field(1.0, ge=0, le=1)
+    """Which part of the LQs, where there is a pool."""
+    redegnet: str | None = None
+    """The ReDegNet that made the pool, if not the default one: a name or a file."""
+    lq_noise: float = Field(0.0, ge=0, le=1)
+    """Share of the LQs that get noise at last, so that SynNet hides nothing in them."""
+    lq_noise_sigma: float = Field(0.1, ge=0, le=1)
+    """Largest standard deviation of that noise; uniform from 0."""
+    queue: int = Field(0, ge=0)
+    """Pairs of each scale that are kept to be mixed into later batches; 0 for none."""
+    usm_targets: bool = False
+    """Compare with a sharpened HQ; the discriminator still sees the HQ itself."""
+    pixel_weight: float = Field(1.0, ge=0)
+    """Weight of the L1 distance of pixels."""
     gradient_weight: float = Field(0.0, ge=0)
-    """Weight of the L1 distance of image gradients beside the L1 distance of pixels."""
+    """Weight of the L1 distance of image gradients."""
+    perceptual_weight: float = Field(0.0, ge=0)
+    """Weight of the L1 distance of features."""
+    style_weight: float = Field(0.0, ge=0)
+    """Weight of the L1 distance of the features' Gram matrices."""
+    features: Literal["auto", "vgg19", "filters"] = "auto"
+    """What both look at; auto is VGG-19 where its weights are, else filters."""
+    vgg19: Path | None = None
+    """Weights of VGG-19, if not in a known place."""
+    adversarial_weight: float = Field(0.0, ge=0)
+    """Weight of the generator's side of the adversarial loss."""
+    adversarial: Literal["hinge", "vanilla", "least-squares", "relativistic"] = "vanilla"
+    discriminator: Literal["unet", "patch"] = "unet"
+    discriminator_width: int = Field(64, ge=4)
     init: str | None = None
     """Weights to start from: an embedded or imported model's name, or a file."""
 
@@ -232,6 +261,9 @@ def load_recipe(
         for source in sources if isinstance(sources, list) else []:
             if isinstance(source, dict) and isinstance(source.get("folder"), str):
                 source["folder"] = str(base / Path(source["folder"]).expanduser())
+    for key in ("pool", "vgg19"):
+        if isinstance(table.get(key), str):
+            table[key] = str(base / Path(table[key]).expanduser())
     degrader = table.get("degradation")
     if isinstance(degrader, str) and degrader not in degrader_presets():
         file = base / Path(degrader).expanduser()

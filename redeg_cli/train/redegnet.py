@@ -25,8 +25,8 @@ from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, load_store
-from redeg_cli.train.loop import Terms, fit, make_accelerator, save_trained
-from redeg_cli.train.losses import jpeg_parameters_loss, mean_psnr, pixel_l1
+from redeg_cli.train.loop import Player, fit, make_accelerator, save_trained
+from redeg_cli.train.losses import Terms, jpeg_parameters_loss, mean_psnr, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
 
 
@@ -96,7 +96,10 @@ def train_redegnet(
             figures[f"jpeg_x{scale}"] = float(jpeg_parameters_loss(made.jpeg, batch.jpeg))
         return figures
 
-    trained, clock = fit(network, loss_terms, recipe, folder, accelerator, validate, progress)
+    player = Player("network", network, loss_terms, recipe.learning_rate)
+    trained, clock = fit(
+        [player], recipe, folder, accelerator, validate=validate, progress=progress
+    )
     assert isinstance(trained, SwapModel)
     return save_trained(trained.net, recipe, folder, clock, validate(trained))
 

@@ -1,58 +1,114 @@
-"""Train a restorer (whole photos or aligned faces) on pairs that a degrader makes."""
+"""Train a restorer (whole photos or aligned faces) on pairs that degraders make."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from redeg_cli.degrade.base import Degrader
 from redeg_cli.models import build, load_network
+from redeg_cli.nets.discriminators import PatchDiscriminator, UNetDiscriminator
 from redeg_cli.progress import OnProgress
-from redeg_cli.seeds import numpy_generator, sample_seed
-from redeg_cli.train.data import ImageStore, load_store
-from redeg_cli.train.loop import Terms, fit, make_accelerator, save_trained
-from redeg_cli.train.losses import gradient_l1, mean_psnr, pixel_l1
+from redeg_cli.train.adversarial import ADVERSARIAL, frozen
+from redeg_cli.train.data import load_store
+from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
+from redeg_cli.train.loop import Player, fit, make_accelerator, save_trained
+from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
+from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
+
+Run = Callable[[nn.Module, Tensor, int], Tensor]
+
+
+class RestorerLosses:
+    """The terms of the restorer and of its discriminator, which sees what the restorer made."""
+
+    def __init__(self, recipe: RestorerRecipe, phi: FeatureExtractor | None, run: Run) -> None:
+        self.recipe = recipe
+        self.phi = phi
+        self.run = run
+        self.adversarial = ADVERSARIAL[recipe.adversarial]
+        self.discriminator = _discriminator(recipe)
+        self._fake: Tensor | None = None
+        self._real: Tensor | None = None
+        self.weights = {
+            "pixel": recipe.pixel_weight,
+            "gradient": recipe.gradient_weight,
+            "perceptual": recipe.perceptual_weight,
+            "style": recipe.style_weight,
+            "adversarial": recipe.adversarial_weight,
+        }
+
+    def restorer(self, net: nn.Module, lq: Tensor, hq: Tensor, target: Tensor, scale: int) -> Terms:
+        """Return the weighted terms of LQ (B, 3, h, w) and HQ (B, 3, h * scale, w * scale)."""
+        made = self.run(net, lq, scale).float()
+        terms: Terms = {"pixel": pixel_l1(made, target)}
+        if self.phi is not None:
+            layers = layer_weights(self.phi, "real-esrgan")
+            terms = restorer_terms(made, target, self.phi, layers)
+        if self.recipe.gradient_weight:
+            terms["gradient"] = gradient_l1(made, target)
+        if self.discriminator is not None:
+            with frozen(self.discriminator):
+                real = self.discriminator(hq) if self.adversarial.relativistic else None
+                terms["adversarial"] = self.adversarial.generator(real, self.discriminator(made))
+            self._fake, self._real = made.detach(), hq
+        return weigh(terms, self.weights)
+
+    def judge(self, net: nn.Module, step: int) -> Terms:
+        """Return the discriminator's term for what the restorer made in the same step."""
+        del step
+        assert self._fake is not None
+        assert self._real is not None
+        # One pass over both: a distributed network takes one per step.
+        real, fake = net(torch.cat([self._real, self._fake])).float().chunk(2)
+        return {"discriminator": self.adversarial.discriminator(real, fake)}
 
 
 def train_restorer(
-    recipe: RestorerRecipe, folder: Path, cpu: bool = False, progress: OnProgress | None = None
+    recipe: RestorerRecipe,
+    folder: Path,
+    cpu: bool = False,
+    progress: OnProgress | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file."""
+    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file.
+
+    ``say`` is told which features the losses look at.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = make_accelerator(recipe.precision, cpu)
     device = accelerator.device
-    store = load_store(recipe.data, device, recipe.crop * max(recipe.scales), progress)
+    minimum = recipe.crop * max(recipe.scales)
+    store = load_store(recipe.data, device, minimum, progress)
     held_out = (
-        load_store(recipe.validation, device, recipe.crop * max(recipe.scales), progress)
-        if recipe.validation
-        else None
+        load_store(recipe.validation, device, minimum, progress) if recipe.validation else None
     )
+    maker = PairMaker(recipe, device, accelerator.process_index, accelerator.num_processes)
+    judged = PairMaker(recipe, device)
     torch.manual_seed(recipe.seed)
     if recipe.init:
         network = load_network(recipe.init, "restorer", torch.device("cpu"))
     else:
         network = build(recipe.architecture, recipe.config)
+    phi = None
+    if recipe.perceptual_weight or recipe.style_weight:
+        phi = make_features(recipe.features, recipe.vgg19, device)
+        say(f"features: {phi.note}")
     run = _runner(recipe)
-    degraders = recipe.degraders()
+    losses = RestorerLosses(recipe, phi, run)
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
-        lq, hq = make_batch(store, recipe, degraders[scale], f"train/{step}", recipe.batch)
-        restored = run(net, lq, scale).float()
-        terms = {"pixel": pixel_l1(restored, hq)}
-        if recipe.gradient_weight:
-            terms["gradient"] = recipe.gradient_weight * gradient_l1(restored, hq)
-        return terms
+        lq, hq = maker.training_batch(store, scale, step)
+        return losses.restorer(net, lq, hq, maker.target(hq), scale)
 
     @torch.no_grad()
     def validate(net: nn.Module) -> dict[str, float]:
         figures: dict[str, float] = {}
-        if held_out is None:
-            return figures
-        for scale in recipe.scales:
-            lq, hq = make_batch(held_out, recipe, degraders[scale], f"validation/{scale}", 64)
+        for scale in recipe.scales if held_out else []:
+            assert held_out is not None
+            lq, hq = judged.batch(held_out, scale, f"validation/{scale}", 64)
             with accelerator.autocast():
                 restored = torch.cat([run(net, part, scale).float() for part in lq.split(16)])
             base = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="bicubic")
@@ -60,28 +116,44 @@ def train_restorer(
             figures[f"psnr_bicubic_x{scale}"] = mean_psnr(base, hq)
         return figures
 
-    trained, clock = fit(network, loss_terms, recipe, folder, accelerator, validate, progress)
+    @torch.no_grad()
+    def samples(net: nn.Module) -> Tensor:
+        """Return rows of LQ, restored and HQ, at the largest scale."""
+        scale = max(recipe.scales)
+        lq, hq = judged.batch(held_out or store, scale, "samples", 8)
+        with accelerator.autocast():
+            restored = run(net, lq, scale).float()
+        enlarged = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="nearest")
+        return torch.cat([torch.cat(list(row), 2) for row in (enlarged, restored, hq)], 1)
+
+    players = [Player("network", network, loss_terms, recipe.learning_rate)]
+    if losses.discriminator is not None:
+        losses.discriminator.to(device)
+        players.append(
+            Player("discriminator", losses.discriminator, losses.judge, recipe.learning_rate)
+        )
+    trained, clock = fit(
+        players,
+        recipe,
+        folder,
+        accelerator,
+        validate=validate,
+        samples=samples,
+        keeper=maker,
+        progress=progress,
+    )
     return save_trained(trained, recipe, folder, clock, validate(trained))
 
 
-def make_batch(
-    store: ImageStore, recipe: RestorerRecipe, degrader: Degrader, key: str, count: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return native LQ (count, 3, crop, crop) and HQ (count, 3, crop*scale, crop*scale)."""
-    size = recipe.crop * degrader.scale
-    seeds = [sample_seed(recipe.seed, key, i) for i in range(count)]
-    hq = torch.stack([store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds])
-    records = [degrader.draw(seed) for seed in seeds]
-    lq = degrader.apply(hq, records)
-    # Eight-bit files hold no more than 256 levels.
-    lq = (lq * 255).round() / 255
-    turn = (
-        int(numpy_generator(seeds[0]).integers(4)) if recipe.architecture != "face-restorer" else 0
-    )
-    return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
+def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:
+    if not recipe.adversarial_weight:
+        return None
+    if recipe.discriminator == "patch":
+        return PatchDiscriminator(recipe.discriminator_width)
+    return UNetDiscriminator(recipe.discriminator_width)
 
 
-def _runner(recipe: RestorerRecipe) -> Callable[[nn.Module, torch.Tensor, int], torch.Tensor]:
+def _runner(recipe: RestorerRecipe) -> Run:
     if recipe.architecture == "f2n-compact":
         return lambda net, lq, scale: net(lq, scale)
     return lambda net, lq, _: net(lq)

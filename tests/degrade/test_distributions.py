@@ -203,14 +203,16 @@ def test_pick_goes_by_the_weights() -> None:
     assert stats.chisquare(seen[[0, 2]], [COUNT / 4, 3 * COUNT / 4]).pvalue > 1e-3
 
 
-def test_pick_stays_among_those_that_weigh_something() -> None:
-    """0.1 + 0.2 + 0.3 are a little more than 0.6, so that what is left need not fall below 0."""
+@pytest.mark.parametrize(("value", "place"), [(0.0, 1), (math.nextafter(1, 0), 3)])
+def test_pick_stays_among_those_that_weigh_something(value: float, place: int) -> None:
+    """At both ends, wherever the sum of the weights is rounded to."""
 
-    class AlmostOne:
+    class Always:
         def random(self) -> float:
-            return math.nextafter(1, 0)
+            return value
 
-    assert pick(AlmostOne(), (0.1, 0.2, 0.3, 0.0)) == 2  # pyright: ignore[reportArgumentType]
+    weights = (0.0, 0.1, 0.2, 0.3, 0.0)
+    assert pick(Always(), weights) == place  # pyright: ignore[reportArgumentType]
 
 
 ENDS = st.floats(-1e6, 1e6, allow_nan=False)

@@ -152,14 +152,24 @@ def test_large_images_made_block_by_block_are_the_same(
     filter: Filter, antialias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = [picture(700, 5), picture(93, 6)]
-    canvas = stack_images(pictures, Canvas.of(pictures[0], 1))
-    for sizes in (((610, 3), (300, 6)), ((29, 5), (400, 4)), ((900, 5), (1, 1))):
+    two = stack_images(pictures, Canvas.of(pictures[0], 1))
+    one = within(pictures[0])
+    cases: list[tuple[Canvas, tuple[Size, ...]]] = [
+        *(
+            (two, sizes)
+            for sizes in (((610, 3), (300, 6)), ((29, 5), (400, 4)), ((900, 5), (1, 1)))
+        ),
+        *((one, sizes) for sizes in (((610, 3),), ((300, 4),), ((1000, 5),))),
+    ]
+    for canvas, sizes in cases:
         blocks = resize_canvas(canvas, sizes, filter, antialias)
+        # Below an image that has ended too: other steps run over it.
+        assert blocks.pixels.isfinite().all()
         with monkeypatch.context() as patch:
             patch.setattr(resize_module, "_BLOCK", 100_000)
             whole = resize_canvas(canvas, sizes, filter, antialias)
-        for one, other in zip(blocks.images(), whole.images(), strict=True):
-            torch.testing.assert_close(one, other, atol=2e-6, rtol=0)
+        for ours, wanted in zip(blocks.images(), whole.images(), strict=True):
+            torch.testing.assert_close(ours, wanted, atol=2e-6, rtol=0)
 
 
 def test_overshoot_is_clamped_and_the_same_size_is_the_same_image() -> None:

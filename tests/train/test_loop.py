@@ -12,10 +12,12 @@ from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import load_redegnet, load_restorer
-from redeg_cli.train.loop import Clock, Terms, fit, make_accelerator
+from redeg_cli.train.loop import Player, fit, make_accelerator
+from redeg_cli.train.losses import Terms
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, load_recipe
 from redeg_cli.train.redegnet import train_redegnet
 from redeg_cli.train.restorer import train_restorer
+from redeg_cli.train.state import Clock
 
 
 class Stopped(Exception):
@@ -36,7 +38,8 @@ def run_line(folder: Path, recipe: RestorerRecipe, **options: object) -> tuple[n
     torch.manual_seed(0)
     folder.mkdir(exist_ok=True)
     accelerator = make_accelerator("fp32", cpu=True)
-    return fit(nn.Linear(1, 1), line_terms, recipe, folder, accelerator, **options)
+    player = Player("network", nn.Linear(1, 1), line_terms, recipe.learning_rate)
+    return fit([player], recipe, folder, accelerator, **options)
 
 
 def test_it_learns_a_line(workplace: Path) -> None:
@@ -63,7 +66,7 @@ def test_a_short_run_is_not_lost_in_the_average(workplace: Path) -> None:
     net, _ = run_line(workplace / "run", recipe)
     state = torch.load(workplace / "run" / "state.pt", weights_only=True)
     assert net.weight.item() != before
-    assert net.weight.item() == state["network"]["weight"].item()
+    assert net.weight.item() == state["networks"]["network"]["weight"].item()
 
 
 def test_the_average_follows_slowly(workplace: Path) -> None:
@@ -73,7 +76,7 @@ def test_the_average_follows_slowly(workplace: Path) -> None:
     def look(done: int, total: int, text: str = "") -> None:
         del done, total, text
         state = torch.load(workplace / "run" / "state.pt", weights_only=True)
-        weights.append(state["network"]["weight"].item())
+        weights.append(state["networks"]["network"]["weight"].item())
 
     net, _ = run_line(workplace / "run", recipe, progress=look)
     average = weights[98]  # after step 99
@@ -110,8 +113,9 @@ def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
 
     (workplace / "run").mkdir()
     accelerator = make_accelerator("fp32", cpu=True)
+    player = Player("network", nn.Linear(1, 1), terms, 0.01)
     with pytest.raises(RedegError, match=r"step 2: the loss term 'extra' is nan"):
-        fit(nn.Linear(1, 1), terms, recipe_of(workplace), workplace / "run", accelerator)
+        fit([player], recipe_of(workplace), workplace / "run", accelerator)
 
 
 def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> None:

@@ -10,8 +10,9 @@ from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.models import save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.data import ImageStore
+from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe, load_recipe
-from redeg_cli.train.restorer import make_batch, train_restorer
+from redeg_cli.train.restorer import train_restorer
 
 CLEAN = {"steps": [{"op": "resize", "of": "native"}]}
 
@@ -35,7 +36,7 @@ def recipe_of(
 def batch_of(
     store: ImageStore, recipe: RestorerRecipe, scale: int, key: str, count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return make_batch(store, recipe, recipe.degraders()[scale], key, count)
+    return PairMaker(recipe, torch.device("cpu")).batch(store, scale, key, count)
 
 
 @pytest.fixture

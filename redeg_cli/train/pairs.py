@@ -1,0 +1,120 @@
+"""Training pairs of a restorer: crops of HQ images, and what degraders make of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from redeg_cli.degrade.base import Degrader
+from redeg_cli.degrade.canvas import Canvas
+from redeg_cli.degrade.fields import normal_field
+from redeg_cli.degrade.sharpen import Sharpen, apply_sharpen
+from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
+from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.pool import load_pool
+from redeg_cli.seeds import numpy_generator, sample_seed
+from redeg_cli.train.data import ImageStore
+from redeg_cli.train.queue import PairQueue
+from redeg_cli.train.recipes import RestorerRecipe
+
+
+class PairMaker:
+    """Makes the batches of a run. Its state is that of its queues: see ``train.state.Keeper``.
+
+    Each of several processes makes its own rows of a batch: all together they make the batch that
+    one alone would.
+    """
+
+    def __init__(
+        self, recipe: RestorerRecipe, device: torch.device, process: int = 0, processes: int = 1
+    ) -> None:
+        """Load what the recipe's pool needs onto ``device``. Raises RecipeError and InputError."""
+        self.recipe = recipe
+        self.degraders = recipe.degraders()
+        self.learned = _learned(recipe, device)
+        self.rows = slice(process, None, processes)
+        capacity = recipe.queue // processes
+        self.queues = {scale: PairQueue(capacity) for scale in recipe.scales} if capacity else {}
+
+    def batch(self, store: ImageStore, scale: int, key: str, count: int) -> tuple[Tensor, Tensor]:
+        """Return native LQ (B, 3, crop, crop) and HQ (B, 3, crop * scale, crop * scale).
+
+        Everything random comes from ``key``. LQs have the 256 levels of their files.
+        """
+        recipe = self.recipe
+        size = recipe.crop * scale
+        every = [sample_seed(recipe.seed, key, i) for i in range(count)]
+        turned = recipe.architecture != "face-restorer"
+        turn = int(numpy_generator(every[0]).integers(4)) if turned else 0
+        seeds = every[self.rows]
+        hq = torch.stack(
+            [store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds]
+        )
+        lq = self._degrade(hq, scale, seeds)
+        lq = (lq * 255).round() / 255
+        return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
+
+    def training_batch(self, store: ImageStore, scale: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return the batch of a step: mixed with earlier ones, LQs with noise, HQs as targets."""
+        recipe = self.recipe
+        lq, hq = self.batch(store, scale, f"train/{step}", recipe.batch)
+        if recipe.lq_noise:
+            lq = self._noised(lq, step)
+        if scale in self.queues:
+            lq, hq = self.queues[scale].give(lq, hq, sample_seed(recipe.seed, "queue", step))
+        return lq, hq
+
+    def target(self, hq: Tensor) -> Tensor:
+        """Return what the pixels of a restored image are compared with: HQ, sharpened if so."""
+        if not self.recipe.usm_targets:
+            return hq
+        return apply_sharpen(Canvas.of(hq, 1), [Sharpen()] * hq.shape[0]).pixels
+
+    @torch.no_grad()
+    def _degrade(self, hq: Tensor, scale: int, seeds: list[int]) -> Tensor:
+        chances = [numpy_generator(sample_seed(seed, "pool")).random() for seed in seeds]
+        by_pool = [chance < self.recipe.pool_share for chance in chances]
+        height, width = hq.shape[2] // scale, hq.shape[3] // scale
+        lq = hq.new_zeros(hq.shape[0], 3, height, width)
+        for learned in (True, False):
+            rows = [row for row, by in enumerate(by_pool) if (by and bool(self.learned)) == learned]
+            if rows:
+                degrader = (self.learned if learned else self.degraders)[scale]
+                records = [degrader.draw(seeds[row]) for row in rows]
+                lq[rows] = degrader.apply(hq[rows], records)
+        return lq
+
+    def _noised(self, lq: Tensor, step: int) -> Tensor:
+        """Return LQs of which some have noise, so that SynNet can hide nothing in them."""
+        seeds = [
+            sample_seed(self.recipe.seed, f"lq noise/{step}", i) for i in range(self.recipe.batch)
+        ][self.rows]
+        sigmas = []
+        for seed in seeds:
+            rng = numpy_generator(seed)
+            there = rng.random() < self.recipe.lq_noise
+            sigmas.append(rng.random() * self.recipe.lq_noise_sigma if there else 0.0)
+        field = normal_field(seeds, (3, lq.shape[2], lq.shape[3]), lq.device)
+        strength = torch.tensor(sigmas, device=lq.device).view(-1, 1, 1, 1)
+        return (lq + strength * field).clamp(0, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the queues' states by scale."""
+        return {str(scale): queue.state_dict() for scale, queue in self.queues.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` returned."""
+        for scale, queue in self.queues.items():
+            queue.load_state_dict(state[str(scale)])
+
+
+def _learned(recipe: RestorerRecipe, device: torch.device) -> dict[int, Degrader]:
+    """Return SynNet driven by the recipe's pool, for each scale; nothing without a pool."""
+    if recipe.pool is None:
+        return {}
+    pool = load_pool(recipe.pool)
+    weights = find_model(recipe.redegnet or DEFAULT_REDEGNET)
+    pool.check_model(model_fingerprint(weights), recipe.pool, weights.stem)
+    net = load_network(weights, "redegnet", device)
+    return {scale: OmegaDegrader(net, pool, scale) for scale in recipe.scales}

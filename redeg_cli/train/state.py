@@ -1,0 +1,88 @@
+"""The state of a training run: all that its next step depends on, in one file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from redeg_cli.errors import RecipeError
+from redeg_cli.io.files import atomic_path
+
+
+@dataclass
+class Clock:
+    """How far a run is: steps done, seconds spent (earlier sittings included), smoothed losses."""
+
+    step: int = 0
+    seconds: float = 0.0
+    smooth: dict[str, float] = field(default_factory=dict)
+
+    def share(self, steps: int, minutes: float | None) -> float:
+        """Return the part of the run that is done, in [0, 1], by steps or time, whichever leads."""
+        by_time = self.seconds / (60 * minutes) if minutes else 0.0
+        return min(1.0, max(self.step / steps, by_time))
+
+
+class Keeper(Protocol):
+    """What else a run must remember, such as a queue of pairs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what ``state_dict`` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Networks and optimisers by name, the average, and the file that keeps them."""
+
+    path: Path
+    networks: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    ema: nn.Module
+    keeper: Keeper | None = None
+
+    def save(self, clock: Clock) -> None:
+        """Write the file, whole or not at all. Raises OutputError, for a full disk too."""
+        with atomic_path(self.path) as temporary:
+            torch.save(
+                {
+                    "networks": {name: each.state_dict() for name, each in self.networks.items()},
+                    "optimizers": {
+                        name: each.state_dict() for name, each in self.optimizers.items()
+                    },
+                    "ema": self.ema.state_dict(),
+                    "keeper": self.keeper.state_dict() if self.keeper else {},
+                    "step": clock.step,
+                    "seconds": clock.seconds,
+                    "smooth": clock.smooth,
+                },
+                temporary,
+            )
+
+    def load(self, device: torch.device) -> Clock:
+        """Take up what the file holds, if there is one; return how far the run is.
+
+        Raises RecipeError for the state of other networks.
+        """
+        if not self.path.exists():
+            return Clock()
+        found = torch.load(self.path, map_location=device, weights_only=True)
+        if set(found.get("networks", ())) != set(self.networks):
+            raise RecipeError(
+                f"{self.path} is the state of another kind of run: give another folder with -o, "
+                "or remove it"
+            )
+        for name, network in self.networks.items():
+            network.load_state_dict(found["networks"][name])
+            self.optimizers[name].load_state_dict(found["optimizers"][name])
+        self.ema.load_state_dict(found["ema"])
+        if self.keeper:
+            self.keeper.load_state_dict(found["keeper"])
+        return Clock(found["step"], found["seconds"], found["smooth"])
