@@ -111,7 +111,8 @@ def fit(
                         f"step {clock.step}: the loss term {name!r} is {value}; the last good "
                         f"state is {state.path}; a lower learning_rate usually helps"
                     )
-                clock.smooth[name] = 0.98 * clock.smooth.get(name, value) + 0.02 * value
+                past = clock.smooth.get(name, float(value))
+                clock.smooth[name] = 0.98 * past + 0.02 * value
             clock.step += 1
             # A plain copy at first, or the average would remember the initial weights.
             if clock.step < 100:
