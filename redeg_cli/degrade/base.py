@@ -47,7 +47,7 @@ class Degrader(Protocol):
 def check_batch(hq: torch.Tensor, records: Sequence[Record], scale: int) -> None:
     """Raise ValueError unless ``hq`` is (B, 3, H, W), finite, divisible by ``scale``, a record
     each."""
-    if hq.ndim != 4 or hq.shape[1] != 3:
+    if hq.ndim != 4 or hq.shape[1] != 3 or hq.shape[0] == 0:
         raise ValueError(f"expected (B, 3, H, W) images, got {tuple(hq.shape)}")
     if hq.shape[0] != len(records):
         raise ValueError(f"{hq.shape[0]} images but {len(records)} records")

@@ -70,6 +70,8 @@ def run_records(hq: torch.Tensor, records: Sequence[Record], scale: int) -> torc
     for place, record in enumerate(records):
         if not isinstance(record, Mapping) or "steps" not in record:
             raise RecipeError(f"record {place}: expected a table with steps, got {record!r}")
+        if record.get("scale", scale) != scale:
+            raise RecipeError(f"record {place} is one of scale {record['scale']}, not {scale}")
     # A step of each image's own, so that the others of the batch have no part in its last digit.
     end = PlannedStep("resize", Resize(of="native"))
     return _run(hq, [[*read_steps(record["steps"]), end] for record in records], scale).pixels
@@ -89,7 +91,9 @@ def _run(hq: torch.Tensor, plans: Sequence[Sequence[PlannedStep]], scale: int) -
         _check_kernels(plan, (hq.shape[2], hq.shape[3]))
     canvas = Canvas.of(hq, scale)
     if hq.device.type != "cpu":
-        return _run_together(canvas, plans)
+        # Half precision would round the levels of JPEG.
+        with torch.autocast(hq.device.type, enabled=False):
+            return _run_together(canvas, plans)
     # A core does best with one image at a time, which stays in its cache and fills its canvas.
     images = map_single_threaded(
         lambda row: _run_together(canvas.select([row]), [plans[row]]).images()[0],

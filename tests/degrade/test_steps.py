@@ -355,6 +355,7 @@ def test_a_kernel_larger_than_the_image_is_refused() -> None:
     [
         (torch.zeros(3, 32, 32), 1, r"expected \(B, 3, H, W\) images, got \(3, 32, 32\)"),
         (torch.zeros(1, 1, 32, 32), 1, r"expected \(B, 3, H, W\) images, got \(1, 1, 32, 32\)"),
+        (torch.zeros(0, 3, 32, 32), 0, r"expected \(B, 3, H, W\) images, got \(0, 3, 32, 32\)"),
         (torch.zeros(2, 3, 32, 32), 1, "2 images but 1 records"),
         (torch.zeros(1, 3, 32, 30), 1, r"\(32, 30\) is not divisible by the scale 4"),
         (torch.zeros(1, 3, 30, 32), 1, r"\(30, 32\) is not divisible by the scale 4"),
@@ -371,3 +372,8 @@ def test_nan_and_infinity_are_refused_by_image(value: float) -> None:
     hq[1, 0, 5, 5] = hq[3, 2, 0, 0] = value
     with pytest.raises(ValueError, match="NaN or infinity in image 1, 3 of the batch"):
         run_records(hq, [{"steps": []}] * 4, 2)
+
+
+def test_a_record_of_another_scale_is_refused() -> None:
+    with pytest.raises(RecipeError, match="record 1 is one of scale 4, not 2"):
+        run_records(photos(2), [{"steps": [], "scale": 2}, {"steps": [], "scale": 4}], 2)
