@@ -1,0 +1,93 @@
+"""The measurement of Ω: on networks whose figures are known beforehand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from degraded import REDEGNET
+from torch import nn
+
+from redeg_cli.degrade.chain import load_degrader
+from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.omega.transfer import (
+    detail,
+    families,
+    flat_figures,
+    measure_transfer,
+    retrieval,
+)
+
+
+def crops(seeds: Sequence[int]) -> torch.Tensor:
+    made = [torch.rand((3, 8, 8), generator=torch.Generator().manual_seed(s)) for s in seeds]
+    return nn.functional.interpolate(torch.stack(made), size=(64, 64), mode="bilinear")
+
+
+class Copier(nn.Module):
+    """Ω is what was lost on average; SynNet gives the HQ back as it is."""
+
+    multiple = 1
+
+    def extract(self, hq: torch.Tensor, lq: torch.Tensor, scale: int) -> torch.Tensor:
+        del scale
+        figures = torch.stack([detail(hq), detail(lq), (hq - lq).abs().mean((1, 2, 3))], 1)
+        return nn.functional.pad(figures, (0, 509))
+
+    def synthesise(self, hq: torch.Tensor, omega: torch.Tensor, **options: Any) -> torch.Tensor:
+        del omega, options
+        return hq
+
+
+def test_a_copy_of_the_hq_is_worth_what_the_hq_is() -> None:
+    table = measure_transfer(Copier(), crops, crops, 1, 8, batch=4)
+    assert set(table) == {*families(), "retrieval"}
+    for family in families():
+        row = table[family]
+        assert row["right_omega"] == pytest.approx(row["hq"], abs=1e-3)
+        assert row["wrong_omega"] == pytest.approx(row["hq"], abs=1e-3)
+        assert row["detail_ratio"] == pytest.approx(row["detail_ratio_hq"], rel=1e-3)
+    assert table["blur"]["detail_ratio_hq"] > 1.1  # blur takes detail away
+    assert table["noise"]["detail_ratio_hq"] < 0.9  # and noise adds some
+    again = measure_transfer(Copier(), crops, crops, 1, 8, batch=4)
+    assert again == table
+    figures = flat_figures(table)
+    rights = [table[family]["right_omega"] for family in families()]
+    assert figures["transfer_psnr"] == pytest.approx(sum(rights) / len(rights))
+    assert figures["omega_retrieval"] == table["retrieval"]["accuracy_5nn"]
+    assert figures["detail_ratio_noise"] == table["noise"]["detail_ratio"]
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_real_network_can_be_measured(scale: int) -> None:
+    torch.manual_seed(0)
+    net = ReDegNetLite(**REDEGNET).eval()
+    table = measure_transfer(net, crops, crops, scale, 4, batch=2, full_grid=scale > 1)
+    assert all(torch.tensor(list(row.values())).isfinite().all() for row in table.values())
+
+
+def test_retrieval_counts_what_the_nearest_say() -> None:
+    corners = [torch.zeros(512), torch.ones(512)]
+    spread = torch.linspace(-0.1, 0.1, 6)[:, None]
+    first, second = (corner + spread for corner in corners)
+    assert retrieval([(first, first), (second, second)]) == 1
+    assert retrieval([(first, second), (second, first)]) == 0
+    assert retrieval([(first, first), (second, torch.cat([second[:3], first[:3]]))]) == 0.75
+
+
+def test_detail_of_a_checkerboard() -> None:
+    """The Laplacian of a board of amplitude a is ±8 a."""
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    board = 0.5 + 0.1 * (1.0 - 2 * ((x + y) % 2)).expand(1, 3, 32, 32)
+    assert detail(board).item() == pytest.approx(0.8, rel=1e-2)
+    assert detail(torch.full((1, 3, 16, 16), 0.3)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_families_hold_what_their_names_say() -> None:
+    for family, op in {"blur": "blur", "noise": "noise", "jpeg": "jpeg"}.items():
+        degrader = load_degrader({"steps": families()[family]}, 2)
+        ops = [{step["op"] for step in degrader.draw(seed)["steps"]} for seed in range(20)]
+        wanted = {op, "poisson"} if op == "noise" else {op}
+        assert all(found & wanted and found <= wanted | {"resize"} for found in ops)
+    for steps, of in ((families(), "native"), (families(full_grid=True), "hq")):
+        assert load_degrader({"steps": steps["blur"]}, 2).draw(0)["steps"][-1]["of"] == of
