@@ -18,6 +18,11 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _KNOWN = "auto, cpu, cuda, cuda:N or mps"
 
 
+def is_first_process() -> bool:
+    """Return whether this is the first, or the only, process of a run (torchrun's ``RANK``)."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device called ``name``: ``auto`` takes cuda, then mps, then cpu.
 

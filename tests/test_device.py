@@ -15,6 +15,7 @@ from redeg_cli.device import (
     autocast_dtype,
     cpu_has_bf16,
     free_memory,
+    is_first_process,
     is_out_of_memory,
     map_single_threaded,
     pick_device,
@@ -272,3 +273,11 @@ def test_within_itself_it_does_not_wait_for_itself() -> None:
         return map_single_threaded(lambda other: item * other, range(3))
 
     assert map_single_threaded(outer, range(5)) == [[0, n, 2 * n] for n in range(5)]
+
+
+def test_the_first_process_is_that_of_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    assert is_first_process()
+    for rank, first in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        assert is_first_process() is first

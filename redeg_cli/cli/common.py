@@ -176,13 +176,14 @@ def _plain_lines(description: str, every_seconds: float) -> OnProgress:
         parts = [f"{description}: {done / total:.0%}" if total else f"{description}: {done}"]
         if total and 0 < done <= total:
             seconds = (now - start) / done * (total - done)
-            parts.append(f"about {_duration(seconds)} left")
+            parts.append(f"about {duration(seconds)} left")
         say(", ".join([*parts, text] if text else parts))
 
     return on_progress
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds as a person would say them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,20 +1,41 @@
 """``redeg train``: networks trained by a recipe."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from redeg_cli.cli.common import (
     JsonOption,
     check_folder,
+    debug_on,
     emit_json,
     emit_path,
     progress,
     say,
 )
+from redeg_cli.cli.training import Watch, training_view
+from redeg_cli.progress import OnProgress, no_progress
+
+if TYPE_CHECKING:
+    from redeg_cli.train.recipes import Recipe
+
+
+@contextmanager
+def _told_how_to_carry_on(state: Path, first: bool) -> Iterator[None]:
+    """Say in one line, when the run within is stopped, that it can be carried on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if debug_on() or not state.exists():
+            raise
+        if first:
+            say(f"stopped: the same command carries on from {state}")
+        raise typer.Exit(130) from error
 
 
 class Network(str, Enum):
@@ -37,8 +58,8 @@ def train(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for state, log and weights.")
-    ],
+        Path | None, typer.Option("--output", "-o", help="Folder for state, log and weights.")
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value over the recipe: batch=8, degradation=bsrgan, ..."),
@@ -46,41 +67,110 @@ def train(
     cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU even if there is a GPU.")] = (
         False
     ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained on what; write nothing.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check-data",
+            help="Only read every image: name those that are unreadable, too small or double.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network by a recipe. The same command again carries on where it stopped.
 
     The data folders of a preset are relative to the working folder, those of a file to the file.
     """
+    from redeg_cli.device import is_first_process
     from redeg_cli.train.recipes import (
-        ReDegNetRecipe,
         RestorerRecipe,
         find_recipe,
         load_recipe,
         plain_recipe,
-        settle_recipe,
+        redegnet_kind,
     )
+    from redeg_cli.train.settled import settle_recipe
 
     file, base = find_recipe(recipe)
-    kind = ReDegNetRecipe if network is Network.redegnet else RestorerRecipe
+    kind = redegnet_kind(file) if network is Network.redegnet else RestorerRecipe
     wanted = load_recipe(file, kind, overrides or [], base)
+    if check:
+        _check(wanted, as_json)
+        return
+    if output is None:
+        raise typer.BadParameter("give a folder for state, log and weights", param_hint="-o")
     check_folder(output)
-    resolved = plain_recipe(wanted)
-    for key, value in resolved.items():
-        say(f"{key} = {json.dumps(value, ensure_ascii=False)}")
-    settle_recipe(output, wanted)
-    if (output / "state.pt").exists():
-        say(f"carrying on from {output / 'state.pt'}")
-    with progress("training") as on_progress:
-        if isinstance(wanted, ReDegNetRecipe):
-            from redeg_cli.train.redegnet import train_redegnet
+    resolved, state, first = plain_recipe(wanted), output / "state.pt", is_first_process()
+    if first:
+        _say_table(resolved)
+    if dry_run:
+        from redeg_cli.train.overview import overview
 
-            weights = train_redegnet(wanted, output, cpu, on_progress)
-        else:
-            from redeg_cli.train.restorer import train_restorer
-
-            weights = train_restorer(wanted, output, cpu, on_progress)
-    if as_json:
+        found = overview(wanted, output, cpu)
+        _say_table(found)
+        if as_json:
+            emit_json({"overview": found, "recipe": resolved})
+        return
+    if first:
+        settle_recipe(output, wanted)
+        if state.exists():
+            say(f"carrying on from {state}")
+    with _view(wanted, first) as (on_progress, watch), _told_how_to_carry_on(state, first):
+        weights = _train(wanted, output, cpu, on_progress, watch)
+    if first and as_json:
         emit_json({"weights": weights, "recipe": resolved})
-    else:
+    elif first:
         emit_path(weights)
+
+
+def _train(
+    recipe: "Recipe", output: Path, cpu: bool, on_progress: OnProgress, watch: Watch
+) -> Path:
+    """Train by a recipe of any kind and return the weights file."""
+    if recipe.kind == "redegnet":
+        from redeg_cli.train.redegnet import train_redegnet
+
+        return train_redegnet(recipe, output, cpu, on_progress, watch)
+    if recipe.kind == "redegnet-paper":
+        from redeg_cli.train.paper import train_paper
+
+        return train_paper(recipe, output, cpu, on_progress, say, watch)
+    from redeg_cli.train.restorer import train_restorer
+
+    return train_restorer(recipe, output, cpu, on_progress, say, watch)
+
+
+def _view(recipe: "Recipe", first: bool) -> Any:
+    """Return what shows a run; only the first of several processes does."""
+    from redeg_cli.train.overview import IMAGES_PER_ROW
+
+    if not first:
+        return nullcontext((no_progress, lambda _: None))
+    return training_view(recipe.steps, recipe.minutes, recipe.batch * IMAGES_PER_ROW[recipe.kind])
+
+
+def _say_table(table: dict[str, Any]) -> None:
+    for key, value in table.items():
+        say(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+
+
+def _check(recipe: "Recipe", as_json: bool) -> None:
+    """Name the images of a recipe that cannot be used; leave with code 1 if any is unreadable."""
+    from redeg_cli.train.check import check_data
+
+    with progress("reading images") as on_progress:
+        found = check_data(recipe, on_progress)
+    if as_json:
+        emit_json(found)
+    else:
+        for finding in found.findings:
+            emit_path(f"{finding.problem}: {finding.message}")
+    unreadable = found.count("unreadable")
+    say(
+        f"{found.images} images: {unreadable} unreadable, {found.count('small')} too small, "
+        f"{found.count('duplicate')} duplicates"
+    )
+    if unreadable:
+        raise typer.Exit(1)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from redeg_cli.degrade.tone import to_gray
-from redeg_cli.errors import InputError
+from redeg_cli.errors import InputError, RecipeError
 from redeg_cli.io.images import read_rgb
 from redeg_cli.io.listing import list_images
 from redeg_cli.progress import OnProgress
@@ -90,6 +90,13 @@ def load_store(
             )
         groups.append(group)
     return ImageStore(groups, [source.weight for source in sources])
+
+
+def equal_share(count: int, processes: int, key: str) -> int:
+    """Return one process's part of ``count`` rows. Raises RecipeError for unequal parts."""
+    if count % processes:
+        raise RecipeError(f"{key} = {count} cannot be shared by {processes} processes equally")
+    return count // processes
 
 
 def _largest_face(rgb: np.ndarray, size: int) -> np.ndarray | None:

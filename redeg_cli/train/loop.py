@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import broadcast
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -20,9 +20,15 @@ from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.journal import Journal
 from redeg_cli.train.losses import Terms
-from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
+from redeg_cli.train.recipes import Recipe
 from redeg_cli.train.state import Clock, Keeper, TrainingState
 from redeg_cli.train.stopping import StopRequest
+
+Watch = Callable[[Clock], None]
+
+
+_PLACES = {"data", "validation", "faces", "pairs", "pool", "vgg19"}
+"""Keys of recipes that name folders and files: they stay out of weights that are shared."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,14 @@ def make_accelerator(precision: str, cpu: bool) -> Accelerator:
     mixed = "bf16" if autocast_dtype(device, precision) == torch.bfloat16 else "no"
     # The first Accelerator of a process settles the precision of all: a later run may want another.
     AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=mixed, cpu=cpu)
+    # A step at one scale leaves the last layers of the others out.
+    some_unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision=mixed, cpu=cpu, kwargs_handlers=[some_unused])
 
 
 def fit(
     players: Sequence[Player],
-    recipe: RestorerRecipe | ReDegNetRecipe,
+    recipe: Recipe,
     folder: Path,
     accelerator: Accelerator,
     *,
@@ -58,16 +66,20 @@ def fit(
     samples: Callable[[nn.Module], torch.Tensor] | None = None,
     keeper: Keeper | None = None,
     progress: OnProgress | None = None,
+    watch: Watch | None = None,
 ) -> tuple[nn.Module, Clock]:
     """Train the players by ``recipe``; return the first one's averaged (EMA) copy and the clock.
 
     ``validate`` and ``samples`` (a picture (3, H, W) in [0, 1]) are given that copy. The state is
     written to ``folder/state.pt`` every ``save_every`` steps, and at SIGINT and SIGTERM; it is
-    taken up from there. Raises RedegError naming the term that is not finite, and
-    KeyboardInterrupt once the state of a run that was asked to stop is written.
+    taken up from there. ``watch`` is called after each step. Raises RedegError naming the term that
+    is not finite, and KeyboardInterrupt once the state of a run that was asked to stop is written.
     """
     for player in players:
-        player.network.to(accelerator.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        player.network.to(accelerator.device)
+        for tensor in player.network.parameters():
+            if recipe.channels_last and tensor.ndim == 4:  # modulated weights have five dimensions
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     optimizers = [
         torch.optim.Adam(
             player.network.parameters(), lr=player.learning_rate, betas=recipe.betas, fused=True
@@ -81,8 +93,13 @@ def fit(
         {player.name: each for player, each in zip(players, optimizers, strict=True)},
         ema,
         keeper,
+        accelerator.process_index,
+        accelerator.num_processes,
     )
     clock = state.load(accelerator.device)
+    # In place and after the average was copied: names in the state stay, the average stays plain.
+    for player in players if recipe.compile else ():
+        player.network.compile()
     models = [accelerator.prepare(player.network) for player in players]
     turns = list(zip(players, models, map(accelerator.prepare, optimizers), strict=True))
 
@@ -90,9 +107,10 @@ def fit(
     started, before = time.monotonic(), clock.seconds
     with Journal(folder, clock.step, main) as journal, StopRequest() as stop:
         while (share := clock.share(recipe.steps, recipe.minutes)) < 1:
-            # Learning rate: linear warm-up, then half a cosine down to 1 %.
-            warm = min(1.0, (clock.step + 1) / max(1, recipe.warm_up))
-            part = warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+            # Learning rate: linear warm-up, then half a cosine down to 1 %, or none.
+            part = min(1.0, (clock.step + 1) / max(1, recipe.warm_up))
+            if recipe.schedule == "cosine":
+                part *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
             terms: Terms = {}
             for player, model, optimizer in turns:
                 for group in optimizer.param_groups:
@@ -104,8 +122,10 @@ def fit(
                 optimizer.step()
                 terms |= {name: value.detach() for name, value in own.items()}
 
-            values = torch.stack(list(terms.values())).tolist()
-            for name, value in zip(terms, values, strict=True):
+            # Each process has the terms of its own rows: their mean is that of the whole batch.
+            values = accelerator.reduce(torch.stack(list(terms.values())), "mean")
+            assert isinstance(values, torch.Tensor)
+            for name, value in zip(terms, values.tolist(), strict=True):
                 if not math.isfinite(value):
                     raise RedegError(
                         f"step {clock.step}: the loss term {name!r} is {value}; the last good "
@@ -131,10 +151,12 @@ def fit(
                 rate = players[0].learning_rate * part
                 head = {"seconds": round(clock.seconds), "lr": rate}
                 journal.row(clock.step, head | clock.smooth | figures)
-            if main and (done or stopping or clock.step % recipe.save_every == 0):
+            if done or stopping or clock.step % recipe.save_every == 0:
                 state.save(clock)
             if stopping and not done:
                 raise KeyboardInterrupt
+            if watch:
+                watch(clock)
             if progress:
                 text = " ".join(f"{name} {value:.4f}" for name, value in clock.smooth.items())
                 progress(round(1000 * clock.share(recipe.steps, recipe.minutes)), 1000, text)
@@ -154,19 +176,25 @@ def _agree(accelerator: Accelerator, clock: Clock, stop: StopRequest) -> bool:
 
 def save_trained(
     network: nn.Module,
-    recipe: RestorerRecipe | ReDegNetRecipe,
+    recipe: Recipe,
     folder: Path,
     clock: Clock,
     figures: dict[str, float],
 ) -> Path:
-    """Write the weights in float16 with the recipe, the time and the figures; return the file."""
+    """Write the weights in float16 with the recipe, the time and the figures; return the file.
+
+    Of several processes the first one writes, and all wait for it.
+    """
     path = folder / f"{recipe.name}.safetensors"
     notes = {
-        "recipe": recipe.model_dump_json(exclude={"data", "validation"}),
+        "recipe": recipe.model_dump_json(exclude=_PLACES),
         "steps": str(clock.step),
         "minutes": f"{clock.seconds / 60:.1f}",
         "figures": json.dumps(figures),
     }
     tensors = network.state_dict()
-    save_network(path, recipe.architecture, recipe.config, tensors, notes=notes, half=True)
+    processes = PartialState()
+    if processes.is_main_process:
+        save_network(path, recipe.architecture, recipe.config, tensors, notes=notes, half=True)
+    processes.wait_for_everyone()
     return path

@@ -10,11 +10,12 @@ from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.fields import normal_field
 from redeg_cli.degrade.sharpen import Sharpen, apply_sharpen
+from redeg_cli.errors import RecipeError
 from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import load_pool
 from redeg_cli.seeds import numpy_generator, sample_seed
-from redeg_cli.train.data import ImageStore
+from redeg_cli.train.data import ImageStore, equal_share
 from redeg_cli.train.queue import PairQueue
 from redeg_cli.train.recipes import RestorerRecipe
 
@@ -34,7 +35,13 @@ class PairMaker:
         self.degraders = recipe.degraders()
         self.learned = _learned(recipe, device)
         self.rows = slice(process, None, processes)
-        capacity = recipe.queue // processes
+        capacity = equal_share(recipe.queue, processes, "queue")
+        batch = equal_share(recipe.batch, processes, "batch")
+        if 0 < capacity < batch:
+            raise RecipeError(
+                f"queue = {recipe.queue} is less than batch = {recipe.batch}: give 0 for none, "
+                "or several times the batch"
+            )
         self.queues = {scale: PairQueue(capacity) for scale in recipe.scales} if capacity else {}
 
     def batch(self, store: ImageStore, scale: int, key: str, count: int) -> tuple[Tensor, Tensor]:

@@ -61,10 +61,10 @@ class PairQueue:
         return drawn
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the pool as numbers and tensors of its own; a checkpoint holds it as it is."""
+        """Return the pool as numbers and tensors of its own, on the CPU, for a checkpoint."""
         state: dict[str, Any] = {"capacity": self.capacity}
         if self._lq is not None and self._hq is not None:
-            state |= {"lq": self._lq.clone(), "hq": self._hq.clone()}
+            state |= {"lq": self._lq.to("cpu", copy=True), "hq": self._hq.to("cpu", copy=True)}
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -13,13 +13,13 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.chain import ChainDegrader, preset_table, read_degrader
 from redeg_cli.degrade.chain import presets as degrader_presets
 from redeg_cli.errors import RecipeError
-from redeg_cli.io.files import write_json
 from redeg_cli.validation import did_you_mean, explain, read_toml
 
 
@@ -50,6 +50,8 @@ class _Recipe(_Strict):
     minutes: float | None = Field(None, gt=0)
     """Finish after this much wall-clock time at the latest, the learning rate annealed to it."""
     learning_rate: float = Field(5e-4, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What the learning rate does after its warm-up: half a cosine down to 1 %, or nothing."""
     warm_up: int = Field(100, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = Field(1.0, gt=0)
@@ -62,6 +64,10 @@ class _Recipe(_Strict):
     degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))
     """What makes the LQs: the name of a degrader, a TOML file or its tables, of which the tables
     are kept. See ``degrade.chain``."""
+    compile: bool = False
+    """Compile the networks (torch.compile): a slow start, then faster steps."""
+    channels_last: bool = True
+    """Keep feature maps channels last, as tensor cores and most CPUs have them faster."""
     save_every: int = Field(250, ge=1)
     validate_every: int = Field(1000, ge=1)
 
@@ -143,15 +149,85 @@ class ReDegNetRecipe(_Recipe):
     attraction_weight: float = 0.02
 
 
-Recipe = RestorerRecipe | ReDegNetRecipe
+TERM_WEIGHTS = {
+    **dict.fromkeys(("disen/attraction", "disen/repulsion", "disen/decay"), 5.0),
+    **{"mse/pixel": 1.0, "mse/feature": 0.1},
+    **{"real/style": 0.01, "real/adversarial": 0.1},
+    **{"cons/natural_pixel": 2.0, "cons/natural_feature": 0.2},
+    **{"cons/face_pixel": 2.0, "cons/face_feature": 0.2},
+}
+"""The λs of eq. 14 times the factors of eqs. 8 and 12 (ReDegNet, section 3.4), by the term."""
+
+
+class PaperRecipe(_Recipe):
+    """How to train DegNet and SynNet by the paper's losses; defaults are the paper's (ReDegNet,
+    sections 3.4 and 4.1)."""
+
+    kind: Literal["redegnet-paper"]
+    architecture: Literal["redegnet"] = "redegnet"
+    """The paper's networks. The lite ones make grain and JPEG that these losses do not train."""
+    batch: int = Field(12, ge=1)
+    """Rows of each of the three kinds of pairs. The paper gives none: this is the release's."""
+    learning_rate: float = Field(2e-4, gt=0)
+    betas: tuple[float, float] = (0.5, 0.999)
+    scales: list[Literal[1, 2, 4]] = Field([1], min_length=1)
+    faces: list[DataSource] = []
+    """HQ faces: what ``data`` is of natural images."""
+    pairs: list[Path] = []
+    """Real face pairs: folders that hold lq/ and hq/, or tables of two columns."""
+    real_share: float = Field(1.0, ge=0, le=1)
+    """Which part of the "real" LQs is real, where there are pairs; the rest is made by a record of
+    its own, from an image of ``faces``, or from the HQ of a pair where there are none."""
+    crop: int = Field(256, ge=64, multiple_of=64)
+    """Side of the crops in pixels; DegNet enlarges smaller ones than 256."""
+    crop_scales: tuple[float, float] = (0.5, 1.0)
+    weights: dict[str, Annotated[float, Field(ge=0)]] = TERM_WEIGHTS
+    """Of each loss term by name; what is left out weighs as in the paper. Without a weight of
+    real/adversarial there is no discriminator."""
+    distance: Literal["squared", "l1"] = "squared"
+    """How pixels, features, Grams and Ωs are compared."""
+    swap: float = Field(1.0, ge=0, le=1)
+    """Share of the steps in which face and natural image are made with each other's Ω (eq. 13);
+    in the others each has its own."""
+    disentangle: bool = True
+    """L_disen (eq. 7); without it this is Ours (−D) of section 4.5."""
+    paired: bool = True
+    """Without, this is Ours (U) of section 4.5: DegNet sees LQs alone."""
+    features: Literal["auto", "vgg19", "filters"] = "auto"
+    """What mse/feature, real/style and cons look at; auto is VGG-19 where its weights are, else
+    filters."""
+    feature_layers: Literal["paper", "released"] = "paper"
+    """Whose layers of VGG-19, and their weights."""
+    vgg19: Path | None = None
+    """Weights of VGG-19, if not in a known place."""
+    discriminator_widths: list[int] | None = Field(None, min_length=1)
+    """Channels of the discriminator's convolutions, if not its own."""
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _complete_weights(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        for name in value:
+            if name not in TERM_WEIGHTS:
+                raise RecipeError(
+                    f"'weights': unknown loss term {name!r}{did_you_mean(name, TERM_WEIGHTS)}"
+                )
+        return {**TERM_WEIGHTS, **value}
+
+    @model_validator(mode="after")
+    def _check_faces(self) -> "PaperRecipe":
+        if not self.faces and not self.pairs:
+            raise RecipeError("'faces': give folders of HQ faces, or 'pairs' of real LQ/HQ faces")
+        return self
+
+
+Recipe = RestorerRecipe | ReDegNetRecipe | PaperRecipe
 _T = TypeVar("_T", bound=_Recipe)
 
 
-# A run may be carried on with another of these: they change how long and how fast, not what.
-_FREE = (
-    *("steps", "minutes", "learning_rate", "save_every", "validate_every"),
-    *("degradation.description", "degradation.source"),
-)
+_SOURCES = ("data", "validation", "faces")
+"""Keys that hold a list of DataSource."""
 
 
 def presets() -> list[str]:
@@ -177,72 +253,25 @@ def find_recipe(name_or_path: str | Path) -> tuple[Path, Path]:
     )
 
 
+def redegnet_kind(path: Path) -> "type[ReDegNetRecipe | PaperRecipe]":
+    """Return which of the two trainings of a ReDegNet a TOML recipe is for."""
+    paper = read_toml(path).get("kind") == "redegnet-paper"
+    return PaperRecipe if paper else ReDegNetRecipe
+
+
 def _preset_folder() -> Path:
     return Path(__file__).parent / "presets"
 
 
-def settle_recipe(folder: Path, recipe: "RestorerRecipe | ReDegNetRecipe") -> Path:
-    """Write the recipe to ``folder/recipe.json`` and return that path.
-
-    Raises RecipeError when the folder holds the state of a run by another recipe: only steps,
-    minutes, learning_rate, save_every and validate_every may change when a run is carried on.
-    """
-    path = folder / "recipe.json"
-    if (folder / "state.pt").exists():
-        for key, before, now in _differences(
-            _read_settled(path, type(recipe)), plain_recipe(recipe)
-        ):
-            if key not in _FREE:
-                raise RecipeError(
-                    f"{folder} holds a run with {key} = {_brief(before)}, now it is "
-                    f"{_brief(now)}: give another folder with -o, or remove {folder / 'state.pt'}"
-                )
-    write_json(path, plain_recipe(recipe))
-    return path
-
-
-def plain_recipe(recipe: "RestorerRecipe | ReDegNetRecipe") -> dict[str, Any]:
+def plain_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as JSON values, its data folders absolute."""
     table = recipe.model_dump(mode="json")
-    for source in (*table["data"], *table["validation"]):
-        source["folder"] = os.path.abspath(source["folder"])
+    for key in _SOURCES:
+        for source in table.get(key, ()):
+            source["folder"] = os.path.abspath(source["folder"])
+    if "pairs" in table:
+        table["pairs"] = [os.path.abspath(folder) for folder in table["pairs"]]
     return table
-
-
-def _read_settled(path: Path, kind: "type[RestorerRecipe | ReDegNetRecipe]") -> "dict[str, Any]":
-    try:
-        return plain_recipe(kind.model_validate_json(path.read_bytes()))
-    except FileNotFoundError:
-        reason = "is missing"
-    except ValidationError as error:
-        reason = explain(error, kind, DataSource.model_fields)
-    except RecipeError as error:
-        reason = str(error)
-    except OSError as error:
-        reason = error.strerror or str(error)
-    raise RecipeError(
-        f"{path.parent} holds a run, but its recipe cannot be compared ({path.name}: {reason}): "
-        "give another folder with -o"
-    )
-
-
-def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield where two values differ: the key, as in ``--set``, and both values there."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        pairs = [(name, before.get(name), now.get(name)) for name in sorted({*before, *now})]
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = [(str(i), before[i], now[i]) for i in range(len(now))]
-    else:
-        if before != now:
-            yield key, before, now
-        return
-    for name, old, new in pairs:
-        yield from _differences(old, new, f"{key}.{name}" if key else name)
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def load_recipe(
@@ -256,7 +285,7 @@ def load_recipe(
     """
     table = read_toml(path)
     base = path.parent if base is None else base
-    for key in ("data", "validation"):
+    for key in _SOURCES:
         sources = table.get(key)
         for source in sources if isinstance(sources, list) else []:
             if isinstance(source, dict) and isinstance(source.get("folder"), str):
@@ -264,6 +293,10 @@ def load_recipe(
     for key in ("pool", "vgg19"):
         if isinstance(table.get(key), str):
             table[key] = str(base / Path(table[key]).expanduser())
+    if isinstance(pairs := table.get("pairs"), list):
+        table["pairs"] = [
+            str(base / Path(each).expanduser()) if isinstance(each, str) else each for each in pairs
+        ]
     degrader = table.get("degradation")
     if isinstance(degrader, str) and degrader not in degrader_presets():
         file = base / Path(degrader).expanduser()

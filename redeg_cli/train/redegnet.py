@@ -24,8 +24,8 @@ from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
-from redeg_cli.train.data import ImageStore, load_store
-from redeg_cli.train.loop import Player, fit, make_accelerator, save_trained
+from redeg_cli.train.data import ImageStore, equal_share, load_store
+from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
 from redeg_cli.train.losses import Terms, jpeg_parameters_loss, mean_psnr, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
 
@@ -60,7 +60,11 @@ class SwapBatch(NamedTuple):
 
 
 def train_redegnet(
-    recipe: ReDegNetRecipe, folder: Path, cpu: bool = False, progress: OnProgress | None = None
+    recipe: ReDegNetRecipe,
+    folder: Path,
+    cpu: bool = False,
+    progress: OnProgress | None = None,
+    watch: Watch | None = None,
 ) -> Path:
     """Train by ``recipe`` in ``folder`` (state, log) and return the weights file."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,11 +77,15 @@ def train_redegnet(
     torch.manual_seed(recipe.seed)
     network = SwapModel(build(recipe.architecture, recipe.config))
     degraders = recipe.degraders()
+    process, processes = accelerator.process_index, accelerator.num_processes
+    equal_share(recipe.batch, processes, "batch")
+    own = slice(process, None, processes)
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
-        batch = make_swap_batch(store, recipe, degraders[scale], f"train/{step}", recipe.batch)
-        return swap_losses(net, batch, scale, recipe, sample_seed(recipe.seed, "noise", step))
+        key, noise = f"train/{step}", sample_seed(recipe.seed, f"noise/{process}", step)
+        batch = make_swap_batch(store, recipe, degraders[scale], key, recipe.batch, own)
+        return swap_losses(net, batch, scale, recipe, noise)
 
     @torch.no_grad()
     def validate(net: nn.Module) -> dict[str, float]:
@@ -98,7 +106,13 @@ def train_redegnet(
 
     player = Player("network", network, loss_terms, recipe.learning_rate)
     trained, clock = fit(
-        [player], recipe, folder, accelerator, validate=validate, progress=progress
+        [player],
+        recipe,
+        folder,
+        accelerator,
+        validate=validate,
+        progress=progress,
+        watch=watch,
     )
     assert isinstance(trained, SwapModel)
     return save_trained(trained.net, recipe, folder, clock, validate(trained))
@@ -121,15 +135,25 @@ def swap_losses(
 
 
 def make_swap_batch(
-    store: ImageStore, recipe: ReDegNetRecipe, degrader: Degrader, key: str, count: int
+    store: ImageStore,
+    recipe: ReDegNetRecipe,
+    degrader: Degrader,
+    key: str,
+    count: int,
+    own: slice = slice(None),
 ) -> SwapBatch:
-    """Return ``count`` records applied to two images each: a batch of 2 * count rows."""
-    seeds = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
-    records = [degrader.draw(seed) for seed in seeds[:count]] * 2
+    """Return ``count`` records applied to two images each: a batch of 2 * count rows.
+
+    ``own`` are the records of one process of several: partners stay together.
+    """
+    every = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
+    firsts, seconds = every[:count][own], every[count:][own]
+    seeds = firsts + seconds
+    records = [degrader.draw(seed) for seed in firsts] * 2
     hq = torch.stack(
         [store.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for seed in seeds]
     )
-    turn = int(numpy_generator(seeds[0]).integers(4))
+    turn = int(numpy_generator(every[0]).integers(4))
     hq = hq.rot90(turn, (2, 3)).contiguous()
     chains = [_own_noise(record, seed) for record, seed in zip(records, seeds, strict=True)]
     truth = torch.stack([jpeg_truth(record) for record in records]).to(hq.device)

@@ -12,7 +12,7 @@ from redeg_cli.progress import OnProgress
 from redeg_cli.train.adversarial import ADVERSARIAL, frozen
 from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
-from redeg_cli.train.loop import Player, fit, make_accelerator, save_trained
+from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
 from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
@@ -71,6 +71,7 @@ def train_restorer(
     cpu: bool = False,
     progress: OnProgress | None = None,
     say: Callable[[str], None] = lambda _: None,
+    watch: Watch | None = None,
 ) -> Path:
     """Train by ``recipe`` in ``folder`` (state, log) and return the weights file.
 
@@ -141,6 +142,7 @@ def train_restorer(
         samples=samples,
         keeper=maker,
         progress=progress,
+        watch=watch,
     )
     return save_trained(trained, recipe, folder, clock, validate(trained))
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from accelerate.utils import gather_object
 from torch import nn
 
-from redeg_cli.errors import RecipeError
+from redeg_cli.errors import OutputError, RecipeError
 from redeg_cli.io.files import atomic_path
 
 
@@ -47,29 +48,42 @@ class TrainingState:
     optimizers: Mapping[str, torch.optim.Optimizer]
     ema: nn.Module
     keeper: Keeper | None = None
+    process: int = 0
+    processes: int = 1
 
     def save(self, clock: Clock) -> None:
-        """Write the file, whole or not at all. Raises OutputError, for a full disk too."""
+        """Write the file, whole or not at all. Raises OutputError, for a full disk too.
+
+        Every process calls it, since each has a keeper of its own; the first one writes.
+        """
+        keepers = [self.keeper.state_dict() if self.keeper else {}]
+        if self.processes > 1:
+            keepers = gather_object(keepers)
+        if self.process:
+            return
+        state = {
+            "networks": {name: each.state_dict() for name, each in self.networks.items()},
+            "optimizers": {name: each.state_dict() for name, each in self.optimizers.items()},
+            "ema": self.ema.state_dict(),
+            "keepers": keepers,
+            "step": clock.step,
+            "seconds": clock.seconds,
+            "smooth": clock.smooth,
+        }
         with atomic_path(self.path) as temporary:
-            torch.save(
-                {
-                    "networks": {name: each.state_dict() for name, each in self.networks.items()},
-                    "optimizers": {
-                        name: each.state_dict() for name, each in self.optimizers.items()
-                    },
-                    "ema": self.ema.state_dict(),
-                    "keeper": self.keeper.state_dict() if self.keeper else {},
-                    "step": clock.step,
-                    "seconds": clock.seconds,
-                    "smooth": clock.smooth,
-                },
-                temporary,
-            )
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:
+                # What torch's own writer, not the system, says of a disk that is full.
+                if "iostream error" in str(error) or "unexpected pos" in str(error):
+                    raise OutputError(f"cannot write {self.path}: is the disk full?") from error
+                raise
 
     def load(self, device: torch.device) -> Clock:
         """Take up what the file holds, if there is one; return how far the run is.
 
-        Raises RecipeError for the state of other networks.
+        Raises RecipeError for the state of other networks, and for that of another number of
+        processes where each remembers something.
         """
         if not self.path.exists():
             return Clock()
@@ -79,10 +93,16 @@ class TrainingState:
                 f"{self.path} is the state of another kind of run: give another folder with -o, "
                 "or remove it"
             )
+        keepers = found.get("keepers", ())
+        if any(keepers) and len(keepers) != self.processes:
+            raise RecipeError(
+                f"{self.path} is the state of {len(keepers)} processes with a queue each, "
+                f"now there are {self.processes}: carry on with as many as before"
+            )
         for name, network in self.networks.items():
             network.load_state_dict(found["networks"][name])
             self.optimizers[name].load_state_dict(found["optimizers"][name])
         self.ema.load_state_dict(found["ema"])
-        if self.keeper:
-            self.keeper.load_state_dict(found["keeper"])
+        if self.keeper and any(keepers):
+            self.keeper.load_state_dict(keepers[self.process])
         return Clock(found["step"], found["seconds"], found["smooth"])

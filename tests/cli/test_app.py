@@ -239,4 +239,4 @@ def test_progress_on_a_terminal_is_a_bar_on_stderr(
     ("seconds", "expected"), [(5, "5 s"), (89.6, "90 s"), (600, "10 min"), (7200, "2.0 h")]
 )
 def test_durations_read_well(seconds: float, expected: str) -> None:
-    assert common._duration(seconds) == expected
+    assert common.duration(seconds) == expected

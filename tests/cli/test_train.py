@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from degraded import draw
+from degraded import draw, tree
 
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.models import load_redegnet, load_restorer
+from redeg_cli.nets.compact import CompactF2N
 
 RECIPE = """
 kind = "restorer"
@@ -111,3 +112,52 @@ def test_a_mistake_is_one_line(train: Callable, arguments: tuple, message: str) 
 def test_wrong_usage(train: Callable) -> None:
     assert train("nonsense", "--recipe", "recipe.toml", "-o", "run").exit_code == 2
     assert train("restorer", "--recipe", "recipe.toml").exit_code == 2
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(train: Callable, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    result = train("restorer", "--recipe", "recipe.toml", "-o", "run", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    told = dict(line.split(" = ", 1) for line in result.stderr.splitlines())
+    assert json.loads(told["data images"]) == {"hq": 3}
+    weights = CompactF2N(features=4, blocks=1, scales=[2])
+    assert int(told["parameters"]) == sum(each.numel() for each in weights.parameters())
+    assert (told["batch"], told["steps"], told["minutes"]) == ("2", "3", "null")
+    assert (told["device"], told["precision"]) == ('"cpu"', '"fp32"')
+    assert (told["processes"], told["carries on"]) == ("1", "false")
+    assert tree(tmp_path) == before
+    places = json.loads(told["writes"])
+
+    arguments = ("restorer", "--recipe", "recipe.toml", "-o", "run")
+    assert train(*arguments).exit_code == 0
+    assert {str(path.relative_to(tmp_path)) for path in (tmp_path / "run").iterdir()} == set(places)
+    before = tree(tmp_path)
+    again = train(*arguments, "--dry-run", "--json")
+    assert json.loads(again.stdout)["overview"]["carries on"] is True
+    refused = train(*arguments, "--dry-run", "--set", "crop=16")
+    assert refused.exit_code == 1
+    assert "error: run holds a run with crop = 8, now it is 16" in refused.stderr
+    missing = train(*arguments, "--dry-run", "--set", 'validation=[{"folder": "none"}]')
+    assert missing.exit_code == 1
+    assert tree(tmp_path) == before
+
+
+def test_data_is_checked_without_an_output(train: Callable, tmp_path: Path) -> None:
+    arguments = ("restorer", "--recipe", "recipe.toml", "--check-data")
+    good = train(*arguments)
+    assert (good.exit_code, good.stdout) == (0, "")
+    assert good.stderr.splitlines()[-1] == "3 images: 0 unreadable, 0 too small, 0 duplicates"
+    (tmp_path / "hq" / "copy.png").write_bytes((tmp_path / "hq" / "1.png").read_bytes())
+    double = train(*arguments)
+    assert double.exit_code == 0
+    assert double.stdout == "duplicate: hq/copy.png has the same bytes as hq/1.png\n"
+    (tmp_path / "hq" / "empty.png").touch()
+    bad = train(*arguments)
+    assert bad.exit_code == 1
+    assert bad.stdout.splitlines()[-1].startswith("unreadable: ")
+    assert "hq/empty.png" in bad.stdout
+    assert bad.stderr.splitlines()[-1] == "5 images: 1 unreadable, 0 too small, 1 duplicates"
+    found = json.loads(train(*arguments, "--json").stdout)
+    assert (found["images"], len(found["findings"])) == (5, 2)
+    assert not (tmp_path / "run").exists()

@@ -1,7 +1,6 @@
 """Feature extractors: VGG-19 against torchvision's, and a filter bank that sees degradations."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +27,6 @@ from redeg_cli.train.vgg import ESRGAN_LAYERS, VGG19_URL, _vgg19_layers, fetch_v
 LOW = ("conv1_2", "conv2_2")
 LOW_COUNT = 8
 """Modules of torchvision's features up to conv2_2: 260 thousand weights of 20 million."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """On tensors this small, threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

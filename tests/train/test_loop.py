@@ -173,3 +173,47 @@ def test_a_redegnet_is_trained_and_saved(workplace: Path) -> None:
     assert omega.shape == (1, 512)
     row = json.loads((workplace / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert {"mean", "grain", "jpeg", "attraction"} <= set(row)
+
+
+def test_the_layout_of_weights_is_a_switch(workplace: Path) -> None:
+    for last in (True, False):
+        net = nn.Conv2d(3, 4, 3)
+        seen: list[bool] = []
+
+        def terms(model: nn.Module, step: int, net: nn.Module = net, seen: list = seen) -> Terms:
+            seen.append(net.weight.is_contiguous(memory_format=torch.channels_last))
+            return {"mean": model(torch.full((1, 3, 4, 4), float(step))).square().mean()}
+
+        folder = workplace / f"run {last}"
+        folder.mkdir()
+        recipe = recipe_of(workplace, "steps=2", f"channels_last={str(last).lower()}")
+        player = Player("network", net, terms, 0.01)
+        fit([player], recipe, folder, make_accelerator("fp32", cpu=True))
+        assert seen == [last, last]
+
+
+def test_compiled_networks_learn_the_same_and_are_carried_on(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[nn.Module] = []
+
+    def compile_eagerly(net: nn.Module) -> None:
+        """Trace, but leave out the minutes of a compiler."""
+        compiled.append(net)
+        net._compiled_call_impl = torch.compile(net._call_impl, backend="eager")  # pyright: ignore[reportPrivateUsage]
+
+    monkeypatch.setattr(nn.Module, "compile", compile_eagerly)
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        del total, text
+        if done == 667:  # the fourth step; the third is saved
+            raise Stopped
+
+    plain, _ = run_line(workplace / "plain", recipe_of(workplace, "steps=6"))
+    with pytest.raises(Stopped):
+        run_line(workplace / "run", recipe_of(workplace, "steps=6", "compile=true"), progress=stop)
+    other, clock = run_line(workplace / "run", recipe_of(workplace, "steps=6", "compile=true"))
+    assert clock.step == 6
+    assert len(compiled) == 2
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor)

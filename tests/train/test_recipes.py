@@ -1,27 +1,31 @@
 """Recipes: found, checked key by key, overridden, and held to when a run is carried on."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from redeg_cli.degrade.chain import load_degrader, preset_table
 from redeg_cli.errors import RecipeError
+from redeg_cli.train import settled
 from redeg_cli.train.recipes import (
     ReDegNetRecipe,
     RestorerRecipe,
     find_recipe,
     load_recipe,
     presets,
-    settle_recipe,
+    redegnet_kind,
 )
+from redeg_cli.train.settled import provenance, settle_recipe
 
 
 def test_the_presets_are_valid_recipes() -> None:
     assert {"redegnet-lite", "f2n-compact", "face-restorer"} <= set(presets())
     for name in presets():
         path, base = find_recipe(name)
-        kind = ReDegNetRecipe if name.startswith("redegnet") else RestorerRecipe
+        kind = redegnet_kind(path) if name.startswith("redegnet") else RestorerRecipe
         recipe = load_recipe(path, kind, base=base)
         assert recipe.name == name
         assert recipe.data[0].folder.parts[0] == "data"  # relative to the working folder
@@ -172,6 +176,8 @@ def test_the_resolved_recipe_is_kept(workplace: Path) -> None:
     kept = json.loads(path.read_text())
     assert kept["batch"] == 3
     assert kept["learning_rate"] == 5e-4  # a default is written out
+    assert kept["made_with"]["torch"] == torch.__version__.partition("+")[0]
+    assert {"redeg", "python"} <= set(kept["made_with"])
     assert kept["data"][0]["folder"] == str(workplace / "hq")
 
 
@@ -179,6 +185,29 @@ def test_without_a_state_any_recipe_may_follow(workplace: Path) -> None:
     settle_recipe(workplace / "run", recipe_of(workplace))
     path = settle_recipe(workplace / "run", recipe_of(workplace, "batch=3"))
     assert json.loads(path.read_text())["batch"] == 3
+
+
+def test_what_made_a_run_does_not_keep_it_from_being_carried_on(
+    started: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settled, "provenance", lambda: {"redeg": "99", "commit": "abc"})
+    path = settle_recipe(started / "run", recipe_of(started))
+    assert json.loads(path.read_text())["made_with"] == {"redeg": "99", "commit": "abc"}
+
+
+def test_the_commit_is_that_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "commit" not in provenance()
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert "commit" not in provenance()  # none yet
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    assert len(provenance()["commit"]) == 40
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "commit" not in provenance()  # no git
 
 
 def test_the_tables_of_the_degradation_are_kept(workplace: Path) -> None:
@@ -195,7 +224,10 @@ def started(workplace: Path) -> Path:
 
 @pytest.mark.parametrize(
     "change",
-    ["steps=90", "minutes=2", "learning_rate=1e-5", "save_every=7", "validate_every=8"],
+    [
+        *("steps=90", "minutes=2", "learning_rate=1e-5", "save_every=7", "validate_every=8"),
+        *("compile=1", "channels_last=0"),
+    ],
 )
 def test_how_long_and_how_fast_may_change(started: Path, change: str) -> None:
     path = settle_recipe(started / "run", recipe_of(started, change))

@@ -216,3 +216,17 @@ def test_the_terms_are_weighted_and_named(store: ImageStore) -> None:
     other_noise = swap_losses(net, batch, 2, recipe, 6)
     assert other_noise["attraction"] == terms["attraction"]
     assert other_noise["grain"] != terms["grain"]
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_the_records(store: ImageStore, processes: int) -> None:
+    recipe = recipe_of(BLUR, SHRINK, NOISE, NATIVE, JPEG)
+    degrader = recipe.degraders()[2]
+    whole = make_swap_batch(store, recipe, degrader, "train/0", 6)
+    for process in range(processes):
+        own = slice(process, None, processes)
+        part = make_swap_batch(store, recipe, degrader, "train/0", 6, own)
+        rows = [*range(6)[own], *range(6, 12)[own]]
+        for name, values in part._asdict().items():
+            wanted = getattr(whole, name)[rows]
+            torch.testing.assert_close(values, wanted, atol=1e-5, rtol=0)

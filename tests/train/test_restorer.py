@@ -1,18 +1,25 @@
-"""Batches of a restorer's training: sizes, seeds, eight bits, and pairs that stay registered."""
+"""A restorer's training: its pairs, and what each switch of its recipe does."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 import torch.nn.functional as F
+from degraded import save_pool, save_redegnet
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from redeg_cli.io.checkpoints import load_tensors
+from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import save_network
 from redeg_cli.nets.compact import CompactF2N
+from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
+from redeg_cli.train.features import make_features
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe, load_recipe
-from redeg_cli.train.restorer import train_restorer
+from redeg_cli.train.restorer import RestorerLosses, train_restorer
 
 CLEAN = {"steps": [{"op": "resize", "of": "native"}]}
 
@@ -107,3 +114,178 @@ def test_training_can_start_from_weights(workplace: Path) -> None:
     assert metadata["steps"] == "1"
     for name, tensor in start.state_dict().items():
         torch.testing.assert_close(tensors[name], tensor, atol=2e-3, rtol=1e-3)
+
+
+# What a recipe's switches do.
+
+FEATURES = ("perceptual_weight=1", "style_weight=1", 'features="filters"')
+
+
+def tiny(workplace: Path, *overrides: str) -> RestorerRecipe:
+    small = ("scales=[1]", "crop=32", "discriminator_width=4", "warm_up=0", "steps=2")
+    return load_recipe(workplace / "restorer.toml", RestorerRecipe, [*small, *overrides])
+
+
+def losses_of(recipe: RestorerRecipe) -> RestorerLosses:
+    torch.manual_seed(0)
+    wanted = recipe.perceptual_weight or recipe.style_weight
+    phi = make_features(recipe.features) if wanted else None
+    return RestorerLosses(recipe, phi, lambda net, lq, _: net(lq))
+
+
+def fixed_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    hq = F.interpolate(torch.rand((2, 3, 9, 9), generator=generator), 32, mode="bicubic")
+    return F.avg_pool2d(hq, 3, 1, 1).clamp(0, 1), hq.clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        ((), {"pixel"}),
+        (("gradient_weight=0.5",), {"pixel", "gradient"}),
+        (FEATURES, {"pixel", "perceptual", "style"}),
+        (("perceptual_weight=1", 'features="filters"'), {"pixel", "perceptual"}),
+        (("adversarial_weight=0.1",), {"pixel", "adversarial"}),
+        (("pixel_weight=0", *FEATURES), {"perceptual", "style"}),
+    ],
+)
+def test_terms_are_those_that_weigh(workplace: Path, overrides: tuple, names: set[str]) -> None:
+    losses = losses_of(tiny(workplace, *overrides))
+    lq, hq = fixed_batch()
+    terms = losses.restorer(nn.Conv2d(3, 3, 3, padding=1), lq, hq, hq, 1)
+    assert set(terms) == names
+    assert all(value.ndim == 0 and value > 0 for value in terms.values())
+    assert (losses.discriminator is None) == ("adversarial" not in names)
+
+
+def test_the_discriminator_sees_the_hq_and_the_pixels_the_target(workplace: Path) -> None:
+    losses = losses_of(tiny(workplace, "adversarial_weight=1"))
+    lq, hq = fixed_batch()
+    net = nn.Conv2d(3, 3, 3, padding=1)
+    terms = losses.restorer(net, lq, hq, hq * 0.5, 1)
+    torch.testing.assert_close(terms["pixel"], (net(lq) - hq * 0.5).abs().mean())
+    seen: list[torch.Tensor] = []
+
+    def look(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return images.mean(1, keepdim=True)
+
+    losses.judge(look, 0)  # pyright: ignore[reportArgumentType]
+    torch.testing.assert_close(seen[0], torch.cat([hq, net(lq)]))
+
+
+@pytest.mark.parametrize("discriminator", ["unet", "patch"])
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_each_side_moves_its_own_network(workplace: Path, discriminator: str, kind: str) -> None:
+    recipe = tiny(
+        workplace,
+        *("adversarial_weight=1", f'adversarial="{kind}"', f'discriminator="{discriminator}"'),
+        *FEATURES,
+    )
+    losses = losses_of(recipe)
+    judge = losses.discriminator
+    assert judge is not None
+    lq, hq = fixed_batch()
+    net = nn.Conv2d(3, 3, 3, padding=1)
+    torch.stack(list(losses.restorer(net, lq, hq, hq, 1).values())).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+    assert all(p.grad is None and p.requires_grad for p in judge.parameters())
+    net.zero_grad(set_to_none=True)
+    terms = losses.judge(judge, 0)
+    assert set(terms) == {"discriminator"}
+    terms["discriminator"].backward()
+    assert all(p.grad is None for p in net.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in judge.parameters())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("gradient_weight=1",),
+        FEATURES,
+        *((f'adversarial="{kind}"', "adversarial_weight=0.05") for kind in get_args(Kind)),
+        ('discriminator="patch"', "adversarial_weight=0.05"),
+    ],
+)
+def test_losses_fall_on_a_fixed_batch(workplace: Path, overrides: tuple) -> None:
+    """With every switch the restorer nears the target; its opponent does not keep it from that."""
+    losses = losses_of(tiny(workplace, *overrides))
+    lq, hq = fixed_batch()
+    net = nn.Conv2d(3, 3, 3, padding=1)
+    sides = [torch.optim.Adam(net.parameters(), 0.05)]
+    if losses.discriminator is not None:
+        sides.append(torch.optim.Adam(losses.discriminator.parameters(), 1e-3))
+    seen: list[dict[str, float]] = []
+    for step in range(20):
+        own = [losses.restorer(net, lq, hq, hq, 1)]
+        for side, optimizer in enumerate(sides):
+            terms = losses.judge(losses.discriminator, step) if side else own[0]  # pyright: ignore[reportArgumentType]
+            optimizer.zero_grad()
+            torch.stack(list(terms.values())).sum().backward()
+            optimizer.step()
+        seen.append({name: value.item() for name, value in own[0].items()})
+    for name in set(seen[0]) - {"adversarial"}:
+        assert seen[-1][name] < 0.5 * seen[0][name], name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "terms"),
+    [
+        ((*FEATURES, "gradient_weight=0.1"), {"pixel", "perceptual", "style", "gradient"}),
+        (
+            ("adversarial_weight=0.1", 'adversarial="relativistic"', 'discriminator="patch"'),
+            {"pixel", "adversarial", "discriminator"},
+        ),
+        (("usm_targets=true", "queue=2", "lq_noise=0.5"), {"pixel"}),
+    ],
+)
+def test_a_run_with_the_switches_logs_their_terms(
+    workplace: Path, overrides: tuple, terms: set[str]
+) -> None:
+    told: list[str] = []
+    recipe = tiny(workplace, *overrides)
+    train_restorer(recipe, workplace / "run", cpu=True, say=told.append)
+    row = read_manifest(workplace / "run" / "log.jsonl")[-1]
+    assert set(row) == {"step", "seconds", "lr"} | terms
+    assert bool(told) == ("perceptual" in terms)
+    events = EventAccumulator(str(workplace / "run" / "tensorboard")).Reload()
+    assert terms <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["samples"]
+
+
+def test_a_pool_is_a_source_of_lqs(workplace: Path) -> None:
+    redegnet = save_redegnet(workplace / "redegnet.safetensors")
+    pool = save_pool(workplace / "pool.npz", redegnet, scale=1)
+    made = []
+    for name, extra in {
+        "with": (f'pool="{pool}"', f'redegnet="{redegnet}"'),
+        "without": (),
+    }.items():
+        weights = train_restorer(tiny(workplace, *extra), workplace / name, cpu=True)
+        tensors, metadata = load_tensors(weights)
+        assert str(pool) not in metadata["recipe"]
+        made.append(tensors)
+    assert any(not torch.equal(made[0][name], made[1][name]) for name in made[0])
+
+
+def test_two_players_and_a_queue_are_resumed_bit_for_bit(workplace: Path) -> None:
+    recipe = tiny(workplace, "adversarial_weight=0.1", "queue=4", "steps=8", "save_every=3")
+    whole, _ = load_tensors(train_restorer(recipe, workplace / "whole", cpu=True))
+
+    class Stopped(Exception):
+        """The power went."""
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        if total == 1000 and done >= 600 and text:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_restorer(recipe, workplace / "cut", cpu=True, progress=stop)
+    again, _ = load_tensors(train_restorer(recipe, workplace / "cut", cpu=True))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    states = [
+        torch.load(workplace / name / "state.pt", weights_only=True) for name in ("whole", "cut")
+    ]
+    for key in ("networks", "optimizers", "ema", "keepers", "smooth"):
+        torch.testing.assert_close(states[0][key], states[1][key], atol=0, rtol=0)

@@ -1,0 +1,116 @@
+"""Look through the images of a recipe before a run: what cannot be used, what is there twice."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from redeg_cli.errors import InputError
+from redeg_cli.io.decode import decode, read_bytes
+from redeg_cli.io.listing import list_images
+from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.train.recipes import Recipe
+
+Problem = Literal["unreadable", "small", "duplicate"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one image."""
+
+    path: Path
+    problem: Problem
+    message: str
+    """One line that names the image."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found in all images of a recipe."""
+
+    images: int
+    findings: list[Finding]
+
+    def count(self, problem: Problem) -> int:
+        """Return how many images have a problem."""
+        return sum(finding.problem == problem for finding in self.findings)
+
+
+class _Image(NamedTuple):
+    """What is remembered of an image that was read."""
+
+    size: tuple[int, int] = (0, 0)
+    of_bytes: bytes = b""
+    of_pixels: bytes = b""
+    fault: str = ""
+
+
+def check_data(recipe: Recipe, progress: OnProgress = no_progress) -> Check:
+    """Read every image of ``recipe`` once and return what is unreadable, too small or double.
+
+    Images with the same bytes, and with the same pixels in other files, are duplicates of the
+    first one, across sources too: a training image in the validation shows there. Raises
+    InputError for a folder that does not exist or holds no images.
+    """
+    needs = dict(_inputs(recipe))
+    findings: list[Finding] = []
+    firsts: dict[bytes, Path] = {}
+    with ThreadPoolExecutor() as pool:
+        for index, (path, image) in enumerate(zip(needs, pool.map(_read, needs), strict=True)):
+            if found := _judge(path, image, needs[path], firsts):
+                findings.append(found)
+            progress(index + 1, len(needs), "reading images")
+    return Check(len(needs), findings)
+
+
+def smallest_side(recipe: Recipe) -> int:
+    """Return the side in pixels below which an image is left out."""
+    return recipe.crop * max(recipe.scales) if recipe.kind == "restorer" else recipe.crop
+
+
+def _inputs(recipe: Recipe) -> Iterator[tuple[Path, int]]:
+    """Yield each image file once, with the side that it needs; faces are cut out and may be any."""
+    sources = [*recipe.data, *recipe.validation]
+    folders = [(s.folder, 0 if s.align_faces else smallest_side(recipe)) for s in sources]
+    if recipe.kind == "redegnet-paper":
+        folders += [(s.folder, 0 if s.align_faces else recipe.crop) for s in recipe.faces]
+        folders += [(pair, 0) for pair in recipe.pairs if pair.is_dir()]
+    seen: set[str] = set()
+    for folder, need in folders:
+        for file in list_images([folder]):
+            real = os.path.realpath(file.path)
+            if real not in seen:
+                seen.add(real)
+                yield file.path, need
+
+
+def _read(path: Path) -> _Image:
+    try:
+        data = read_bytes(path)
+        rgb = decode(path, data)[0]
+    except InputError as error:
+        return _Image(fault=str(error))
+    size = rgb.shape[0], rgb.shape[1]
+    pixels = np.ascontiguousarray((rgb * 65535).round().astype(np.uint16))
+    of_pixels = hashlib.blake2b(pixels.data, digest_size=16, salt=b"%dx%d" % size).digest()
+    return _Image(size, hashlib.blake2b(data, digest_size=16).digest(), of_pixels)
+
+
+def _judge(path: Path, image: _Image, need: int, firsts: dict[bytes, Path]) -> Finding | None:
+    if image.fault:
+        return Finding(path, "unreadable", image.fault)
+    for key, what in ((image.of_bytes, "bytes"), (image.of_pixels, "pixels")):
+        if key in firsts:
+            message = f"{path} has the same {what} as {firsts[key]}"
+            return Finding(path, "duplicate", message)
+    firsts[image.of_bytes] = firsts[image.of_pixels] = path
+    if min(image.size) < need:
+        height, width = image.size
+        message = f"{path} is {width}x{height} pixels: at least {need}x{need} are needed"
+        return Finding(path, "small", message)
+    return None

@@ -1,0 +1,54 @@
+"""What a run would be, told before it begins."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from redeg_cli.device import autocast_dtype, pick_device
+from redeg_cli.io.listing import list_images
+from redeg_cli.models import build, load_network
+from redeg_cli.train.journal import CURVES, LOG
+from redeg_cli.train.recipes import Recipe
+from redeg_cli.train.settled import RECIPE, check_settled
+
+IMAGES_PER_ROW = {"restorer": 1, "redegnet": 2, "redegnet-paper": 3}
+"""Images that a network sees of each row of a batch, by the recipe's kind."""
+
+
+def overview(recipe: Recipe, folder: Path, cpu: bool = False) -> dict[str, Any]:
+    """Return by name: images, parameters, batch, steps, device, precision and what is written.
+
+    Nothing is written. Raises what the run itself would raise for its recipe, its folder and its
+    sources: RecipeError, ModelError and InputError.
+    """
+    check_settled(folder, recipe)
+    sources = {"data": recipe.data, "validation": recipe.validation}
+    if recipe.kind == "redegnet-paper":
+        sources["faces"] = recipe.faces
+    images = {
+        f"{key} images": {str(each.folder): len(list_images([each.folder])) for each in group}
+        for key, group in sources.items()
+        if group
+    }
+    if recipe.kind == "restorer" and recipe.init:
+        network = load_network(recipe.init, "restorer", torch.device("cpu"))
+    else:
+        network = build(recipe.architecture, recipe.config)
+    device = pick_device("cpu" if cpu else "auto")
+    half = autocast_dtype(device, recipe.precision) == torch.bfloat16
+    state = folder / "state.pt"
+    places = (f"{recipe.name}.safetensors", state.name, RECIPE, LOG, CURVES)
+    return {
+        **images,
+        "parameters": sum(each.numel() for each in network.parameters()),
+        "batch": recipe.batch,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "steps": recipe.steps,
+        "minutes": recipe.minutes,
+        "device": str(device),
+        "precision": "bf16" if half else "fp32",
+        "carries on": state.exists(),
+        "writes": [str(folder / place) for place in places],
+    }

@@ -1,0 +1,459 @@
+"""The paper's training of ReDegNet: what pairs share, where gradients go, and whole runs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from redeg_cli.cli.app import app
+from redeg_cli.degrade.base import Record
+from redeg_cli.errors import InputError, RecipeError
+from redeg_cli.io.checkpoints import load_tensors
+from redeg_cli.io.images import write_rgb
+from redeg_cli.models import build, load_redegnet
+from redeg_cli.nets.discriminators import OmegaDiscriminator, PairDiscriminator
+from redeg_cli.nets.synnet import ReDegNet
+from redeg_cli.train.data import ImageStore
+from redeg_cli.train.features import make_features
+from redeg_cli.train.paper import PaperLosses, PaperModel, train_paper
+from redeg_cli.train.recipes import (
+    TERM_WEIGHTS,
+    PaperRecipe,
+    find_recipe,
+    load_recipe,
+)
+from redeg_cli.train.settled import settle_recipe
+from redeg_cli.train.triples import Stores, Triples, load_pairs, load_stores, make_triples
+
+CPU = torch.device("cpu")
+RECIPE = """
+kind = "redegnet-paper"
+name = "tiny-paper"
+crop = 64
+batch = 1
+steps = 3
+save_every = 1
+gray = 0
+warm_up = 0
+precision = "fp32"
+features = "filters"
+discriminator_widths = [4, 4, 4]
+data = [{ folder = "natural" }]
+faces = [{ folder = "faces" }]
+pairs = ["pairs"]
+
+[[degradation.steps]]
+op = "blur"
+sigma = [0.5, 2]
+size = 7
+[[degradation.steps]]
+op = "noise"
+sigma = [0.05, 0.1]
+"""
+
+
+class Stopped(Exception):
+    """The power went."""
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ReDegNets with 4 channels at every level, in place of 64 to 512."""
+    for module in ("degnet", "synnet"):
+        monkeypatch.setattr(f"redeg_cli.nets.{module}.LADDER", (4,) * 7)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with natural/, faces/, pairs/ (LQs half as bright as their HQs) and paper.toml."""
+    rng = np.random.default_rng(0)
+    for folder in ("natural", "faces", "pairs/hq"):
+        for index in range(2):
+            picture = np.kron(rng.uniform(0.2, 0.8, (10, 12, 3)), np.ones((8, 8, 1)))
+            write_rgb(tmp_path / folder / f"{index}.png", picture)
+            if folder == "pairs/hq":
+                write_rgb(tmp_path / "pairs" / "lq" / f"{index}.png", picture / 2)
+    (tmp_path / "paper.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def recipe_of(place: Path, *overrides: str) -> PaperRecipe:
+    return load_recipe(place / "paper.toml", PaperRecipe, overrides)
+
+
+def batch_of(recipe: PaperRecipe, key: str = "train/0", count: int = 1) -> Triples:
+    stores = load_stores(recipe, CPU)
+    return make_triples(stores, recipe, recipe.degraders()[1], key, range(count))
+
+
+def losses_of(recipe: PaperRecipe) -> tuple[PaperLosses, PaperModel]:
+    torch.manual_seed(0)
+    net = build("redegnet", {})
+    assert isinstance(net, ReDegNet)
+    model = PaperModel(net, recipe.paired)
+    return PaperLosses(recipe, make_features("filters"), model), model
+
+
+def touched(network: nn.Module) -> bool:
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    return any(bool(gradient.abs().max() > 0) for gradient in gradients)
+
+
+# Batches
+
+
+class Spy:
+    """A degrader that keeps what it applied."""
+
+    scale = 1
+
+    def __init__(self, recipe: PaperRecipe) -> None:
+        self.inner = recipe.degraders()[1]
+        self.applied: list[list[Record]] = []
+
+    def draw(self, seed: int) -> Record:
+        return self.inner.draw(seed)
+
+    def apply(self, hq: Tensor, records: list[Record]) -> Tensor:
+        self.applied.append(records)
+        return self.inner.apply(hq, records)
+
+
+def test_face_and_natural_pairs_share_their_records(place: Path) -> None:
+    recipe = recipe_of(place, "real_share=0")
+    spy = Spy(recipe)
+    make_triples(load_stores(recipe, CPU), recipe, spy, "train/0", range(3))
+    synthetic, real = spy.applied
+    assert synthetic[:3] == synthetic[3:]
+    seeds = [record["steps"][1]["seed"] for record in [*synthetic[:3], *real]]
+    assert len(set(seeds)) == 6  # another one for each row, and for what stands for real
+
+
+def test_kernels_and_noise_are_the_same_value_by_value(place: Path) -> None:
+    """Pictures that are the same everywhere: what differs from the HQ is what the record drew."""
+    recipe = recipe_of(place, "pairs=[]")
+    flat = ImageStore([[torch.full((3, 96, 96), 128, dtype=torch.uint8)]], [1.0])
+    hq, lq = make_triples(
+        Stores(flat, flat, None), recipe, recipe.degraders()[1], "train/0", range(2)
+    )
+    _, face, natural = (lq - hq).chunk(3)
+    torch.testing.assert_close(face, natural, atol=1e-5, rtol=0)
+    assert face.std() > 0.02
+    real = (lq - hq).chunk(3)[0]
+    assert abs(torch.corrcoef(torch.stack([real.flatten(), face.flatten()]))[0, 1]) < 0.1
+
+
+def test_a_real_pair_is_cropped_as_one_and_lends_its_hq(place: Path) -> None:
+    hq, lq = batch_of(recipe_of(place), count=6)
+    assert hq.shape == lq.shape == (18, 3, 64, 64)
+    real, face, natural = hq.chunk(3)
+    torch.testing.assert_close(lq[:6], real / 2, atol=3 / 255, rtol=0)
+    assert torch.equal(real, face)
+    assert not torch.equal(real, natural)
+    made = lq[6:] * 255
+    torch.testing.assert_close(made, made.round(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("share", "faces"), [(0.5, True), (0.5, False)])
+def test_a_share_of_the_real_ones_is_real(place: Path, share: float, faces: bool) -> None:
+    overrides = [f"real_share={share}", *([] if faces else ["faces=[]"])]
+    hq, lq = batch_of(recipe_of(place, *overrides), count=24)
+    half = [(lq[i] - hq[i] / 2).abs().max() < 3 / 255 for i in range(24)]
+    assert 6 <= sum(half) <= 18
+
+
+def test_the_key_decides_the_batch_and_a_row_its_own(place: Path) -> None:
+    recipe = recipe_of(place, "real_share=0.5")
+    stores, degrader = load_stores(recipe, CPU), recipe.degraders()[1]
+    whole = make_triples(stores, recipe, degrader, "train/1", range(3))
+    again = make_triples(stores, recipe, degrader, "train/1", range(3))
+    third = make_triples(stores, recipe, degrader, "train/1", [2])
+    other = make_triples(stores, recipe, degrader, "train/2", range(3))
+    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
+    assert not torch.equal(whole.hq, other.hq)
+    for mine, part in zip(whole, third, strict=True):
+        torch.testing.assert_close(mine[2::3], part, atol=1e-5, rtol=0)
+
+
+def test_pairs_that_are_too_small_are_left_out(place: Path) -> None:
+    assert len(load_pairs([place / "pairs"], CPU, 80)) == 2
+    with pytest.raises(InputError, match="no pair whose HQ has at least 81 px"):
+        load_pairs([place / "pairs"], CPU, 81)
+
+
+def test_a_native_lq_is_brought_onto_the_hq_grid(place: Path) -> None:
+    for index in range(2):
+        write_rgb(place / "pairs" / "lq" / f"{index}.png", np.full((20, 24, 3), 0.25))
+    store = load_pairs([place / "pairs"], CPU, 64)
+    assert store.groups[0][0].shape == (6, 80, 96)
+    assert store.groups[0][0][:3].float().mean() == pytest.approx(64, abs=1)
+
+
+# Terms
+
+
+VARIANTS = {
+    "paper": ([], set(TERM_WEIGHTS)),
+    "released": (["distance=l1", "feature_layers=released"], set(TERM_WEIGHTS)),
+    "no-disentangle": (
+        ["disentangle=false"],
+        {term for term in TERM_WEIGHTS if not term.startswith("disen/")},
+    ),
+    "unpaired": (
+        ["paired=false"],
+        {term for term in TERM_WEIGHTS if not term.startswith("mse/")} - {"real/style"},
+    ),
+    "no discriminator": (
+        ["weights.real/adversarial=0"],
+        set(TERM_WEIGHTS) - {"real/adversarial"},
+    ),
+    "no pairs": (["pairs=[]"], set(TERM_WEIGHTS)),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_term_is_there_and_finite(place: Path, variant: str) -> None:
+    overrides, wanted = VARIANTS[variant]
+    recipe = recipe_of(place, *overrides)
+    losses, model = losses_of(recipe)
+    batch = batch_of(recipe)
+    terms = losses.synthesis(model, batch)
+    assert set(terms) == wanted
+    assert all(value.ndim == 0 and value.isfinite() for value in terms.values())
+    if losses.discriminator is None:
+        assert "real/adversarial" not in wanted
+        return
+    kind = OmegaDiscriminator if recipe.paired else PairDiscriminator
+    assert isinstance(losses.discriminator, kind)
+    judged = losses.judge(losses.discriminator, 0)
+    assert judged["discriminator"].item() == pytest.approx(2, abs=0.5)  # hinge of logits near 0
+
+
+def test_the_weights_are_those_of_the_table(place: Path) -> None:
+    recipe = recipe_of(place)
+    double = recipe_of(place, *(f"weights.{name}={2 * w}" for name, w in TERM_WEIGHTS.items()))
+    batch = batch_of(recipe)
+    (once, model), (twice, same) = losses_of(recipe), losses_of(double)
+    twice.discriminator = once.discriminator
+    single, doubled = once.synthesis(model.eval(), batch), twice.synthesis(same.eval(), batch)
+    for name, value in single.items():
+        if name != "real/adversarial":  # D refines its spectral norms whenever it is asked
+            assert doubled[name].item() == pytest.approx(2 * value.item(), rel=1e-4)
+
+
+def test_each_is_made_with_the_omega_of_its_partner_or_its_own(place: Path) -> None:
+    recipe = recipe_of(place)
+    _, model = losses_of(recipe)
+    for injection in model.modules():
+        if type(injection).__name__ == "FeatureInjection":
+            nn.init.ones_(injection.weight)
+    model.eval()
+    batch = batch_of(recipe)
+    with torch.no_grad():
+        omega, swapped = model(batch.hq, batch.lq, True)
+        _, own = model(batch.hq, batch.lq, False)
+        for made, order in ((swapped, [0, 2, 1]), (own, [0, 1, 2])):
+            wanted = model.net.synthesise(batch.hq, omega[order])
+            torch.testing.assert_close(made, wanted)
+    assert torch.equal(swapped[0], own[0])
+    assert not torch.equal(swapped[1:], own[1:])
+
+
+@pytest.mark.parametrize("name", TERM_WEIGHTS)
+def test_each_term_falls_on_a_fixed_batch(place: Path, name: str) -> None:
+    others = [f"weights.{term}=0" for term in TERM_WEIGHTS if term != name]
+    recipe = recipe_of(place, *others, f"weights.{name}=1")
+    losses, model = losses_of(recipe)
+    batch = batch_of(recipe)
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    values = []
+    for _ in range(6):
+        terms = losses.synthesis(model, batch)
+        assert set(terms) == {name}
+        optimizer.zero_grad()
+        terms[name].backward()
+        optimizer.step()
+        values.append(terms[name].item())
+    assert min(values[-2:]) < values[0]
+
+
+@pytest.mark.parametrize("paired", ["true", "false"])
+def test_the_discriminator_learns_alone(place: Path, paired: str) -> None:
+    recipe = recipe_of(place, f"paired={paired}")
+    losses, model = losses_of(recipe)
+    assert losses.discriminator is not None
+    batch = batch_of(recipe)
+    losses.synthesis(model, batch)
+    optimizer = torch.optim.Adam(losses.discriminator.parameters(), 2e-3)
+    values = []
+    for step in range(10):
+        term = losses.judge(losses.discriminator, step)["discriminator"]
+        optimizer.zero_grad()
+        term.backward()
+        optimizer.step()
+        values.append(term.item())
+    assert values[-1] < values[0]
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in losses.discriminator.parameters())
+
+
+def test_gradients_reach_what_they_should(place: Path) -> None:
+    recipe = recipe_of(place)
+    losses, model = losses_of(recipe)
+    assert losses.discriminator is not None
+    terms = losses.synthesis(model, batch_of(recipe))
+    net = model.net
+    for name, value in terms.items():
+        model.zero_grad()
+        value.backward(retain_graph=True)
+        disen = name.startswith("disen/")
+        assert touched(net.degnet), name
+        assert touched(net.generator) is not disen, name
+        assert touched(net.encoder) is not disen, name
+        assert not touched(losses.discriminator)
+    assert all(p.requires_grad for p in losses.discriminator.parameters())
+
+
+def test_the_discriminator_is_shown_the_real_pairs(place: Path) -> None:
+    recipe = recipe_of(place)
+    losses, model = losses_of(recipe)
+    batch = batch_of(recipe)
+    losses.synthesis(model, batch)
+    with torch.no_grad():
+        omega, made = model.eval()(batch.hq, batch.lq)
+    seen: list[tuple[Tensor, ...]] = []
+
+    class Witness(nn.Module):
+        def forward(self, *given: Tensor) -> Tensor:
+            seen.append(given)
+            return given[0].mean((1, 2, 3))[:, None]
+
+    losses.judge(Witness(), 0)
+    ((lq, hq, condition),) = seen
+    assert torch.equal(lq[:1], batch.lq[:1])
+    assert torch.equal(hq, batch.hq[:1].repeat(2, 1, 1, 1))
+    torch.testing.assert_close(lq[1:], made[:1], atol=0.05, rtol=0)
+    torch.testing.assert_close(condition, omega[:1].repeat(2, 1), atol=0.05, rtol=0)
+    assert not any(tensor.requires_grad for tensor in seen[0])
+
+
+def test_unpaired_degnet_never_sees_an_hq(place: Path) -> None:
+    recipe = recipe_of(place, "paired=false")
+    losses, model = losses_of(recipe)
+    batch = batch_of(recipe)
+    assert (batch.lq[0] - batch.hq[0] / 2).abs().mean() > 0.1  # SynNet's HQ is of something else
+    given: list[Tensor] = []
+    model.net.degnet.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+    losses.synthesis(model, batch)
+    (pair,) = given
+    assert torch.equal(pair[:, :3], pair[:, 3:])
+    model.eval()
+    blind = batch._replace(hq=torch.rand_like(batch.hq))
+    with torch.no_grad():
+        assert torch.equal(model(*batch)[0], model(*blind)[0])
+
+
+# Recipes and runs
+
+
+def test_a_table_of_weights_is_completed_and_checked(place: Path) -> None:
+    assert recipe_of(place).weights == TERM_WEIGHTS
+    some = recipe_of(place, "weights.disen/decay=0")
+    assert some.weights == TERM_WEIGHTS | {"disen/decay": 0}
+    with pytest.raises(RecipeError, match=r"unknown loss term 'mse/pixels' .*'mse/pixel'"):
+        recipe_of(place, "weights.mse/pixels=1")
+    with pytest.raises(RecipeError, match=r"'weights.mse/pixel': .*greater than or equal to 0"):
+        recipe_of(place, "weights.mse/pixel=-1")
+    with pytest.raises(RecipeError, match="'faces': give folders"):
+        recipe_of(place, "faces=[]", "pairs=[]")
+
+
+def test_folders_are_the_recipes_own_and_are_kept(place: Path) -> None:
+    recipe = recipe_of(place)
+    assert recipe.pairs == [place / "pairs"]
+    assert recipe.faces[0].folder == place / "faces"
+    settle_recipe(place / "run", recipe)
+    (place / "run" / "state.pt").touch()
+    settle_recipe(place / "run", recipe)
+    with pytest.raises(RecipeError, match=r"pairs = \[.*\], now it is \[\]"):
+        settle_recipe(place / "run", recipe_of(place, "pairs=[]"))
+
+
+def test_the_presets_differ_in_what_they_say() -> None:
+    def preset(name: str) -> PaperRecipe:
+        path, base = find_recipe(name)
+        return load_recipe(path, PaperRecipe, base=base)
+
+    paper = preset("redegnet-paper")
+    assert paper.weights == TERM_WEIGHTS
+    assert (paper.betas, paper.learning_rate, paper.swap) == ((0.5, 0.999), 2e-4, 1.0)
+    for name, switch in (("no-disentangle", "disentangle"), ("unpaired", "paired")):
+        ablation = preset(f"redegnet-{name}").model_dump()
+        plain = paper.model_dump()
+        assert {k for k in plain if plain[k] != ablation[k]} == {"name", switch}
+        assert ablation[switch] is False
+    released = preset("redegnet-released")
+    assert released.distance == "l1"
+    pixels = [released.weights[f"{kind}pixel"] for kind in ("mse/", "cons/natural_", "cons/face_")]
+    assert sum(pixels) == pytest.approx(10, abs=0.01)
+
+
+def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
+    held_out = f'validation=[{{"folder": "{place}/natural"}}]'
+    recipe = recipe_of(place, held_out, "swap=0.5", "real_share=0.5", "validate_every=2")
+    told: list[str] = []
+    whole = train_paper(recipe, place / "whole", cpu=True, say=told.append)
+    assert any("filters" in line for line in told)
+    assert not any("no real pairs" in line for line in told)
+    calls = 0
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        nonlocal calls
+        del done, text
+        calls += total == 1000
+        if calls == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_paper(recipe, place / "cut", cpu=True, progress=stop)
+    again, _ = load_tensors(train_paper(recipe, place / "cut", cpu=True))
+    tensors, metadata = load_tensors(whole)
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    assert str(place) not in metadata["recipe"]
+    figures = json.loads(metadata["figures"])
+    assert set(figures) == {
+        f"{name}_x1" for name in ("psnr_own", "psnr_swapped", "psnr_hq", "omega_found")
+    }
+    rows = [json.loads(line) for line in (place / "whole" / "log.jsonl").read_text().splitlines()]
+    assert {*TERM_WEIGHTS, "discriminator"} <= set(rows[-1])
+    net = load_redegnet(whole)
+    omega = net.extract(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
+    assert omega.shape == (2, 512)
+    assert omega.isfinite().all()
+
+
+def test_the_command_chooses_the_training_by_the_recipe(place: Path) -> None:
+    result = CliRunner().invoke(
+        app,
+        [
+            *("train", "redegnet", "--recipe", str(place / "paper.toml"), "--cpu"),
+            *("-o", str(place / "run"), "--set", "steps=1", "--set", "pairs=[]"),
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    assert "no real pairs" in result.stderr
+    assert (place / "run" / "tiny-paper.safetensors").is_file()
+
+
+def test_the_learning_rate_may_stay(place: Path) -> None:
+    rates = []
+    for schedule in ("constant", "cosine"):
+        recipe = recipe_of(place, f"schedule={schedule}", "steps=2", "validate_every=1")
+        train_paper(recipe, place / schedule, cpu=True)
+        log = (place / schedule / "log.jsonl").read_text().splitlines()
+        rates.append(json.loads(log[-1])["lr"])
+    assert rates == [pytest.approx(2e-4), pytest.approx(2e-4 * (0.01 + 0.495))]

@@ -1,0 +1,99 @@
+"""The file that keeps a run: what it holds, whose it is, and a disk that is full."""
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from redeg_cli.errors import OutputError, RecipeError
+from redeg_cli.train.state import Clock, TrainingState
+
+CPU = torch.device("cpu")
+
+
+class Memory:
+    """A keeper that keeps one number."""
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.value = state["value"]
+
+
+def state_of(path: Path, seed: int, *names: str, keeper: Memory | None = None) -> TrainingState:
+    torch.manual_seed(seed)
+    networks = {name: nn.Linear(2, 3) for name in names or ("network",)}
+    optimizers = {name: torch.optim.Adam(net.parameters()) for name, net in networks.items()}
+    for name, net in networks.items():
+        net(torch.rand(4, 2)).square().sum().backward()
+        optimizers[name].step()
+    return TrainingState(path, networks, optimizers, AveragedModel(networks[names[0]]), keeper)
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    kept = state_of(path, 0, "network", "discriminator", keeper=Memory(5))
+    kept.save(Clock(7, 12.5, {"pixel": 0.5}))
+    memory = Memory()
+    other = state_of(path, 1, "network", "discriminator", keeper=memory)
+    assert other.load(CPU) == Clock(7, 12.5, {"pixel": 0.5})
+    assert memory.value == 5
+    for name, network in kept.networks.items():
+        torch.testing.assert_close(other.networks[name].state_dict(), network.state_dict())
+        torch.testing.assert_close(
+            other.optimizers[name].state_dict()["state"],
+            kept.optimizers[name].state_dict()["state"],
+        )
+    torch.testing.assert_close(other.ema.state_dict(), kept.ema.state_dict())
+
+
+def test_a_run_without_a_state_begins(tmp_path: Path) -> None:
+    assert state_of(tmp_path / "state.pt", 0, "network").load(CPU) == Clock()
+
+
+def test_the_state_of_other_networks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    state_of(path, 0, "network", "discriminator").save(Clock(7))
+    other = state_of(path, 1, "network")
+    before = other.networks["network"].weight.clone()  # pyright: ignore[reportCallIssue]
+    with pytest.raises(RecipeError, match=r"state\.pt is the state of another kind of run"):
+        other.load(CPU)
+    assert torch.equal(other.networks["network"].weight, before)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.pt"
+    state = state_of(path, 0, "network")
+    state.save(Clock(7))
+    before = path.read_bytes()
+
+    def full(_obj: object, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        state.save(Clock(8))
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_torch_itself_meets_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.save to a path reports a RuntimeError of its own, not an OSError."""
+    path = tmp_path / "state.pt"
+    state = state_of(path, 0, "network")
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda obj, _file: save(obj, "/dev/full"))
+    with pytest.raises(OutputError, match=r"cannot write .*state\.pt"):
+        state.save(Clock(8))
+    assert list(tmp_path.iterdir()) == []
