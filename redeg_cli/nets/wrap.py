@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redeg_cli.errors import ModelError
+
 Run = Callable[[Tensor], Tensor]
 
 
@@ -70,6 +72,14 @@ class Restorer:
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
         return self.differentiable(image).clamp(0, 1)
+
+    def check_crop(self, side: int) -> None:
+        """Raise ModelError unless the network takes squares of ``side`` px as they are."""
+        if side % self._multiple or side < self._minimum:
+            raise ModelError(
+                f"{self.name} takes sides of at least {self._minimum} px that are multiples of "
+                f"{self._multiple}, got a crop of {side}"
+            )
 
     def differentiable(self, image: Tensor) -> Tensor:
         """Return what a call returns, but with gradients and not clamped: for training."""

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redeg_cli.device import autocast_dtype
 from redeg_cli.errors import RedegError
+from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.journal import Journal
@@ -72,8 +73,10 @@ def fit(
 
     ``validate`` and ``samples`` (a picture (3, H, W) in [0, 1]) are given that copy. The state is
     written to ``folder/state.pt`` every ``save_every`` steps, and at SIGINT and SIGTERM; it is
-    taken up from there. ``watch`` is called after each step. Raises RedegError naming the term that
-    is not finite, and KeyboardInterrupt once the state of a run that was asked to stop is written.
+    taken up from there. A run ends before its steps are done when its validation has not become
+    better for as long as the recipe's ``patience``. ``watch`` is called after each step. Raises
+    RedegError naming the term that is not finite, and KeyboardInterrupt once the state of a run
+    that was asked to stop is written.
     """
     for player in players:
         player.network.to(accelerator.device)
@@ -105,8 +108,9 @@ def fit(
 
     main = accelerator.is_main_process
     started, before = time.monotonic(), clock.seconds
+    over = 0 < recipe.patience <= clock.stale
     with Journal(folder, clock.step, main) as journal, StopRequest() as stop:
-        while (share := clock.share(recipe.steps, recipe.minutes)) < 1:
+        while not over and (share := clock.share(recipe.steps, recipe.minutes)) < 1:
             # Learning rate: linear warm-up, then half a cosine down to 1 %, or none.
             part = min(1.0, (clock.step + 1) / max(1, recipe.warm_up))
             if recipe.schedule == "cosine":
@@ -141,10 +145,13 @@ def fit(
 
             clock.seconds = before + time.monotonic() - started
             stopping = _agree(accelerator, clock, stop)
-            done = clock.share(recipe.steps, recipe.minutes) >= 1
+            over = 0 < recipe.patience <= clock.stale
+            done = over or clock.share(recipe.steps, recipe.minutes) >= 1
             figures: dict[str, float] = {}
             if main and validate and (done or clock.step % recipe.validate_every == 0):
                 figures = validate(ema.module)
+                if recipe.patience and not done:
+                    clock.judge(figures, recipe.watched)
                 if samples:
                     journal.picture("samples", samples(ema.module), clock.step)
             if done or figures or clock.step % 50 == 0:
@@ -164,13 +171,15 @@ def fit(
 
 
 def _agree(accelerator: Accelerator, clock: Clock, stop: StopRequest) -> bool:
-    """Return whether the run is to stop; processes go by the time and the signals of the first."""
+    """Return whether the run is to stop; processes go by the time, the signals and the validations
+    of the first."""
     if accelerator.num_processes == 1:
         return stop.wanted
-    told = torch.tensor([clock.seconds, float(stop.wanted)], device=accelerator.device)
+    mine = [clock.seconds, float(stop.wanted), float(clock.stale)]
+    told = torch.tensor(mine, device=accelerator.device)
     agreed = broadcast(told)
     assert isinstance(agreed, torch.Tensor)
-    clock.seconds = float(agreed[0])
+    clock.seconds, clock.stale = float(agreed[0]), int(agreed[2])
     return bool(agreed[1])
 
 
@@ -194,7 +203,11 @@ def save_trained(
     }
     tensors = network.state_dict()
     processes = PartialState()
-    if processes.is_main_process:
+    if processes.is_main_process and recipe.architecture == "spandrel":
+        # Without an architecture of redeg's, it is recognised by its layout again.
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_tensors(path, plain, notes, half=True)
+    elif processes.is_main_process:
         save_network(path, recipe.architecture, recipe.config, tensors, notes=notes, half=True)
     processes.wait_for_everyone()
     return path

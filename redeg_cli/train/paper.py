@@ -29,6 +29,7 @@ from redeg_cli.seeds import numpy_generator, sample_seed
 from redeg_cli.train.adversarial import frozen
 from redeg_cli.train.data import equal_share, load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
+from redeg_cli.train.judge import judge_transfer
 from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
 from redeg_cli.train.losses import (
     Extractor,
@@ -208,6 +209,11 @@ def train_paper(
             apart = (omega_f[:, None] - omega_n[None]).norm(dim=2)
             nearest = apart.argmin(1) == torch.arange(VALIDATED, device=apart.device)
             figures[f"omega_found_x{scale}"] = float(nearest.float().mean())
+        if held_out and recipe.transfer and recipe.paired:
+            inner = model.net
+            assert isinstance(inner, nn.Module)
+            side, scale = recipe.crop, recipe.scales[0]
+            figures |= judge_transfer(inner, held_out.natural, side, scale, recipe.transfer)
         return figures
 
     @torch.no_grad()

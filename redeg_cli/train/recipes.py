@@ -70,6 +70,10 @@ class _Recipe(_Strict):
     """Keep feature maps channels last, as tensor cores and most CPUs have them faster."""
     save_every: int = Field(250, ge=1)
     validate_every: int = Field(1000, ge=1)
+    watched: str = ""
+    """The figure of the validation that says how good the network is; more is better."""
+    patience: int = Field(0, ge=0)
+    """Validations in a row without a better ``watched`` after which the run ends; 0 for never."""
 
     @field_validator("degradation", mode="before")
     @classmethod
@@ -95,7 +99,8 @@ class RestorerRecipe(_Recipe):
     """How to train a restorer on pairs made by handcrafted degradations."""
 
     kind: Literal["restorer"]
-    architecture: Literal["f2n-compact", "f2n", "face-restorer"]
+    architecture: Literal["f2n-compact", "f2n", "face-restorer", "spandrel"]
+    """Of a new network, or of that of ``init``; spandrel takes whatever ``init`` holds."""
     crop: int = Field(48, ge=8)
     """Side of the native LQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
@@ -140,6 +145,9 @@ class ReDegNetRecipe(_Recipe):
 
     kind: Literal["redegnet"]
     architecture: Literal["redegnet-lite"] = "redegnet-lite"
+    watched: str = "transfer_psnr"
+    transfer: int = Field(8, ge=0)
+    """Pairs of each family on which a validation measures the transfer of Ω; 0 for none."""
     crop: int = Field(96, ge=32, multiple_of=32)
     """Side of the HQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
@@ -166,6 +174,9 @@ class PaperRecipe(_Recipe):
     kind: Literal["redegnet-paper"]
     architecture: Literal["redegnet"] = "redegnet"
     """The paper's networks. The lite ones make grain and JPEG that these losses do not train."""
+    watched: str = "transfer_psnr"
+    transfer: int = Field(8, ge=0)
+    """Pairs of each family on which a validation measures the transfer of Ω; 0 for none."""
     batch: int = Field(12, ge=1)
     """Rows of each of the three kinds of pairs. The paper gives none: this is the release's."""
     learning_rate: float = Field(2e-4, gt=0)

@@ -25,6 +25,7 @@ from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, equal_share, load_store
+from redeg_cli.train.judge import judge_transfer
 from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
 from redeg_cli.train.losses import Terms, jpeg_parameters_loss, mean_psnr, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
@@ -102,6 +103,11 @@ def train_redegnet(
             figures[f"mean_psnr_wrong_omega_x{scale}"] = mean_psnr(wrong.mean, batch.mean, 1e-6)
             figures[f"grain_x{scale}"] = float(grain_distance(made.grain, batch.grain))
             figures[f"jpeg_x{scale}"] = float(jpeg_parameters_loss(made.jpeg, batch.jpeg))
+        if held_out and recipe.transfer:
+            inner = net.net
+            assert isinstance(inner, nn.Module)
+            side, scale = recipe.crop, recipe.scales[0]
+            figures |= judge_transfer(inner, held_out, side, scale, recipe.transfer)
         return figures
 
     player = Player("network", network, loss_terms, recipe.learning_rate)

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from redeg_cli.models import build, load_network
+from redeg_cli.errors import RecipeError
+from redeg_cli.models import build, load_network, load_restorer
 from redeg_cli.nets.discriminators import PatchDiscriminator, UNetDiscriminator
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.adversarial import ADVERSARIAL, frozen
@@ -88,10 +89,7 @@ def train_restorer(
     maker = PairMaker(recipe, device, accelerator.process_index, accelerator.num_processes)
     judged = PairMaker(recipe, device)
     torch.manual_seed(recipe.seed)
-    if recipe.init:
-        network = load_network(recipe.init, "restorer", torch.device("cpu"))
-    else:
-        network = build(recipe.architecture, recipe.config)
+    network = _network(recipe)
     phi = None
     if recipe.perceptual_weight or recipe.style_weight:
         phi = make_features(recipe.features, recipe.vgg19, device)
@@ -145,6 +143,22 @@ def train_restorer(
         watch=watch,
     )
     return save_trained(trained, recipe, folder, clock, validate(trained))
+
+
+def _network(recipe: RestorerRecipe) -> nn.Module:
+    """Return the network to train. Raises RecipeError and ModelError."""
+    if recipe.architecture == "spandrel":
+        if recipe.init is None:
+            raise RecipeError("'init': architecture spandrel needs a checkpoint to start from")
+        (scale,) = recipe.scales if len(recipe.scales) == 1 else (None,)
+        if scale is None:
+            raise RecipeError(f"'scales': a network of spandrel has one scale, got {recipe.scales}")
+        restorer = load_restorer(recipe.init, scale)
+        restorer.check_crop(recipe.crop)
+        return restorer.network.requires_grad_(True)
+    if recipe.init:
+        return load_network(recipe.init, "restorer", torch.device("cpu"))
+    return build(recipe.architecture, recipe.config)
 
 
 def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:

@@ -11,15 +11,30 @@ from torch import nn
 
 from redeg_cli.errors import OutputError, RecipeError
 from redeg_cli.io.files import atomic_path
+from redeg_cli.validation import did_you_mean
 
 
 @dataclass
 class Clock:
-    """How far a run is: steps done, seconds spent (earlier sittings included), smoothed losses."""
+    """How far a run is: steps done, seconds spent (earlier sittings included), smoothed losses,
+    and how many validations in a row have not been better than the best."""
 
     step: int = 0
     seconds: float = 0.0
     smooth: dict[str, float] = field(default_factory=dict)
+    best: float | None = None
+    stale: int = 0
+
+    def judge(self, figures: Mapping[str, float], watched: str) -> None:
+        """Note whether the watched figure is the best so far. Raises RecipeError without it."""
+        if watched not in figures:
+            raise RecipeError(
+                f"the validation has no figure {watched!r} to be patient with"
+                f"{did_you_mean(watched, figures)}: watch one of {', '.join(figures) or 'none'}"
+            )
+        better = self.best is None or figures[watched] > self.best
+        self.best = figures[watched] if better else self.best
+        self.stale = 0 if better else self.stale + 1
 
     def share(self, steps: int, minutes: float | None) -> float:
         """Return the part of the run that is done, in [0, 1], by steps or time, whichever leads."""
@@ -69,6 +84,8 @@ class TrainingState:
             "step": clock.step,
             "seconds": clock.seconds,
             "smooth": clock.smooth,
+            "best": clock.best,
+            "stale": clock.stale,
         }
         with atomic_path(self.path) as temporary:
             try:
@@ -105,4 +122,5 @@ class TrainingState:
         self.ema.load_state_dict(found["ema"])
         if self.keeper and any(keepers):
             self.keeper.load_state_dict(keepers[self.process])
-        return Clock(found["step"], found["seconds"], found["smooth"])
+        best, stale = found.get("best"), found.get("stale", 0)
+        return Clock(found["step"], found["seconds"], found["smooth"], best, stale)

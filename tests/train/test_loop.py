@@ -217,3 +217,21 @@ def test_compiled_networks_learn_the_same_and_are_carried_on(
     assert len(compiled) == 2
     for name, tensor in plain.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], tensor)
+
+
+def test_a_run_that_gets_no_better_ends(workplace: Path) -> None:
+    figures = iter([1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
+    overrides = ("steps=100", "validate_every=2", "watched=psnr", "patience=3")
+    recipe = recipe_of(workplace, *overrides)
+    options = {"validate": lambda _net: {"psnr": next(figures)}}
+    _, clock = run_line(workplace / "run", recipe, **options)
+    # The best at step 4, three worse ones until step 10, and the step that ends the run.
+    assert clock.step == 11
+    assert (clock.best, clock.stale) == (3.0, 3)
+    assert run_line(workplace / "run", recipe)[1].step == 11
+
+
+def test_patience_with_an_unknown_figure_is_told(workplace: Path) -> None:
+    recipe = recipe_of(workplace, "steps=9", "validate_every=2", "watched=psrn", "patience=1")
+    with pytest.raises(RedegError, match=r"no figure 'psrn' .*did you mean 'psnr'"):
+        run_line(workplace / "run", recipe, validate=lambda _net: {"psnr": 1.0})

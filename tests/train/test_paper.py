@@ -404,7 +404,8 @@ def test_the_presets_differ_in_what_they_say() -> None:
 
 def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
     held_out = f'validation=[{{"folder": "{place}/natural"}}]'
-    recipe = recipe_of(place, held_out, "swap=0.5", "real_share=0.5", "validate_every=2")
+    more = ("swap=0.5", "real_share=0.5", "validate_every=2", "transfer=0")
+    recipe = recipe_of(place, held_out, *more)
     told: list[str] = []
     whole = train_paper(recipe, place / "whole", cpu=True, say=told.append)
     assert any("filters" in line for line in told)
@@ -457,3 +458,11 @@ def test_the_learning_rate_may_stay(place: Path) -> None:
         log = (place / schedule / "log.jsonl").read_text().splitlines()
         rates.append(json.loads(log[-1])["lr"])
     assert rates == [pytest.approx(2e-4), pytest.approx(2e-4 * (0.01 + 0.495))]
+
+
+def test_the_transfer_of_omega_is_validated(place: Path) -> None:
+    held_out = f'validation=[{{"folder": "{place}/natural"}}]'
+    recipe = recipe_of(place, held_out, "steps=1", "transfer=4")
+    train_paper(recipe, place / "judged", cpu=True)
+    row = json.loads((place / "judged" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"transfer_psnr", "transfer_psnr_jpeg", "omega_retrieval"} <= set(row)
