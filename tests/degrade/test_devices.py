@@ -3,6 +3,8 @@
 Finds what mixes the devices of tensors, which on the CPU alone nothing does.
 """
 
+import sys
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -43,7 +45,18 @@ def answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(FakeTensor, name, lambda _self, value=value: value, raising=False)
 
 
-@pytest.mark.usefixtures("answers")
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What functions remembered within the test, tensors that hold nothing, is forgotten."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("redeg_cli.degrade.", "redeg_cli.nets.")):
+            for each in vars(module).values():
+                if hasattr(each, "cache_clear"):
+                    each.cache_clear()
+
+
+@pytest.mark.usefixtures("answers", "forgotten")
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("op", sorted({*OPS} - {*PER_FILE}))
 def test_an_op_keeps_to_the_device_of_its_images(op: str, ragged: bool) -> None:
