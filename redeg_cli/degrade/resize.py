@@ -165,6 +165,12 @@ def resize(
     return x.transpose(2, 3).clamp(0, 1)
 
 
+def aligned_pixels(canvas: Canvas) -> Tensor:
+    """Return the images of a canvas on the HQ grid, (B, 3, H, W), bicubic."""
+    to_hq = Resize(of="hq", filter="bicubic", antialias=True)
+    return apply_resize(canvas, [to_hq] * len(canvas.sizes)).pixels
+
+
 def to_aligned(native: Tensor, scale: int) -> Tensor:
     """Resize a native LQ (B, C, h, w) onto the HQ grid (B, C, h*scale, w*scale), bicubic."""
     return resize(native, (native.shape[2] * scale, native.shape[3] * scale))

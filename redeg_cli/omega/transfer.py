@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.chain import load_degrader
-from redeg_cli.degrade.resize import Resize, apply_resize
+from redeg_cli.degrade.resize import aligned_pixels
 from redeg_cli.degrade.steps import run_chains
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.omega.learned import OmegaDegrader
@@ -182,6 +182,4 @@ def _aligned(hq: Tensor, degrader: Degrader, seeds: Sequence[int], which: int) -
         for seed in seeds
     ]
     made = run_chains(hq, chains, degrader.scale)
-    eight_bits = made.with_pixels((made.pixels * 255).round() / 255)
-    to_hq = Resize(of="hq", filter="bicubic", antialias=True)
-    return apply_resize(eight_bits, [to_hq] * len(seeds)).pixels
+    return aligned_pixels(made.with_pixels((made.pixels * 255).round() / 255))

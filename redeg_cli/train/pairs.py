@@ -44,17 +44,20 @@ class PairMaker:
             )
         self.queues = {scale: PairQueue(capacity) for scale in recipe.scales} if capacity else {}
 
-    def batch(self, store: ImageStore, scale: int, key: str, count: int) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, store: ImageStore, scale: int, key: str, count: int, whole: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Return native LQ (B, 3, crop, crop) and HQ (B, 3, crop * scale, crop * scale).
 
-        Everything random comes from ``key``. LQs have the 256 levels of their files.
+        Everything random comes from ``key``. LQs have the 256 levels of their files. With
+        ``whole`` the rows of the other processes are made too.
         """
         recipe = self.recipe
         size = recipe.crop * scale
         every = [sample_seed(recipe.seed, key, i) for i in range(count)]
         turned = recipe.architecture != "face-restorer"
         turn = int(numpy_generator(every[0]).integers(4)) if turned else 0
-        seeds = every[self.rows]
+        seeds = every if whole else every[self.rows]
         hq = torch.stack(
             [store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds]
         )

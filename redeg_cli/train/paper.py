@@ -226,7 +226,6 @@ def train_paper(
 
     players = [Player("network", network, loss_terms, recipe.learning_rate)]
     if losses.discriminator is not None:
-        losses.discriminator.to(device)
         players.append(
             Player("discriminator", losses.discriminator, losses.judge, recipe.learning_rate)
         )

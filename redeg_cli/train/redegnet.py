@@ -15,9 +15,8 @@ import torch
 from torch import nn
 
 from redeg_cli.degrade.base import Degrader, Record
-from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
-from redeg_cli.degrade.resize import Resize, apply_resize
+from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
 from redeg_cli.models import build
 from redeg_cli.nets.synnet_lite import Synthesis
@@ -187,13 +186,13 @@ def _degrade_in_parts(
     silent = [[step for step in steps if step["op"] not in _GRAIN] for steps in bodies]
     noisy = [row for row, steps in enumerate(bodies) if len(silent[row]) < len(steps)]
     made = run_chains(hq, bodies, scale)
-    body = _aligned(made)
+    body = aligned_pixels(made)
     mean = body.clone()
     if noisy:
-        mean[noisy] = _aligned(run_chains(hq[noisy], [silent[row] for row in noisy], scale))
+        mean[noisy] = aligned_pixels(run_chains(hq[noisy], [silent[row] for row in noisy], scale))
     if last:
         made = made.merge([*last], apply_jpeg(made.select([*last]), [*last.values()]))
-    lq = _aligned(made.with_pixels((made.pixels * 255).round() / 255))
+    lq = aligned_pixels(made.with_pixels((made.pixels * 255).round() / 255))
     return lq, mean, body - mean
 
 
@@ -203,12 +202,6 @@ def _last_jpeg(steps: Sequence[StepTable]) -> Jpeg | None:
         if isinstance(step, Jpeg):
             return step
     return None
-
-
-def _aligned(canvas: Canvas) -> torch.Tensor:
-    """Return the images of a canvas on the HQ grid, (B, 3, H, W)."""
-    to_hq = Resize(of="hq", filter="bicubic", antialias=True)
-    return apply_resize(canvas, [to_hq] * len(canvas.sizes)).pixels
 
 
 def jpeg_truth(record: Record) -> torch.Tensor:

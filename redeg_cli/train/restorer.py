@@ -87,13 +87,12 @@ def train_restorer(
         load_store(recipe.validation, device, minimum, progress) if recipe.validation else None
     )
     maker = PairMaker(recipe, device, accelerator.process_index, accelerator.num_processes)
-    judged = PairMaker(recipe, device)
     torch.manual_seed(recipe.seed)
     network = _network(recipe)
     phi = None
     if recipe.perceptual_weight or recipe.style_weight:
         phi = make_features(recipe.features, recipe.vgg19, device)
-        say(f"features: {phi.note}")
+        say(phi.note)
     run = _runner(recipe)
     losses = RestorerLosses(recipe, phi, run)
 
@@ -107,7 +106,7 @@ def train_restorer(
         figures: dict[str, float] = {}
         for scale in recipe.scales if held_out else []:
             assert held_out is not None
-            lq, hq = judged.batch(held_out, scale, f"validation/{scale}", 64)
+            lq, hq = maker.batch(held_out, scale, f"validation/{scale}", 64, whole=True)
             with accelerator.autocast():
                 restored = torch.cat([run(net, part, scale).float() for part in lq.split(16)])
             base = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="bicubic")
@@ -119,7 +118,7 @@ def train_restorer(
     def samples(net: nn.Module) -> Tensor:
         """Return rows of LQ, restored and HQ, at the largest scale."""
         scale = max(recipe.scales)
-        lq, hq = judged.batch(held_out or store, scale, "samples", 8)
+        lq, hq = maker.batch(held_out or store, scale, "samples", 8, whole=True)
         with accelerator.autocast():
             restored = run(net, lq, scale).float()
         enlarged = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="nearest")
@@ -127,7 +126,6 @@ def train_restorer(
 
     players = [Player("network", network, loss_terms, recipe.learning_rate)]
     if losses.discriminator is not None:
-        losses.discriminator.to(device)
         players.append(
             Player("discriminator", losses.discriminator, losses.judge, recipe.learning_rate)
         )
