@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "seeds", "device", "memory", "progress", "validation"),
     ("io",),
     ("nets",),
-    ("models", "imports"),
+    ("models", "imports", "downloads"),
     ("degrade",),
     ("faces",),
     ("restore",),

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redeg_cli.cli.common import JsonOption, OverwriteOption, emit_json, emit_path, say, warn
+from redeg_cli.cli.common import (
+    JsonOption,
+    OverwriteOption,
+    emit_json,
+    emit_path,
+    progress,
+    say,
+    warn,
+)
 
 if TYPE_CHECKING:
     from redeg_cli.models import ModelInfo
@@ -86,6 +94,37 @@ def import_command(
         return
     for info in written:
         emit_path(info.path)
+
+
+@app.command("download")
+def download_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to fetch; without a name, what can be fetched is listed."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch weights that others publish, checked by their digest. No other command does."""
+    from redeg_cli.downloads import DOWNLOADS, fetch, find_download
+
+    if not names:
+        found = {name: find_download(name) for name in DOWNLOADS}
+        if as_json:
+            emit_json([{"name": n, "url": DOWNLOADS[n].url, "path": found[n]} for n in found])
+            return
+        for name, download in DOWNLOADS.items():
+            where = found[name] or "not here yet"
+            print(f"{name}  {download.megabytes} MB  {download.what}  {where}")
+        return
+    files = {}
+    for name in names:
+        with progress(f"fetching {name}") as on_progress:
+            files[name] = fetch(name, on_progress)
+    if as_json:
+        emit_json(files)
+        return
+    for file in files.values():
+        emit_path(file)
 
 
 @app.command("info")

@@ -6,15 +6,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from redeg_cli.downloads import find_download, how_to_get
 from redeg_cli.errors import ModelError
 from redeg_cli.train.filters import FilterFeatures
-from redeg_cli.train.vgg import (
-    ESRGAN_LAYERS,
-    PAPER_LAYERS,
-    Vgg19Features,
-    find_vgg19,
-    how_to_get_vgg19,
-)
+from redeg_cli.train.vgg import ESRGAN_LAYERS, PAPER_LAYERS, Vgg19Features
 
 Kind = Literal["auto", "vgg19", "filters"]
 Table = Literal["paper", "released", "real-esrgan"]
@@ -54,9 +49,9 @@ def make_features(
         raise ModelError(f"filters take no weights, got {weights}: ask for vgg19 or auto")
     if kind == "filters":
         return FilterFeatures().to(device)
-    if kind == "auto" and weights is None and find_vgg19() is None:
+    if kind == "auto" and weights is None and find_download("vgg19") is None:
         filters = FilterFeatures().to(device)
-        filters.note += f", since no weights of VGG-19 were found: {how_to_get_vgg19()}"
+        filters.note += f", since no weights of VGG-19 were found: {how_to_get('vgg19')}"
         return filters
     return Vgg19Features(weights).to(device)
 

@@ -1,18 +1,14 @@
-"""VGG-19 as a feature extractor: its layers, its weights and where those come from."""
+"""VGG-19 as a feature extractor: its layers and its weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor, nn
 
+from redeg_cli.downloads import find_download, how_to_get
 from redeg_cli.errors import ModelError
 from redeg_cli.io.checkpoints import load_tensors
-from redeg_cli.models import user_folder
-
-VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-"""torchvision's ImageNet weights, 548 MB; the name ends in the first digits of their SHA-256."""
 
 PAPER_LAYERS = ("conv1_2", "conv2_2", "conv3_4", "conv4_4")
 """Φ_1 to Φ_4 of eqs. 8 and 9. "The i-th convolution layer" is read as the last one of each block:
@@ -37,15 +33,15 @@ class Vgg19Features(nn.Module):
     def __init__(self, weights: Path | None = None, layers: Sequence[str] = ESRGAN_LAYERS) -> None:
         """``weights``: torchvision's state dict, or its features part, as .pth or safetensors.
 
-        None searches ``vgg19_places``. Raises ModelError when there are none or they do not fit.
+        None searches ``downloads.download_places``. Raises ModelError when there are none or they do not fit.
         """
         super().__init__()
         indices = _vgg19_layers()
         if unknown := [layer for layer in layers if layer not in indices] or not layers:
             raise ModelError(f"VGG-19 has no layers {unknown!r}, but: {', '.join(indices)}")
-        path = find_vgg19() if weights is None else weights
+        path = find_download("vgg19") if weights is None else weights
         if path is None:
-            raise ModelError(f"no weights of VGG-19 were found: {how_to_get_vgg19()}")
+            raise ModelError(f"no weights of VGG-19 were found: {how_to_get('vgg19')}")
         self.layers = tuple(layers)
         self.note = f"features: VGG-19 of {path}"
         self._names = {indices[layer]: layer for layer in layers}
@@ -63,48 +59,6 @@ class Vgg19Features(nn.Module):
             if index in self._names:
                 found[self._names[index]] = x
         return found
-
-
-def vgg19_places() -> list[Path]:
-    """Return where weights of VGG-19 are looked for, in this order."""
-    name = Path(urlsplit(VGG19_URL).path).name
-    own = user_folder() / "features"
-    return [own / "vgg19.safetensors", own / name, _hub_folder() / name]
-
-
-def find_vgg19() -> Path | None:
-    """Return the first file of ``vgg19_places`` that is there."""
-    return next((path for path in vgg19_places() if path.is_file()), None)
-
-
-def fetch_vgg19(url: str = VGG19_URL, progress: bool = True) -> Path:
-    """Download the weights (548 MB) into torch's own cache and return the file.
-
-    The digits at the end of the name are checked against the file's SHA-256. Nothing else here
-    goes to the network. Raises ModelError when the download fails.
-    """
-    name = Path(urlsplit(url).path).name
-    path = _hub_folder() / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digits = Path(name).stem.rpartition("-")[2]
-    try:
-        torch.hub.download_url_to_file(url, str(path), digits, progress)
-    except (OSError, RuntimeError) as error:  # no network, no room; another hash
-        raise ModelError(f"{url} could not be downloaded: {error}") from error
-    return path
-
-
-def _hub_folder() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def how_to_get_vgg19() -> str:
-    """Return where the weights were looked for and what brings them there, as half a sentence."""
-    places = ", ".join(str(path) for path in vgg19_places())
-    return (
-        f"looked for {places}; put {VGG19_URL} there, or run "
-        '`python -c "from redeg_cli.train.vgg import fetch_vgg19; fetch_vgg19()"`'
-    )
 
 
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))

@@ -1,6 +1,5 @@
 """Feature extractors: VGG-19 against torchvision's, and a filter bank that sees degradations."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from redeg_cli.train.features import (
     make_features,
 )
 from redeg_cli.train.losses import Distance, feature_loss, style_loss
-from redeg_cli.train.vgg import ESRGAN_LAYERS, VGG19_URL, _vgg19_layers, fetch_vgg19
+from redeg_cli.train.vgg import ESRGAN_LAYERS, _vgg19_layers
 
 LOW = ("conv1_2", "conv2_2")
 LOW_COUNT = 8
@@ -66,7 +65,6 @@ def test_the_layers_are_torchvisions_convolutions_before_their_relu() -> None:
     assert list(places.values()) == convolutions
     last_of_blocks = [i - 2 for i, m in enumerate(theirs) if isinstance(m, nn.MaxPool2d)]
     assert [places[layer] for layer in ESRGAN_LAYERS] == last_of_blocks
-    assert VGG19_Weights.IMAGENET1K_V1.url == VGG19_URL
 
 
 def test_features_are_those_of_torchvision(
@@ -143,15 +141,14 @@ def test_weights_that_are_not_vgg19s_are_errors(tmp_path: Path, checkpoint: Path
 def test_without_weights_auto_says_that_it_takes_filters(tmp_path: Path) -> None:
     phi = make_features("auto")
     assert phi.name == "filters"
-    for text in ("no weights of VGG-19", str(tmp_path / "home"), VGG19_URL):
+    for text in ("no weights of VGG-19", "`redeg models download vgg19` (548 MB)"):
         assert text in phi.note
     assert "VGG" not in make_features("filters").note
     with pytest.raises(ModelError) as caught:
         make_features("vgg19")
     message = str(caught.value)
     assert "\n" not in message
-    for text in (str(tmp_path / "home"), str(tmp_path / "torch"), VGG19_URL, "fetch_vgg19()"):
-        assert text in message
+    assert "run `redeg models download vgg19` (548 MB)" in message
     with pytest.raises(ModelError, match="filters take no weights"):
         make_features("filters", tmp_path / "any.pth")
 
@@ -183,20 +180,6 @@ def test_auto_takes_what_it_finds(
     phi = make_features("auto")
     assert phi.name == "vgg19"
     assert phi.note == f"features: VGG-19 of {place}"
-
-
-def test_a_download_is_checked_by_its_name(tmp_path: Path) -> None:
-    content = b"weights"
-    digits = hashlib.sha256(content).hexdigest()[:8]
-    for name in (f"vgg-{digits}.pth", "vgg-00000000.pth"):
-        (tmp_path / name).write_bytes(content)
-    path = fetch_vgg19((tmp_path / f"vgg-{digits}.pth").as_uri(), progress=False)
-    assert path == tmp_path / "torch" / "hub" / "checkpoints" / f"vgg-{digits}.pth"
-    assert path.read_bytes() == content
-    for name in ("vgg-00000000.pth", "missing-00000000.pth"):
-        with pytest.raises(ModelError, match=f"{name} could not be downloaded"):
-            fetch_vgg19((tmp_path / name).as_uri(), progress=False)
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_layer_weights_sum_to_the_same_for_filters(checkpoint: Path) -> None:

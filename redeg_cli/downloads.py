@@ -1,0 +1,170 @@
+"""Weights that others publish: where they come from, where they are kept, how they are fetched.
+
+Only ``redeg models download`` fetches; everything else looks with ``find_download`` and says, with
+``how_to_get``, what brings a missing file. Files lie in torch's own cache, where torchvision and
+torchmetrics find them too, or in the folder of imported models.
+"""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+
+from redeg_cli.errors import ModelError, OutputError
+from redeg_cli.models import user_folder
+from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.validation import did_you_mean
+
+_BLOCK = 1 << 20
+_TIMEOUT = 30.0
+"""Seconds without a byte after which a download gives up."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """One published file."""
+
+    url: str
+    sha256: str
+    """The digits of the file's SHA-256 that its publisher states: all 64, or the first few."""
+    megabytes: int
+    what: str
+    """What it is and what needs it."""
+
+    @property
+    def file(self) -> str:
+        """The file's own name."""
+        return Path(urlsplit(self.url).path).name
+
+
+# torchvision's files carry the first eight digits of their SHA-256 in their names.
+DOWNLOADS: dict[str, Download] = {
+    "vgg19": Download(
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        "dcbb9e9d",
+        548,
+        "VGG-19 of torchvision: perceptual and style losses",
+    ),
+    "alexnet": Download(
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "7be5be79",
+        233,
+        "AlexNet of torchvision: LPIPS",
+    ),
+}
+"""What can be fetched, by name."""
+
+
+def download_places(name: str) -> list[Path]:
+    """Return where a download's file is looked for, in this order. The last is where it is put."""
+    download = _known(name)
+    own = user_folder() / "features"
+    hub = Path(torch.hub.get_dir()) / "checkpoints"
+    return [own / f"{name}.safetensors", own / download.file, hub / download.file]
+
+
+def find_download(name: str) -> Path | None:
+    """Return the first of ``download_places`` that is there. Raises ModelError for a wrong name."""
+    return next((path for path in download_places(name) if path.is_file()), None)
+
+
+def how_to_get(name: str) -> str:
+    """Return the command that brings a download, as half a sentence."""
+    return f"run `redeg models download {name}` ({_known(name).megabytes} MB)"
+
+
+def fetch(name: str, progress: OnProgress = no_progress) -> Path:
+    """Bring a download to its place and return the file; one that is there already is returned.
+
+    A download that broke off is carried on. Raises ModelError when the address cannot be read or
+    the file is not the one that was published, OutputError when it cannot be written.
+    """
+    if found := find_download(name):
+        return found
+    download = _known(name)
+    path = download_places(name)[-1]
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as file:
+            _receive(download.url, file, progress)
+            file.flush()
+            os.fsync(file.fileno())
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        raise ModelError(f"{download.url} cannot be read: {_reason(error)}") from error
+    except ConnectionError as error:
+        raise ModelError(f"{download.url} broke off ({error}): the same command goes on") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {part}: {error.strerror or error}") from error
+    digest = _sha256(part)
+    if not digest.startswith(download.sha256):
+        part.unlink()
+        raise ModelError(
+            f"{download.url} is not the file it was: SHA-256 {digest[:16]}..., wanted "
+            f"{download.sha256[:16]}; it was thrown away"
+        )
+    os.replace(part, path)
+    return path
+
+
+def _known(name: str) -> Download:
+    if name not in DOWNLOADS:
+        raise ModelError(
+            f"there is no download {name!r}{did_you_mean(name, DOWNLOADS)}: "
+            f"one of {', '.join(DOWNLOADS)}"
+        )
+    return DOWNLOADS[name]
+
+
+def _receive(url: str, file: Any, progress: OnProgress) -> None:
+    """Append to ``file`` what it lacks of ``url``; from the start where a server cannot skip."""
+    have = file.tell()
+    with _opened(url, have) as answer:
+        if answer is None:  # nothing lies behind what is here
+            return
+        if answer.status != http.client.PARTIAL_CONTENT:
+            file.truncate(0)
+            have = 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        while block := answer.read(_BLOCK):
+            file.write(block)
+            have += len(block)
+            progress(have >> 20, max(total, have) >> 20, "MB")
+        if have < total:
+            raise ConnectionError(f"{have} of {total} bytes came")
+
+
+@contextmanager
+def _opened(url: str, start: int) -> Iterator[Any]:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if start and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            yield None
+            return
+        raise
+    with answer:
+        yield answer
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or error or type(error).__name__)

@@ -1,0 +1,138 @@
+"""Downloads: found where they lie, fetched whole, carried on, and never taken for another file."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from torchvision.models import AlexNet_Weights, VGG19_Weights
+
+from redeg_cli import downloads
+from redeg_cli.downloads import DOWNLOADS, download_places, fetch, find_download, how_to_get
+from redeg_cli.errors import ModelError, OutputError
+
+CONTENT = bytes(range(256)) * 20_000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT; can skip to a place, can break off, notes what it was asked for."""
+
+    ranges = True
+    breaks_after: int | None = None
+    asked: list[str | None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.server.asked.append(asked)
+        if self.path.startswith("/missing"):
+            self.send_error(404)
+            return
+        start = int(asked[6:-1]) if asked and self.server.ranges else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        body = CONTENT[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.breaks_after])
+
+    def log_message(self, *args: object) -> None:
+        del args
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as made:
+        made.asked = []
+        thread = threading.Thread(target=made.serve_forever)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    monkeypatch.setenv("REDEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    url = f"http://127.0.0.1:{server.server_port}"
+    served = {
+        "weights": replace(DOWNLOADS["vgg19"], url=f"{url}/weights.pth", sha256=DIGEST[:8]),
+        "other": replace(DOWNLOADS["vgg19"], url=f"{url}/other.pth", sha256="00000000"),
+        "missing": replace(DOWNLOADS["vgg19"], url=f"{url}/missing.pth"),
+    }
+    monkeypatch.setattr(downloads, "DOWNLOADS", {**DOWNLOADS, **served})
+
+
+def test_it_is_fetched_once_and_whole(tmp_path: Path, server: Server) -> None:
+    seen: list[tuple[int, int]] = []
+    assert find_download("weights") is None
+    path = fetch("weights", lambda done, total, _text="": seen.append((done, total)))
+    assert path == tmp_path / "torch" / "hub" / "checkpoints" / "weights.pth"
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT) >> 20, len(CONTENT) >> 20)
+    assert fetch("weights") == path == find_download("weights")
+    assert server.asked == [None]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_broke_off_is_carried_on(server: Server, ranges: bool) -> None:
+    server.ranges = ranges
+    server.breaks_after = 1_500_000
+    with pytest.raises(ModelError, match="the same command goes on"):
+        fetch("weights")
+    assert find_download("weights") is None
+    server.breaks_after = None
+    assert fetch("weights").read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=1500000-"]
+
+
+def test_what_came_whole_but_was_not_renamed_is_not_asked_for_again(server: Server) -> None:
+    place = download_places("weights")[-1]
+    place.parent.mkdir(parents=True)
+    place.with_name("weights.pth.part").write_bytes(CONTENT)
+    assert fetch("weights").read_bytes() == CONTENT
+    assert server.asked == [f"bytes={len(CONTENT)}-"]
+
+
+def test_another_file_is_thrown_away() -> None:
+    with pytest.raises(ModelError, match=f"SHA-256 {DIGEST[:16]}..., wanted 00000000"):
+        fetch("other")
+    assert list(download_places("other")[-1].parent.iterdir()) == []
+
+
+def test_no_such_file_no_such_server_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match=r"missing\.pth cannot be read: Not Found"):
+        fetch("missing")
+    nowhere = replace(DOWNLOADS["vgg19"], url="http://127.0.0.1:9/weights.pth")
+    monkeypatch.setitem(downloads.DOWNLOADS, "weights", nowhere)
+    with pytest.raises(ModelError, match=r"weights\.pth cannot be read: .*refused"):
+        fetch("weights")
+    with pytest.raises(ModelError, match="no download 'vgg' .did you mean 'vgg19'"):
+        fetch("vgg")
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "torch").write_text("a file where a folder should be")
+    with pytest.raises(OutputError, match="cannot write"):
+        fetch("weights")
+
+
+def test_the_addresses_are_those_of_torchvision() -> None:
+    for name, weights in {"vgg19": VGG19_Weights, "alexnet": AlexNet_Weights}.items():
+        theirs = weights.IMAGENET1K_V1
+        assert DOWNLOADS[name].url == theirs.url
+        assert DOWNLOADS[name].megabytes == round(theirs.meta["_file_size"])
+        assert DOWNLOADS[name].sha256 in theirs.url
+    assert how_to_get("alexnet") == "run `redeg models download alexnet` (233 MB)"
