@@ -30,8 +30,9 @@ from redeg_cli.io.images import write_rgb
 from redeg_cli.train import redegnet
 from redeg_cli.train.overview import IMAGES_PER_ROW
 from redeg_cli.train.pairs import PairMaker
-from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, find_recipe, load_recipe
-from redeg_cli.train.restorer import train_restorer
+from redeg_cli.train.recipe_files import find_recipe, load_recipe
+from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
+from redeg_cli.train.training import train
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 PRESETS = ("f2n-compact", "face-restorer", "redegnet-lite")
@@ -110,10 +111,7 @@ def recipe_of(preset: str, hq: Path, steps: int, overrides: Sequence[str]) -> Re
 def run(recipe: Recipe, cpu: bool, meter: Meter) -> None:
     """Train in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as folder, metered(meter):
-        if isinstance(recipe, ReDegNetRecipe):
-            redegnet.train_redegnet(recipe, Path(folder), cpu, watch=meter.watch)
-        else:
-            train_restorer(recipe, Path(folder), cpu, watch=meter.watch)
+        train(recipe, Path(folder), cpu, watch=meter.watch)
 
 
 def flops_of_a_step(recipe: Recipe, cpu: bool) -> float:
@@ -179,7 +177,7 @@ def table_of(results: dict[str, dict[str, Any]], device: str) -> Table:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--presets", nargs="+", default=PRESETS, choices=PRESETS)
+    parser.add_argument("--presets", nargs="+", default=PRESETS, choices=(*PRESETS, "f2n"))
     parser.add_argument("--steps", type=int, default=20, help="that are measured")
     parser.add_argument("--warm-up", type=int, default=5, help="steps before, at least 1")
     parser.add_argument("--set", action="append", default=[], help="key=value over the recipes")

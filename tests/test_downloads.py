@@ -119,7 +119,7 @@ def test_no_such_file_no_such_server_no_such_name(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(downloads.DOWNLOADS, "weights", nowhere)
     with pytest.raises(ModelError, match=r"weights\.pth cannot be read: .*refused"):
         fetch("weights")
-    with pytest.raises(ModelError, match="no download 'vgg' .did you mean 'vgg19'"):
+    with pytest.raises(ModelError, match=r"no download 'vgg' \(did you mean 'vgg19'\?\)"):
         fetch("vgg")
 
 

@@ -18,11 +18,11 @@ from redeg_cli.cli.common import (
     progress,
     say,
 )
-from redeg_cli.cli.training import Watch, training_view
-from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.cli.training import training_view
+from redeg_cli.progress import no_progress
 
 if TYPE_CHECKING:
-    from redeg_cli.train.recipes import Recipe
+    from redeg_cli.train.recipes import AnyRecipe
 
 
 @contextmanager
@@ -43,12 +43,16 @@ class Network(str, Enum):
 
     redegnet = "redegnet"
     restorer = "restorer"
+    joint = "joint"
 
 
 def train(
     network: Annotated[
         Network,
-        typer.Argument(help="redegnet: DegNet and SynNet; restorer: of whole photos or of faces."),
+        typer.Argument(
+            help="redegnet: DegNet and SynNet; restorer: of whole photos or of faces; joint: both "
+            "at once, as the release does (one after the other is better)."
+        ),
     ],
     recipe: Annotated[
         str,
@@ -74,7 +78,8 @@ def train(
         bool,
         typer.Option(
             "--check-data",
-            help="Only read every image: name those that are unreadable, too small or double.",
+            help="Only read every image: name those that are unreadable, too small or double, and "
+            "pairs that do not match.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -84,18 +89,11 @@ def train(
     The data folders of a preset are relative to the working folder, those of a file to the file.
     """
     from redeg_cli.device import is_first_process
-    from redeg_cli.train.recipes import (
-        RestorerRecipe,
-        find_recipe,
-        load_recipe,
-        plain_recipe,
-        redegnet_kind,
-    )
+    from redeg_cli.train.recipe_files import find_recipe, load_recipe, plain_recipe, recipe_kind
     from redeg_cli.train.settled import settle_recipe
 
     file, base = find_recipe(recipe)
-    kind = redegnet_kind(file) if network is Network.redegnet else RestorerRecipe
-    wanted = load_recipe(file, kind, overrides or [], base)
+    wanted = load_recipe(file, recipe_kind(network.value, file), overrides or [], base)
     if check:
         _check(wanted, as_json)
         return
@@ -118,37 +116,27 @@ def train(
         if state.exists():
             say(f"carrying on from {state}")
     with _view(wanted, first) as (on_progress, watch), _told_how_to_carry_on(state, first):
-        weights = _train(wanted, output, cpu, on_progress, watch)
+        from redeg_cli.train.training import train as run
+
+        weights = run(wanted, output, cpu, on_progress, say if first else _silent, watch)
     if first and as_json:
         emit_json({"weights": weights, "recipe": resolved})
     elif first:
-        emit_path(weights)
+        for each in weights:
+            emit_path(each)
 
 
-def _train(
-    recipe: "Recipe", output: Path, cpu: bool, on_progress: OnProgress, watch: Watch
-) -> Path:
-    """Train by a recipe of any kind and return the weights file."""
-    if recipe.kind == "redegnet":
-        from redeg_cli.train.redegnet import train_redegnet
-
-        return train_redegnet(recipe, output, cpu, on_progress, watch)
-    if recipe.kind == "redegnet-paper":
-        from redeg_cli.train.paper import train_paper
-
-        return train_paper(recipe, output, cpu, on_progress, say, watch)
-    from redeg_cli.train.restorer import train_restorer
-
-    return train_restorer(recipe, output, cpu, on_progress, say, watch)
+def _silent(text: str) -> None:
+    del text
 
 
-def _view(recipe: "Recipe", first: bool) -> Any:
+def _view(recipe: "AnyRecipe", first: bool) -> Any:
     """Return what shows a run; only the first of several processes does."""
-    from redeg_cli.train.overview import IMAGES_PER_ROW
+    from redeg_cli.train.overview import images_per_step
 
     if not first:
         return nullcontext((no_progress, lambda _: None))
-    return training_view(recipe.steps, recipe.minutes, recipe.batch * IMAGES_PER_ROW[recipe.kind])
+    return training_view(recipe.steps, recipe.minutes, images_per_step(recipe))
 
 
 def _say_table(table: dict[str, Any]) -> None:
@@ -156,8 +144,9 @@ def _say_table(table: dict[str, Any]) -> None:
         say(f"{key} = {json.dumps(value, ensure_ascii=False)}")
 
 
-def _check(recipe: "Recipe", as_json: bool) -> None:
-    """Name the images of a recipe that cannot be used; leave with code 1 if any is unreadable."""
+def _check(recipe: "AnyRecipe", as_json: bool) -> None:
+    """Name the images of a recipe that cannot be used; leave with code 1 if any is unreadable, or
+    if pairs do not match."""
     from redeg_cli.train.check import check_data
 
     with progress("reading images") as on_progress:
@@ -167,10 +156,10 @@ def _check(recipe: "Recipe", as_json: bool) -> None:
     else:
         for finding in found.findings:
             emit_path(f"{finding.problem}: {finding.message}")
-    unreadable = found.count("unreadable")
+    unreadable, mismatched = found.count("unreadable"), found.count("mismatched")
     say(
         f"{found.images} images: {unreadable} unreadable, {found.count('small')} too small, "
-        f"{found.count('duplicate')} duplicates"
+        f"{found.count('duplicate')} duplicates; {mismatched} pairs that do not match"
     )
-    if unreadable:
+    if unreadable or mismatched:
         raise typer.Exit(1)

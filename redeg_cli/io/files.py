@@ -17,6 +17,9 @@ from redeg_cli.errors import OutputError
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
+_HIDDEN = ".redeg-"
+"""How the names of temporary files begin."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -34,7 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path} is a folder, not a file: give a file name")
     if target.exists() and not target.is_file():
         raise OutputError(f"{path} is not a regular file: give another name")
-    temporary = target.parent / f".redeg-{secrets.token_hex(6)}{target.suffix}"
+    temporary = target.parent / f"{_HIDDEN}{secrets.token_hex(6)}{target.suffix}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -50,6 +53,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files for ``path`` that a killed process left in its folder.
+
+    Only for a folder that one run has for itself: another's file under way would go too.
+    """
+    for leftover in path.parent.glob(f"{_HIDDEN}*{path.suffix}"):
+        with suppress(OSError):
+            leftover.unlink()
 
 
 def ensure_writable(path: Path, overwrite: bool) -> None:

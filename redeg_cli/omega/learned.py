@@ -54,12 +54,16 @@ class OmegaDegrader:
     def draw(self, seed: int) -> Record:
         """Return which Ω to use, and the seed of the grain and of the lattice's phases. Pure."""
         row = int(numpy_generator(seed).integers(len(self.pool)))
+        return self.record(row, sample_seed(seed, "noise"))
+
+    def record(self, row: int, seed: int) -> Record:
+        """Return the record of a row of the pool, and the seed of the grain and the phases."""
         return {
             "degrader": "omega",
             "scale": self.scale,
             "row": row,
             "omega": self.pool.names[row],
-            "seed": sample_seed(seed, "noise"),
+            "seed": seed,
         }
 
     def apply(self, hq: Tensor, records: Sequence[Record]) -> Tensor:

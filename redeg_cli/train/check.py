@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from redeg_cli.errors import InputError
 from redeg_cli.io.decode import decode, read_bytes
 from redeg_cli.io.listing import list_images
 from redeg_cli.progress import OnProgress, no_progress
-from redeg_cli.train.recipes import Recipe
+from redeg_cli.train.check_pairs import check_pairs
+from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
 
-Problem = Literal["unreadable", "small", "duplicate"]
+Problem = Literal["unreadable", "small", "duplicate", "mismatched"]
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,16 @@ class _Image(NamedTuple):
     fault: str = ""
 
 
-def check_data(recipe: Recipe, progress: OnProgress = no_progress) -> Check:
-    """Read every image of ``recipe`` once and return what is unreadable, too small or double.
+def check_data(recipe: AnyRecipe, progress: OnProgress = no_progress) -> Check:
+    """Read every image of ``recipe`` once and return what is unreadable, too small or double, and
+    real pairs that do not match.
 
     Images with the same bytes, and with the same pixels in other files, are duplicates of the
     first one, across sources too: a training image in the validation shows there. Raises
     InputError for a folder that does not exist or holds no images.
     """
-    needs = dict(_inputs(recipe))
+    parts = parts_of(recipe)
+    needs = _inputs(parts)
     findings: list[Finding] = []
     firsts: dict[bytes, Path] = {}
     with ThreadPoolExecutor() as pool:
@@ -65,6 +68,11 @@ def check_data(recipe: Recipe, progress: OnProgress = no_progress) -> Check:
             if found := _judge(path, image, needs[path], firsts):
                 findings.append(found)
             progress(index + 1, len(needs), "reading images")
+    for part in parts:
+        if part.kind == "redegnet-paper" and part.pairs:
+            findings += [
+                Finding(path, "mismatched", text) for path, text in check_pairs(part.pairs)
+            ]
     return Check(len(needs), findings)
 
 
@@ -73,20 +81,22 @@ def smallest_side(recipe: Recipe) -> int:
     return recipe.crop * max(recipe.scales) if recipe.kind == "restorer" else recipe.crop
 
 
-def _inputs(recipe: Recipe) -> Iterator[tuple[Path, int]]:
-    """Yield each image file once, with the side that it needs; faces are cut out and may be any."""
-    sources = [*recipe.data, *recipe.validation]
-    folders = [(s.folder, 0 if s.align_faces else smallest_side(recipe)) for s in sources]
-    if recipe.kind == "redegnet-paper":
-        folders += [(s.folder, 0 if s.align_faces else recipe.crop) for s in recipe.faces]
-        folders += [(pair, 0) for pair in recipe.pairs if pair.is_dir()]
-    seen: set[str] = set()
+def _inputs(parts: Sequence[Recipe]) -> dict[Path, int]:
+    """Return each image file once, with the side it needs; faces are cut out and may be any."""
+    folders: list[tuple[Path, int]] = []
+    for recipe in parts:
+        sources = [*recipe.data, *recipe.validation]
+        folders += [(s.folder, 0 if s.align_faces else smallest_side(recipe)) for s in sources]
+        if recipe.kind == "redegnet-paper":
+            folders += [(s.folder, 0 if s.align_faces else recipe.crop) for s in recipe.faces]
+            folders += [(pair, 0) for pair in recipe.pairs if pair.is_dir()]
+    needs: dict[str, tuple[Path, int]] = {}
     for folder, need in folders:
         for file in list_images([folder]):
             real = os.path.realpath(file.path)
-            if real not in seen:
-                seen.add(real)
-                yield file.path, need
+            path, before = needs.get(real, (file.path, 0))
+            needs[real] = path, max(before, need)
+    return dict(needs.values())
 
 
 def _read(path: Path) -> _Image:

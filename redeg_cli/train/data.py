@@ -1,24 +1,32 @@
 """HQ images for training: decoded once, kept as bytes, cropped and degraded from seeds."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError, RecipeError
-from redeg_cli.io.images import read_rgb
-from redeg_cli.io.listing import list_images
-from redeg_cli.progress import OnProgress
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import numpy_generator
+from redeg_cli.train.decoded import images_in_memory, images_on_disk
 from redeg_cli.train.recipes import DataSource
 
 
 class ImageStore:
-    """Images (3, H, W) uint8 on one device, drawn by source weight."""
+    """Images (3, H, W) uint8, drawn by source weight."""
 
-    def __init__(self, groups: Sequence[Sequence[torch.Tensor]], weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[torch.Tensor]],
+        weights: Sequence[float],
+        device: torch.device | None = None,
+    ) -> None:
+        """``device`` is where crops go; without one they stay where their image is."""
+        self.device = device
         self.groups = [list(group) for group in groups]
         total = sum(weights)
         self.shares = [weight / total for weight in weights]
@@ -45,7 +53,7 @@ class ImageStore:
         need = min(round(size / factor), height, width)
         top = int(rng.integers(height - need + 1))
         left = int(rng.integers(width - need + 1))
-        patch = image[None, :, top : top + need, left : left + need].float() / 255
+        patch = image[None, :, top : top + need, left : left + need].to(self.device).float() / 255
         if need != size:
             patch = F.interpolate(
                 patch, size=(size, size), mode="bicubic", antialias=True, align_corners=False
@@ -62,34 +70,28 @@ def load_store(
     device: torch.device,
     minimum: int,
     progress: OnProgress | None = None,
+    cache: Path | None = None,
 ) -> ImageStore:
-    """Decode every image of ``sources`` onto ``device``.
+    """Decode every image of ``sources`` onto ``device``, or into files in the folder ``cache``.
 
     Images whose shorter side is under ``minimum`` px are left out; a source that leaves none is
     an InputError.
     """
+    progress = progress or no_progress
     groups: list[list[torch.Tensor]] = []
     for source in sources:
-        files = list_images([source.folder])
-        group: list[torch.Tensor] = []
-        for index, file in enumerate(files):
-            rgb = read_rgb(file.path)
-            if source.align_faces:
-                aligned = _largest_face(rgb, source.face_size)
-                if aligned is None:
-                    continue
-                rgb = aligned
-            if min(rgb.shape[:2]) >= minimum:
-                pixels = torch.from_numpy((rgb * 255).round().astype(np.uint8))
-                group.append(pixels.permute(2, 0, 1).contiguous().to(device))
-            if progress:
-                progress(index + 1, len(files), f"reading {source.folder.name}")
+        if cache is None:
+            images = images_in_memory(source, device, progress)
+        else:
+            with PartialState().main_process_first():  # the others find what it made
+                images = images_on_disk(source, cache, progress)
+        group = [image for image in images if min(image.shape[1:]) >= minimum]
         if not group:
             raise InputError(
                 f"{source.folder} has no image of at least {minimum} px on its shorter side"
             )
         groups.append(group)
-    return ImageStore(groups, [source.weight for source in sources])
+    return ImageStore(groups, [source.weight for source in sources], device)
 
 
 def equal_share(count: int, processes: int, key: str) -> int:
@@ -97,16 +99,3 @@ def equal_share(count: int, processes: int, key: str) -> int:
     if count % processes:
         raise RecipeError(f"{key} = {count} cannot be shared by {processes} processes equally")
     return count // processes
-
-
-def _largest_face(rgb: np.ndarray, size: int) -> np.ndarray | None:
-    from redeg_cli.faces.align import align_face
-    from redeg_cli.faces.detect import detect_faces
-
-    faces = detect_faces(rgb)
-    if not faces:
-        return None
-    largest = max(faces, key=lambda f: (f.box[2] - f.box[0]) * (f.box[3] - f.box[1]))
-    if largest.box[2] - largest.box[0] < size / 8:
-        return None
-    return align_face(rgb, largest, size)[0]

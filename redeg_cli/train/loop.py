@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redeg_cli.device import autocast_dtype
@@ -21,14 +21,17 @@ from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.journal import Journal
 from redeg_cli.train.losses import Terms
-from redeg_cli.train.recipes import Recipe
+from redeg_cli.train.recipes import AnyRecipe, Recipe
+from redeg_cli.train.schedule import rate_factor
 from redeg_cli.train.state import Clock, Keeper, TrainingState
 from redeg_cli.train.stopping import StopRequest
 
 Watch = Callable[[Clock], None]
+Averages = Mapping[str, nn.Module]
+"""Averaged (EMA) copies of networks by the player's name."""
 
 
-_PLACES = {"data", "validation", "faces", "pairs", "pool", "vgg19"}
+_PLACES = {"data", "validation", "faces", "pairs", "pool", "vgg19", "alexnet", "cache"}
 """Keys of recipes that name folders and files: they stay out of weights that are shared."""
 
 
@@ -42,7 +45,30 @@ class Player:
     """Returns the weighted loss terms of one step; their sum is what is minimised. Everything
     random in it is derived from the step, so that a resumed run sees the batches it would have
     seen. It is given the network as it is distributed."""
-    learning_rate: float
+    recipe: Recipe
+    """Its learning rate and schedule, its betas, and the decay of its average."""
+    keeps: str | None = None
+    """Which submodule of its average the run is for ("" for all of it): those weights are written.
+    None for what only helps to train, as a discriminator, which has no average."""
+    some_unused: bool = False
+    """Whether a step may leave parameters without a gradient."""
+
+    def kept(self, averages: Averages) -> nn.Module | None:
+        """Return what is written of this player, if anything."""
+        return None if self.keeps is None else averages[self.name].get_submodule(self.keeps)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a run trains, and how it is looked at."""
+
+    players: Sequence[Player]
+    validate: Callable[[Averages], dict[str, float]] | None = None
+    """Returns the figures of a validation."""
+    samples: Callable[[Averages], Mapping[str, Tensor]] | None = None
+    """Returns pictures (3, H, W) in [0, 1] by name."""
+    keeper: Keeper | None = None
+    """What else the run must remember."""
 
 
 def make_accelerator(precision: str, cpu: bool) -> Accelerator:
@@ -52,83 +78,82 @@ def make_accelerator(precision: str, cpu: bool) -> Accelerator:
     mixed = "bf16" if autocast_dtype(device, precision) == torch.bfloat16 else "no"
     # The first Accelerator of a process settles the precision of all: a later run may want another.
     AcceleratorState._reset_state()
-    # A step at one scale leaves the last layers of the others out.
-    some_unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision=mixed, cpu=cpu, kwargs_handlers=[some_unused])
+    return Accelerator(mixed_precision=mixed, cpu=cpu)
 
 
 def fit(
-    players: Sequence[Player],
-    recipe: Recipe,
+    course: Course,
+    run: AnyRecipe,
     folder: Path,
     accelerator: Accelerator,
     *,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
-    samples: Callable[[nn.Module], torch.Tensor] | None = None,
-    keeper: Keeper | None = None,
     progress: OnProgress | None = None,
     watch: Watch | None = None,
-) -> tuple[nn.Module, Clock]:
-    """Train the players by ``recipe``; return the first one's averaged (EMA) copy and the clock.
+) -> tuple[Averages, Clock, dict[str, float]]:
+    """Train the players of ``course``; return their averages, the clock and the last figures.
 
-    ``validate`` and ``samples`` (a picture (3, H, W) in [0, 1]) are given that copy. The state is
-    written to ``folder/state.pt`` every ``save_every`` steps, and at SIGINT and SIGTERM; it is
-    taken up from there. A run ends before its steps are done when its validation has not become
-    better for as long as the recipe's ``patience``. ``watch`` is called after each step. Raises
-    RedegError naming the term that is not finite, and KeyboardInterrupt once the state of a run
-    that was asked to stop is written.
+    The state is written to ``folder/state.pt`` every ``save_every`` steps, and at SIGINT and
+    SIGTERM; it is taken up from there. A run ends before its steps are done when its validation has
+    not become better for as long as ``patience``. ``watch`` is called after each step. The first of
+    several processes alone validates: the others have no figures. Raises RedegError naming the term
+    that is not finite, and KeyboardInterrupt once the state of a run that was asked to stop is
+    written.
     """
+    players = course.players
     for player in players:
         player.network.to(accelerator.device)
         for tensor in player.network.parameters():
-            if recipe.channels_last and tensor.ndim == 4:  # modulated weights have five dimensions
+            if run.channels_last and tensor.ndim == 4:  # modulated weights have five dimensions
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
-    optimizers = [
-        torch.optim.Adam(
-            player.network.parameters(), lr=player.learning_rate, betas=recipe.betas, fused=True
+    optimizers = {player.name: _optimizer(player) for player in players}
+    emas = {
+        player.name: AveragedModel(
+            player.network, multi_avg_fn=get_ema_multi_avg_fn(player.recipe.ema)
         )
         for player in players
-    ]
-    ema = AveragedModel(players[0].network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+        if player.keeps is not None
+    }
+    averages = {name: ema.module for name, ema in emas.items()}
     state = TrainingState(
         folder / "state.pt",
         {player.name: player.network for player in players},
-        {player.name: each for player, each in zip(players, optimizers, strict=True)},
-        ema,
-        keeper,
+        optimizers,
+        emas,
+        course.keeper,
         accelerator.process_index,
         accelerator.num_processes,
     )
     clock = state.load(accelerator.device)
-    # In place and after the average was copied: names in the state stay, the average stays plain.
-    for player in players if recipe.compile else ():
+    # In place and after the averages were copied: names in the state stay, the averages plain.
+    for player in players if run.compile else ():
         player.network.compile()
-    models = [accelerator.prepare(player.network) for player in players]
-    turns = list(zip(players, models, map(accelerator.prepare, optimizers), strict=True))
+    models = [_distributed(player, accelerator) for player in players]
+    turns = list(zip(players, models, map(accelerator.prepare, optimizers.values()), strict=True))
 
     main = accelerator.is_main_process
     started, before = time.monotonic(), clock.seconds
-    over = 0 < recipe.patience <= clock.stale
+    figures: dict[str, float] = {}
+    validated: int | None = None
+    judged = run.patience or any(each.recipe.schedule == "plateau" for each in players)
+    over = 0 < run.patience <= clock.stale
     with Journal(folder, clock.step, main) as journal, StopRequest() as stop:
-        while not over and (share := clock.share(recipe.steps, recipe.minutes)) < 1:
-            # Learning rate: linear warm-up, then half a cosine down to 1 %, or none.
-            part = min(1.0, (clock.step + 1) / max(1, recipe.warm_up))
-            if recipe.schedule == "cosine":
-                part *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+        while not over and (share := clock.share(run.steps, run.minutes)) < 1:
             terms: Terms = {}
+            rates: list[float] = []
             for player, model, optimizer in turns:
+                rates.append(player.recipe.learning_rate * rate_factor(player.recipe, clock, share))
                 for group in optimizer.param_groups:
-                    group["lr"] = player.learning_rate * part
+                    group["lr"] = rates[-1]
                 own = player.terms(model, clock.step)
                 optimizer.zero_grad(set_to_none=True)
                 accelerator.backward(torch.stack(list(own.values())).sum())
-                accelerator.clip_grad_norm_(model.parameters(), recipe.clip)
+                accelerator.clip_grad_norm_(model.parameters(), player.recipe.clip)
                 optimizer.step()
                 terms |= {name: value.detach() for name, value in own.items()}
 
             # Each process has the terms of its own rows: their mean is that of the whole batch.
             values = accelerator.reduce(torch.stack(list(terms.values())), "mean")
-            assert isinstance(values, torch.Tensor)
+            assert isinstance(values, Tensor)
             for name, value in zip(terms, values.tolist(), strict=True):
                 if not math.isfinite(value):
                     raise RedegError(
@@ -139,26 +164,28 @@ def fit(
                 clock.smooth[name] = 0.98 * past + 0.02 * value
             clock.step += 1
             # A plain copy at first, or the average would remember the initial weights.
-            if clock.step < 100:
-                ema.n_averaged.zero_()
-            ema.update_parameters(players[0].network)
+            for player in players:
+                if player.name in emas:
+                    if clock.step < 100:
+                        emas[player.name].n_averaged.zero_()
+                    emas[player.name].update_parameters(player.network)
 
             clock.seconds = before + time.monotonic() - started
             stopping = _agree(accelerator, clock, stop)
-            over = 0 < recipe.patience <= clock.stale
-            done = over or clock.share(recipe.steps, recipe.minutes) >= 1
-            figures: dict[str, float] = {}
-            if main and validate and (done or clock.step % recipe.validate_every == 0):
-                figures = validate(ema.module)
-                if recipe.patience and not done:
-                    clock.judge(figures, recipe.watched)
-                if samples:
-                    journal.picture("samples", samples(ema.module), clock.step)
-            if done or figures or clock.step % 50 == 0:
-                rate = players[0].learning_rate * part
-                head = {"seconds": round(clock.seconds), "lr": rate}
-                journal.row(clock.step, head | clock.smooth | figures)
-            if done or stopping or clock.step % recipe.save_every == 0:
+            over = 0 < run.patience <= clock.stale
+            done = over or clock.share(run.steps, run.minutes) >= 1
+            looked = main and (done or clock.step % run.validate_every == 0)
+            if looked and course.validate:
+                figures, validated = course.validate(averages), clock.step
+                if judged and not done:
+                    clock.judge(figures, run.watched)
+            if looked and course.samples:
+                for name, picture in course.samples(averages).items():
+                    journal.picture(name, picture, clock.step)
+            if done or looked or clock.step % 50 == 0:
+                head = {"seconds": round(clock.seconds), "lr": rates[0]}
+                journal.row(clock.step, head | clock.smooth | (figures if looked else {}))
+            if done or stopping or clock.step % run.save_every == 0:
                 state.save(clock)
             if stopping and not done:
                 raise KeyboardInterrupt
@@ -166,8 +193,25 @@ def fit(
                 watch(clock)
             if progress:
                 text = " ".join(f"{name} {value:.4f}" for name, value in clock.smooth.items())
-                progress(round(1000 * clock.share(recipe.steps, recipe.minutes)), 1000, text)
-    return ema.module, clock
+                progress(round(1000 * clock.share(run.steps, run.minutes)), 1000, text)
+    # The state of a finished run holds no figures.
+    if main and course.validate and validated != clock.step:
+        figures = course.validate(averages)
+    return averages, clock, figures
+
+
+def _optimizer(player: Player) -> torch.optim.Optimizer:
+    recipe = player.recipe
+    return torch.optim.Adam(
+        player.network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True
+    )
+
+
+def _distributed(player: Player, accelerator: Accelerator) -> nn.Module:
+    """Return the network as its processes share it."""
+    unused = DistributedDataParallelKwargs(find_unused_parameters=player.some_unused)
+    accelerator.ddp_handler = unused  # pyright: ignore[reportAttributeAccessIssue]
+    return accelerator.prepare(player.network)
 
 
 def _agree(accelerator: Accelerator, clock: Clock, stop: StopRequest) -> bool:
@@ -175,12 +219,16 @@ def _agree(accelerator: Accelerator, clock: Clock, stop: StopRequest) -> bool:
     of the first."""
     if accelerator.num_processes == 1:
         return stop.wanted
-    mine = [clock.seconds, float(stop.wanted), float(clock.stale)]
+    mine = [clock.seconds, float(stop.wanted), float(clock.stale), float(len(clock.streaks))]
     told = torch.tensor(mine, device=accelerator.device)
     agreed = broadcast(told)
-    assert isinstance(agreed, torch.Tensor)
-    clock.seconds, clock.stale = float(agreed[0]), int(agreed[2])
-    return bool(agreed[1])
+    assert isinstance(agreed, Tensor)
+    seconds, wanted, stale, streaks = agreed.tolist()
+    clock.seconds = seconds
+    if streaks > len(clock.streaks):
+        clock.streaks.append(0)
+    clock.streaks[-1] = int(stale)
+    return bool(wanted)
 
 
 def save_trained(

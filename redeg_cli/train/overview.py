@@ -10,20 +10,47 @@ from redeg_cli.device import autocast_dtype, pick_device
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import build, load_network
 from redeg_cli.train.journal import CURVES, LOG
-from redeg_cli.train.recipes import Recipe
+from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
 from redeg_cli.train.settled import RECIPE, check_settled
 
 IMAGES_PER_ROW = {"restorer": 1, "redegnet": 2, "redegnet-paper": 3}
 """Images that a network sees of each row of a batch, by the recipe's kind."""
 
 
-def overview(recipe: Recipe, folder: Path, cpu: bool = False) -> dict[str, Any]:
+def images_per_step(recipe: AnyRecipe) -> int:
+    """Return how many images the networks of a run see in a step."""
+    return sum(part.batch * IMAGES_PER_ROW[part.kind] for part in parts_of(recipe))
+
+
+def overview(recipe: AnyRecipe, folder: Path, cpu: bool = False) -> dict[str, Any]:
     """Return by name: images, parameters, batch, steps, device, precision and what is written.
 
     Nothing is written. Raises what the run itself would raise for its recipe, its folder and its
     sources: RecipeError, ModelError and InputError.
     """
     check_settled(folder, recipe)
+    told: dict[str, Any] = {}
+    for part in parts_of(recipe):
+        label = f"{part.name}: " if recipe.kind == "joint" else ""
+        told |= {f"{label}{key}": value for key, value in _of_part(part).items()}
+    device = pick_device("cpu" if cpu else "auto")
+    half = autocast_dtype(device, recipe.precision) == torch.bfloat16
+    state = folder / "state.pt"
+    weights = [f"{part.name}.safetensors" for part in parts_of(recipe)]
+    return {
+        **told,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "steps": recipe.steps,
+        "minutes": recipe.minutes,
+        "device": str(device),
+        "precision": "bf16" if half else "fp32",
+        "carries on": state.exists(),
+        "writes": [str(folder / place) for place in (*weights, state.name, RECIPE, LOG, CURVES)],
+    }
+
+
+def _of_part(recipe: Recipe) -> dict[str, Any]:
+    """Return what one network is trained on, and how large it is."""
     sources = {"data": recipe.data, "validation": recipe.validation}
     if recipe.kind == "redegnet-paper":
         sources["faces"] = recipe.faces
@@ -36,19 +63,5 @@ def overview(recipe: Recipe, folder: Path, cpu: bool = False) -> dict[str, Any]:
         network = load_network(recipe.init, "restorer", torch.device("cpu"))
     else:
         network = build(recipe.architecture, recipe.config)
-    device = pick_device("cpu" if cpu else "auto")
-    half = autocast_dtype(device, recipe.precision) == torch.bfloat16
-    state = folder / "state.pt"
-    places = (f"{recipe.name}.safetensors", state.name, RECIPE, LOG, CURVES)
-    return {
-        **images,
-        "parameters": sum(each.numel() for each in network.parameters()),
-        "batch": recipe.batch,
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "steps": recipe.steps,
-        "minutes": recipe.minutes,
-        "device": str(device),
-        "precision": "bf16" if half else "fp32",
-        "carries on": state.exists(),
-        "writes": [str(folder / place) for place in places],
-    }
+    parameters = sum(each.numel() for each in network.parameters())
+    return {**images, "parameters": parameters, "batch": recipe.batch}

@@ -28,12 +28,21 @@ class PairMaker:
     """
 
     def __init__(
-        self, recipe: RestorerRecipe, device: torch.device, process: int = 0, processes: int = 1
+        self,
+        recipe: RestorerRecipe,
+        device: torch.device,
+        process: int = 0,
+        processes: int = 1,
+        live: Mapping[int, Degrader] | None = None,
     ) -> None:
-        """Load what the recipe's pool needs onto ``device``. Raises RecipeError and InputError."""
+        """Load what the recipe's pool needs onto ``device``. Raises RecipeError and InputError.
+
+        ``live`` takes the pool's place in the batches that are trained on, by scale.
+        """
         self.recipe = recipe
         self.degraders = recipe.degraders()
         self.learned = _learned(recipe, device)
+        self.live = live
         self.rows = slice(process, None, processes)
         capacity = equal_share(recipe.queue, processes, "queue")
         batch = equal_share(recipe.batch, processes, "batch")
@@ -45,12 +54,19 @@ class PairMaker:
         self.queues = {scale: PairQueue(capacity) for scale in recipe.scales} if capacity else {}
 
     def batch(
-        self, store: ImageStore, scale: int, key: str, count: int, whole: bool = False
+        self,
+        store: ImageStore,
+        scale: int,
+        key: str,
+        count: int,
+        whole: bool = False,
+        learned: Mapping[int, Degrader] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return native LQ (B, 3, crop, crop) and HQ (B, 3, crop * scale, crop * scale).
 
         Everything random comes from ``key``. LQs have the 256 levels of their files. With
-        ``whole`` the rows of the other processes are made too.
+        ``whole`` the rows of the other processes are made too. ``learned`` takes the place of what
+        the recipe's pool drives.
         """
         recipe = self.recipe
         size = recipe.crop * scale
@@ -61,14 +77,14 @@ class PairMaker:
         hq = torch.stack(
             [store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds]
         )
-        lq = self._degrade(hq, scale, seeds)
+        lq = self._degrade(hq, scale, seeds, self.learned if learned is None else learned)
         lq = (lq * 255).round() / 255
         return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
 
     def training_batch(self, store: ImageStore, scale: int, step: int) -> tuple[Tensor, Tensor]:
         """Return the batch of a step: mixed with earlier ones, LQs with noise, HQs as targets."""
         recipe = self.recipe
-        lq, hq = self.batch(store, scale, f"train/{step}", recipe.batch)
+        lq, hq = self.batch(store, scale, f"train/{step}", recipe.batch, learned=self.live)
         if recipe.lq_noise:
             lq = self._noised(lq, step)
         if scale in self.queues:
@@ -82,15 +98,17 @@ class PairMaker:
         return apply_sharpen(Canvas.of(hq, 1), [Sharpen()] * hq.shape[0]).pixels
 
     @torch.no_grad()
-    def _degrade(self, hq: Tensor, scale: int, seeds: list[int]) -> Tensor:
+    def _degrade(
+        self, hq: Tensor, scale: int, seeds: list[int], by_omega: Mapping[int, Degrader]
+    ) -> Tensor:
         chances = [numpy_generator(sample_seed(seed, "pool")).random() for seed in seeds]
         by_pool = [chance < self.recipe.pool_share for chance in chances]
         height, width = hq.shape[2] // scale, hq.shape[3] // scale
         lq = hq.new_zeros(hq.shape[0], 3, height, width)
         for learned in (True, False):
-            rows = [row for row, by in enumerate(by_pool) if (by and bool(self.learned)) == learned]
+            rows = [row for row, by in enumerate(by_pool) if (by and bool(by_omega)) == learned]
             if rows:
-                degrader = (self.learned if learned else self.degraders)[scale]
+                degrader = (by_omega if learned else self.degraders)[scale]
                 records = [degrader.draw(seeds[row]) for row in rows]
                 lq[rows] = degrader.apply(hq[rows], records)
         return lq

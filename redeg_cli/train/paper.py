@@ -15,10 +15,10 @@ two LQs share their degradation. Who extracts Ω with such a network gives it th
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from redeg_cli.models import build
@@ -30,7 +30,7 @@ from redeg_cli.train.adversarial import frozen
 from redeg_cli.train.data import equal_share, load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
 from redeg_cli.train.judge import judge_transfer
-from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
+from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import (
     Extractor,
     Features,
@@ -46,7 +46,11 @@ from redeg_cli.train.losses import (
     weigh,
 )
 from redeg_cli.train.recipes import PaperRecipe
+from redeg_cli.train.redegnet import REDEGNET
 from redeg_cli.train.triples import Stores, Triples, load_stores, make_triples
+
+JUDGE = "discriminator"
+"""The player beside ``REDEGNET``."""
 
 VALIDATED = 16
 """Rows of each kind of pair in validation."""
@@ -105,6 +109,12 @@ class PaperLosses:
             terms["real/adversarial"] = adversarial
         return weigh(terms, self.recipe.weights)
 
+    @property
+    def omega_r(self) -> Tensor:
+        """Ω (B, 512) of the last step's real pairs, without a gradient."""
+        assert self._seen is not None
+        return self._seen[1].chunk(3)[0]
+
     def _fool(self, batch: Triples, made_r: Tensor, omega_r: Tensor) -> Tensor:
         """Return L_G (eq. 11); 0 without a discriminator."""
         if self.discriminator is None:
@@ -140,21 +150,18 @@ class PaperLosses:
         return {"discriminator": hinge_d(logits[:-fake].float(), logits[-fake:].float())}
 
 
-def train_paper(
+def paper_course(
     recipe: PaperRecipe,
-    folder: Path,
-    cpu: bool = False,
+    accelerator: Accelerator,
     progress: OnProgress | None = None,
     say: Callable[[str], None] = lambda _: None,
-    watch: Watch | None = None,
-) -> Path:
-    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file.
+    told: Callable[[Tensor], None] = lambda _: None,
+) -> Course:
+    """Return what a run of ``recipe`` trains.
 
-    ``say`` is told which features the losses look at, and when there are no real pairs. Left out
-    of the paper: its learning rate is halved when L_mse of validation stands still.
+    ``say`` is told which features the losses look at, and when there are no real pairs; ``told``
+    the Ωs (B, 512) of each step's real pairs.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    accelerator = make_accelerator(recipe.precision, cpu)
     device = accelerator.device
     equal_share(recipe.batch, accelerator.num_processes, "batch")
     stores = load_stores(recipe, device, progress)
@@ -165,7 +172,7 @@ def train_paper(
         )
     held_out = None
     if recipe.validation:
-        images = load_store(recipe.validation, device, recipe.crop, progress)
+        images = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
         held_out = Stores(images, images, None)
     torch.manual_seed(recipe.seed)
     net = build(recipe.architecture, recipe.config)
@@ -181,7 +188,9 @@ def train_paper(
         degrader = degraders[recipe.scales[step % len(recipe.scales)]]
         batch = make_triples(stores, recipe, degrader, f"train/{step}", rows)
         chance = numpy_generator(sample_seed(recipe.seed, "swap", step)).random()
-        return losses.synthesis(model, batch, chance < recipe.swap)
+        terms = losses.synthesis(model, batch, chance < recipe.swap)
+        told(losses.omega_r)
+        return terms
 
     def look(model: nn.Module, scale: int) -> tuple[Triples, Tensor, Tensor]:
         """Return held-out triples, their Ωs and what they make swapped."""
@@ -195,7 +204,8 @@ def train_paper(
         return batch, omega, made
 
     @torch.no_grad()
-    def validate(model: nn.Module) -> dict[str, float]:
+    def validate(averages: Averages) -> dict[str, float]:
+        model = averages[REDEGNET]
         figures: dict[str, float] = {}
         for scale in dict.fromkeys(recipe.scales) if held_out else ():
             batch, omega, made = look(model, scale)
@@ -217,30 +227,17 @@ def train_paper(
         return figures
 
     @torch.no_grad()
-    def samples(model: nn.Module) -> Tensor:
+    def samples(averages: Averages) -> dict[str, Tensor]:
         """Return rows of HQ, made with the partner's Ω, and LQ, of natural images."""
-        batch, _, made = look(model, recipe.scales[0])
+        batch, _, made = look(averages[REDEGNET], recipe.scales[0])
         shown = slice(2 * VALIDATED, 2 * VALIDATED + 8)
         rows_of = zip(batch.hq[shown], made[shown].clamp(0, 1), batch.lq[shown], strict=True)
-        return torch.cat([torch.cat(row, 2) for row in rows_of], 1)
+        return {"synthesis": torch.cat([torch.cat(row, 2) for row in rows_of], 1)}
 
-    players = [Player("network", network, loss_terms, recipe.learning_rate)]
+    players = [Player(REDEGNET, network, loss_terms, recipe, "net")]
     if losses.discriminator is not None:
-        players.append(
-            Player("discriminator", losses.discriminator, losses.judge, recipe.learning_rate)
-        )
-    trained, clock = fit(
-        players,
-        recipe,
-        folder,
-        accelerator,
-        validate=validate,
-        samples=samples if held_out else None,
-        progress=progress,
-        watch=watch,
-    )
-    assert isinstance(trained, PaperModel)
-    return save_trained(trained.net, recipe, folder, clock, validate(trained))
+        players.append(Player(JUDGE, losses.discriminator, losses.judge, recipe))
+    return Course(players, validate, samples if held_out else None)
 
 
 def _discriminator(recipe: PaperRecipe) -> nn.Module | None:

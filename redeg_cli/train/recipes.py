@@ -1,16 +1,13 @@
-"""Recipes: what a training run is made of, read from TOML and checked key by key."""
+"""Recipes: what a training run is made of, checked key by key. ``recipe_files`` reads them."""
 
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -18,9 +15,8 @@ from pydantic import (
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.chain import ChainDegrader, preset_table, read_degrader
-from redeg_cli.degrade.chain import presets as degrader_presets
 from redeg_cli.errors import RecipeError
-from redeg_cli.validation import did_you_mean, explain, read_toml
+from redeg_cli.validation import did_you_mean
 
 
 class _Strict(BaseModel):
@@ -37,33 +33,16 @@ class DataSource(_Strict):
     face_size: int = Field(512, ge=64)
 
 
-class _Recipe(_Strict):
+class _Run(_Strict):
+    """What the loop itself needs to know."""
+
     name: str
     """Name of the weights file that comes out."""
-    config: dict[str, Any] = {}
-    """Arguments of the network's class."""
-    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
-    data: list[DataSource] = Field(min_length=1)
-    validation: list[DataSource] = []
-    batch: int = Field(16, ge=1)
     steps: int = Field(5000, ge=1)
     minutes: float | None = Field(None, gt=0)
     """Finish after this much wall-clock time at the latest, the learning rate annealed to it."""
-    learning_rate: float = Field(5e-4, gt=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """What the learning rate does after its warm-up: half a cosine down to 1 %, or nothing."""
-    warm_up: int = Field(100, ge=0)
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
-    ema: float = Field(0.999, ge=0, lt=1)
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    gray: float = Field(0.05, ge=0, le=1)
-    """Share of the images that are turned gray."""
-    degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))
-    """What makes the LQs: the name of a degrader, a TOML file or its tables, of which the tables
-    are kept. See ``degrade.chain``."""
     compile: bool = False
     """Compile the networks (torch.compile): a slow start, then faster steps."""
     channels_last: bool = True
@@ -74,6 +53,45 @@ class _Recipe(_Strict):
     """The figure of the validation that says how good the network is; more is better."""
     patience: int = Field(0, ge=0)
     """Validations in a row without a better ``watched`` after which the run ends; 0 for never."""
+
+    @model_validator(mode="after")
+    def _check_watched(self) -> "_Run":
+        if self.patience and not self.watched:
+            raise RecipeError("'watched': name the figure of the validation to be patient with")
+        return self
+
+
+class _Recipe(_Run):
+    """What is trained, on what, and how it is optimised."""
+
+    config: dict[str, Any] = {}
+    """Arguments of the network's class."""
+    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
+    data: list[DataSource] = Field(min_length=1)
+    validation: list[DataSource] = []
+    cache: Path | None = None
+    """Folder where decoded images are kept, mapped into memory; without one they are in memory."""
+    batch: int = Field(16, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+    schedule: Literal["cosine", "constant", "step", "plateau"] = "cosine"
+    """What the learning rate does after its warm-up: half a cosine down to 1 %, nothing, or times
+    ``decay`` at each of the ``milestones``, or whenever ``watched`` stands still."""
+    milestones: list[Annotated[int, Field(ge=1)]] = []
+    """Steps of the schedule "step"."""
+    decay: float = Field(0.5, gt=0, lt=1)
+    plateau: int = Field(5, ge=1)
+    """Validations in a row without a better ``watched`` that are standing still."""
+    warm_up: int = Field(100, ge=0)
+    """Steps in which the learning rate rises from 0."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema: float = Field(0.999, ge=0, lt=1)
+    gray: float = Field(0.05, ge=0, le=1)
+    """Share of the images that are turned gray."""
+    degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))
+    """What makes the LQs: the name of a degrader, a TOML file or its tables, of which the tables
+    are kept. See ``degrade.chain``."""
 
     @field_validator("degradation", mode="before")
     @classmethod
@@ -87,6 +105,16 @@ class _Recipe(_Strict):
         for scale in info.data.get("scales", ()):
             ChainDegrader(table, scale, "degradation" if isinstance(value, Mapping) else name)
         return dict(table)
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> "_Recipe":
+        if self.schedule == "step" and not self.milestones:
+            raise RecipeError("'milestones': schedule step needs the steps at which it falls")
+        if self.schedule == "plateau" and not self.watched:
+            raise RecipeError("'watched': schedule plateau needs a figure of the validation")
+        if (self.schedule == "plateau" or self.patience) and not self.validation:
+            raise RecipeError("'validation': schedule plateau and patience go by its figures")
+        return self
 
     def degraders(self) -> dict[int, Degrader]:
         """Return what makes the LQs of each scale."""
@@ -127,6 +155,10 @@ class RestorerRecipe(_Recipe):
     """Weight of the L1 distance of features."""
     style_weight: float = Field(0.0, ge=0)
     """Weight of the L1 distance of the features' Gram matrices."""
+    lpips_weight: float = Field(0.0, ge=0)
+    """Weight of LPIPS (AlexNet), which needs its weights."""
+    alexnet: Path | None = None
+    """Weights of AlexNet, if not in a known place."""
     features: Literal["auto", "vgg19", "filters"] = "auto"
     """What both look at; auto is VGG-19 where its weights are, else filters."""
     vgg19: Path | None = None
@@ -233,124 +265,49 @@ class PaperRecipe(_Recipe):
         return self
 
 
+class JointRecipe(_Run):
+    """How to train a ReDegNet and a restorer at once, as the release does: each step the restorer
+    is given LQs that SynNet makes, as it is by then, with the Ωs of that step's pairs."""
+
+    kind: Literal["joint"]
+    redegnet: Annotated[ReDegNetRecipe | PaperRecipe, Field(discriminator="kind")]
+    restorer: RestorerRecipe
+    """Its ``pool_share`` is the part of its LQs that SynNet makes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_the_run(cls, table: Any) -> Any:
+        """Let both sides have what is the joint run's own, so that their schedules agree."""
+        if not isinstance(table, Mapping):
+            return table
+        own = {key: table[key] for key in _OF_BOTH if key in table}
+        sides = {
+            side: {**table[side], **own}
+            for side in ("redegnet", "restorer")
+            if isinstance(table.get(side), Mapping)
+        }
+        return {**table, **sides}
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> "JointRecipe":
+        if self.restorer.pool is not None:
+            raise RecipeError("'restorer.pool': a joint run has its Ωs from its own pairs")
+        if not self.watched and "plateau" in (self.redegnet.schedule, self.restorer.schedule):
+            raise RecipeError("'watched': schedule plateau needs a figure of the joint validation")
+        if len({self.name, self.redegnet.name, self.restorer.name}) < 3:
+            raise RecipeError(
+                "'name': the joint run, redegnet and restorer need names of their own"
+            )
+        return self
+
+
+_OF_BOTH = ("steps", "minutes", "seed", "precision", "compile", "channels_last")
+
 Recipe = RestorerRecipe | ReDegNetRecipe | PaperRecipe
-_T = TypeVar("_T", bound=_Recipe)
+"""Of one network."""
+AnyRecipe = Recipe | JointRecipe
 
 
-_SOURCES = ("data", "validation", "faces")
-"""Keys that hold a list of DataSource."""
-
-
-def presets() -> list[str]:
-    """Return the names of the recipes that come with the package."""
-    return sorted(path.stem for path in _preset_folder().glob("*.toml"))
-
-
-def find_recipe(name_or_path: str | Path) -> tuple[Path, Path]:
-    """Return the file of a recipe and the folder that its data folders are relative to.
-
-    A preset's are relative to the working folder, a file's to the file. Raises RecipeError when
-    there is neither such a preset nor such a file.
-    """
-    preset = _preset_folder() / f"{name_or_path}.toml"
-    if str(name_or_path) in presets():
-        return preset, Path()
-    path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path, path.parent
-    raise RecipeError(
-        f"no recipe {name_or_path}{did_you_mean(name_or_path, presets())}: give a TOML file, "
-        f"or one of {', '.join(presets())}"
-    )
-
-
-def redegnet_kind(path: Path) -> "type[ReDegNetRecipe | PaperRecipe]":
-    """Return which of the two trainings of a ReDegNet a TOML recipe is for."""
-    paper = read_toml(path).get("kind") == "redegnet-paper"
-    return PaperRecipe if paper else ReDegNetRecipe
-
-
-def _preset_folder() -> Path:
-    return Path(__file__).parent / "presets"
-
-
-def plain_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as JSON values, its data folders absolute."""
-    table = recipe.model_dump(mode="json")
-    for key in _SOURCES:
-        for source in table.get(key, ()):
-            source["folder"] = os.path.abspath(source["folder"])
-    if "pairs" in table:
-        table["pairs"] = [os.path.abspath(folder) for folder in table["pairs"]]
-    return table
-
-
-def load_recipe(
-    path: Path, kind: type[_T], overrides: Sequence[str] = (), base: Path | None = None
-) -> _T:
-    """Read a TOML recipe and apply ``key=value`` overrides (dots reach into tables and lists).
-
-    Folders, and a file that ``degradation`` names, are relative to ``base``, by default the folder
-    of the recipe file; those of overrides to the working folder. Raises RecipeError that names the
-    key that is unknown, missing or wrong, and the nearest known one.
-    """
-    table = read_toml(path)
-    base = path.parent if base is None else base
-    for key in _SOURCES:
-        sources = table.get(key)
-        for source in sources if isinstance(sources, list) else []:
-            if isinstance(source, dict) and isinstance(source.get("folder"), str):
-                source["folder"] = str(base / Path(source["folder"]).expanduser())
-    for key in ("pool", "vgg19"):
-        if isinstance(table.get(key), str):
-            table[key] = str(base / Path(table[key]).expanduser())
-    if isinstance(pairs := table.get("pairs"), list):
-        table["pairs"] = [
-            str(base / Path(each).expanduser()) if isinstance(each, str) else each for each in pairs
-        ]
-    degrader = table.get("degradation")
-    if isinstance(degrader, str) and degrader not in degrader_presets():
-        file = base / Path(degrader).expanduser()
-        # What is neither a file nor named like one is told as a misspelt preset.
-        if file.suffix == ".toml" or file.is_file():
-            table["degradation"] = str(file)
-    for override in overrides:
-        _override(table, override)
-    try:
-        return kind.model_validate(table)
-    except ValidationError as error:
-        reason = explain(error, kind, DataSource.model_fields)
-    except RecipeError as error:
-        reason = str(error)
-    raise RecipeError(f"recipe {path}: {reason}")
-
-
-def _override(table: dict[str, Any], text: str) -> None:
-    key, separator, raw = text.partition("=")
-    if not separator:
-        raise RecipeError(f"--set {text!r}: expected key=value")
-    try:
-        value = json.loads(raw)
-    except json.JSONDecodeError:
-        value = raw
-    *parents, last = key.strip().split(".")
-    place: Any = table
-    for parent in parents:
-        if isinstance(place, list):
-            place = place[_index(place, parent, text)]
-        else:
-            place = place.setdefault(parent, {})
-        if not isinstance(place, dict | list):
-            raise RecipeError(f"--set {text!r}: {parent} is not a table")
-    if isinstance(place, list):
-        place[_index(place, last, text)] = value
-    else:
-        place[last] = value
-
-
-def _index(place: list[Any], key: str, text: str) -> int:
-    if not key.isdecimal() or int(key) >= len(place):
-        raise RecipeError(
-            f"--set {text!r}: {key!r} is no place in a list of {len(place)}, counted from 0"
-        )
-    return int(key)
+def parts_of(recipe: AnyRecipe) -> tuple[Recipe, ...]:
+    """Return the recipes of the networks that are trained: of a joint one, ReDegNet's first."""
+    return (recipe.redegnet, recipe.restorer) if recipe.kind == "joint" else (recipe,)

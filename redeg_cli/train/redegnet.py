@@ -7,11 +7,12 @@ recorded, each part of the LQ has its own truth: the LQ without grain for the me
 alone for its statistics, the drawn quality for the JPEG stages.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from redeg_cli.degrade.base import Degrader, Record
@@ -20,14 +21,19 @@ from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
 from redeg_cli.models import build
 from redeg_cli.nets.synnet_lite import Synthesis
+from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, equal_share, load_store
 from redeg_cli.train.judge import judge_transfer
-from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
+from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, jpeg_parameters_loss, mean_psnr, pixel_l1
 from redeg_cli.train.recipes import ReDegNetRecipe
+
+REDEGNET = "redegnet"
+"""The player of a run that is DegNet and SynNet."""
 
 
 class SwapModel(nn.Module):
@@ -45,6 +51,14 @@ class SwapModel(nn.Module):
         return omega, self.net(hq, omega.roll(hq.shape[0] // 2, 0), noise)
 
 
+def pool_of(omega: torch.Tensor, scale: int) -> Pool:
+    """Return a pool of the Ωs (B, 512) of a network that is being trained."""
+    count = omega.shape[0]
+    names = tuple(f"row {row}" for row in range(count))
+    scales = np.full(count, scale)
+    return Pool(omega.float().cpu().numpy(), names, scales, model="in training", fingerprint="")
+
+
 class SwapBatch(NamedTuple):
     """Images and their LQ; rows i and i + B/2 share a degradation. All (B, 3, H, W) in [0, 1]."""
 
@@ -59,21 +73,18 @@ class SwapBatch(NamedTuple):
     """Truth for ``Synthesis.jpeg``, (B, 2, 3)."""
 
 
-def train_redegnet(
+def redegnet_course(
     recipe: ReDegNetRecipe,
-    folder: Path,
-    cpu: bool = False,
+    accelerator: Accelerator,
     progress: OnProgress | None = None,
-    watch: Watch | None = None,
-) -> Path:
-    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    accelerator = make_accelerator(recipe.precision, cpu)
+    told: Callable[[torch.Tensor], None] = lambda _: None,
+) -> Course:
+    """Return what a run of ``recipe`` trains; ``told`` is given the Ωs (2B, 512) of each step."""
     device = accelerator.device
-    store = load_store(recipe.data, device, recipe.crop, progress)
-    held_out = (
-        load_store(recipe.validation, device, recipe.crop, progress) if recipe.validation else None
-    )
+    store = load_store(recipe.data, device, recipe.crop, progress, recipe.cache)
+    held_out = None
+    if recipe.validation:
+        held_out = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
     torch.manual_seed(recipe.seed)
     network = SwapModel(build(recipe.architecture, recipe.config))
     degraders = recipe.degraders()
@@ -85,10 +96,13 @@ def train_redegnet(
         scale = recipe.scales[step % len(recipe.scales)]
         key, noise = f"train/{step}", sample_seed(recipe.seed, f"noise/{process}", step)
         batch = make_swap_batch(store, recipe, degraders[scale], key, recipe.batch, own)
-        return swap_losses(net, batch, scale, recipe, noise)
+        omega, terms = swap_losses(net, batch, scale, recipe, noise)
+        told(omega.detach())
+        return terms
 
     @torch.no_grad()
-    def validate(net: nn.Module) -> dict[str, float]:
+    def validate(averages: Averages) -> dict[str, float]:
+        net = averages[REDEGNET]
         figures: dict[str, float] = {}
         for scale in recipe.scales if held_out else []:
             assert held_out is not None
@@ -109,29 +123,31 @@ def train_redegnet(
             figures |= judge_transfer(inner, held_out, side, scale, recipe.transfer)
         return figures
 
-    player = Player("network", network, loss_terms, recipe.learning_rate)
-    trained, clock = fit(
-        [player],
-        recipe,
-        folder,
-        accelerator,
-        validate=validate,
-        progress=progress,
-        watch=watch,
-    )
-    assert isinstance(trained, SwapModel)
-    return save_trained(trained.net, recipe, folder, clock, validate(trained))
+    @torch.no_grad()
+    def samples(averages: Averages) -> dict[str, torch.Tensor]:
+        """Return rows of HQ, made with the partner's Ω, and LQ."""
+        net, scale = averages[REDEGNET], recipe.scales[0]
+        batch = make_swap_batch(held_out or store, recipe, degraders[scale], "samples", 4)
+        omega, _ = net(batch.hq, batch.lq, torch.zeros_like(batch.hq), scale)
+        pool = pool_of(omega, scale)
+        degrader = OmegaDegrader(net.get_submodule("net"), pool, scale, aligned=True)
+        swapped = [degrader.record((row + 4) % 8, row) for row in range(8)]
+        rows = (batch.hq, degrader.apply(batch.hq, swapped), batch.lq)
+        return {"synthesis": torch.cat([torch.cat(list(row), 2) for row in rows], 1)}
+
+    player = Player(REDEGNET, network, loss_terms, recipe, "net")
+    return Course([player], validate, samples)
 
 
 def swap_losses(
     net: nn.Module, batch: SwapBatch, scale: int, recipe: ReDegNetRecipe, seed: int
-) -> Terms:
-    """Return the weighted terms of one batch; Ω of each image makes the LQ of its partner."""
+) -> tuple[torch.Tensor, Terms]:
+    """Return Ω of each image, which makes the LQ of its partner, and the weighted terms."""
     half = batch.hq.shape[0] // 2
     shape, device = batch.hq.shape, batch.hq.device
     noise = torch.randn(shape, generator=torch_generator(seed)).to(device)
     omega, made = net(batch.hq, batch.lq, noise, scale)
-    return {
+    return omega, {
         "mean": recipe.mean_weight * pixel_l1(made.mean, batch.mean),
         "grain": recipe.noise_weight * grain_distance(made.grain, batch.grain),
         "jpeg": recipe.jpeg_weight * jpeg_parameters_loss(made.jpeg, batch.jpeg),

@@ -1,11 +1,12 @@
 """Train a restorer (whole photos or aligned faces) on pairs that degraders make."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
+from redeg_cli.degrade.base import Degrader
 from redeg_cli.errors import RecipeError
 from redeg_cli.models import build, load_network, load_restorer
 from redeg_cli.nets.discriminators import PatchDiscriminator, UNetDiscriminator
@@ -13,10 +14,14 @@ from redeg_cli.progress import OnProgress
 from redeg_cli.train.adversarial import ADVERSARIAL, frozen
 from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
-from redeg_cli.train.loop import Player, Watch, fit, make_accelerator, save_trained
+from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
+from redeg_cli.train.lpips import Lpips
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
+
+RESTORER, JUDGE = "restorer", "restorer's discriminator"
+"""The players of a run."""
 
 Run = Callable[[nn.Module, Tensor, int], Tensor]
 
@@ -24,9 +29,16 @@ Run = Callable[[nn.Module, Tensor, int], Tensor]
 class RestorerLosses:
     """The terms of the restorer and of its discriminator, which sees what the restorer made."""
 
-    def __init__(self, recipe: RestorerRecipe, phi: FeatureExtractor | None, run: Run) -> None:
+    def __init__(
+        self,
+        recipe: RestorerRecipe,
+        phi: FeatureExtractor | None,
+        run: Run,
+        lpips: Lpips | None = None,
+    ) -> None:
         self.recipe = recipe
         self.phi = phi
+        self.lpips = lpips
         self.run = run
         self.adversarial = ADVERSARIAL[recipe.adversarial]
         self.discriminator = _discriminator(recipe)
@@ -37,6 +49,7 @@ class RestorerLosses:
             "gradient": recipe.gradient_weight,
             "perceptual": recipe.perceptual_weight,
             "style": recipe.style_weight,
+            "lpips": recipe.lpips_weight,
             "adversarial": recipe.adversarial_weight,
         }
 
@@ -47,6 +60,8 @@ class RestorerLosses:
         if self.phi is not None:
             layers = layer_weights(self.phi, "real-esrgan")
             terms = restorer_terms(made, target, self.phi, layers)
+        if self.lpips is not None:
+            terms["lpips"] = self.lpips(made, target).mean()
         if self.recipe.gradient_weight:
             terms["gradient"] = gradient_l1(made, target)
         if self.discriminator is not None:
@@ -66,35 +81,38 @@ class RestorerLosses:
         return {"discriminator": self.adversarial.discriminator(real, fake)}
 
 
-def train_restorer(
+def restorer_course(
     recipe: RestorerRecipe,
-    folder: Path,
-    cpu: bool = False,
+    accelerator: Accelerator,
     progress: OnProgress | None = None,
     say: Callable[[str], None] = lambda _: None,
-    watch: Watch | None = None,
-) -> Path:
-    """Train by ``recipe`` in ``folder`` (state, log) and return the weights file.
+    live: Mapping[int, Degrader] | None = None,
+) -> Course:
+    """Return what a run of ``recipe`` trains.
 
-    ``say`` is told which features the losses look at.
+    ``say`` is told which features the losses look at. ``live`` makes ``pool_share`` of the LQs, by
+    scale, while it is itself being trained; validation does without it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    accelerator = make_accelerator(recipe.precision, cpu)
     device = accelerator.device
     minimum = recipe.crop * max(recipe.scales)
-    store = load_store(recipe.data, device, minimum, progress)
-    held_out = (
-        load_store(recipe.validation, device, minimum, progress) if recipe.validation else None
-    )
-    maker = PairMaker(recipe, device, accelerator.process_index, accelerator.num_processes)
+    store = load_store(recipe.data, device, minimum, progress, recipe.cache)
+    held_out = None
+    if recipe.validation:
+        held_out = load_store(recipe.validation, device, minimum, progress, recipe.cache)
+    process, processes = accelerator.process_index, accelerator.num_processes
+    maker = PairMaker(recipe, device, process, processes, live)
     torch.manual_seed(recipe.seed)
     network = _network(recipe)
     phi = None
     if recipe.perceptual_weight or recipe.style_weight:
         phi = make_features(recipe.features, recipe.vgg19, device)
         say(phi.note)
+    lpips = None
+    if recipe.lpips_weight:
+        lpips = Lpips(recipe.alexnet).to(device)
+        say(lpips.note)
     run = _runner(recipe)
-    losses = RestorerLosses(recipe, phi, run)
+    losses = RestorerLosses(recipe, phi, run, lpips)
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
@@ -102,7 +120,8 @@ def train_restorer(
         return losses.restorer(net, lq, hq, maker.target(hq), scale)
 
     @torch.no_grad()
-    def validate(net: nn.Module) -> dict[str, float]:
+    def validate(averages: Averages) -> dict[str, float]:
+        net = averages[RESTORER]
         figures: dict[str, float] = {}
         for scale in recipe.scales if held_out else []:
             assert held_out is not None
@@ -115,32 +134,22 @@ def train_restorer(
         return figures
 
     @torch.no_grad()
-    def samples(net: nn.Module) -> Tensor:
+    def samples(averages: Averages) -> dict[str, Tensor]:
         """Return rows of LQ, restored and HQ, at the largest scale."""
-        scale = max(recipe.scales)
+        net, scale = averages[RESTORER], max(recipe.scales)
         lq, hq = maker.batch(held_out or store, scale, "samples", 8, whole=True)
         with accelerator.autocast():
             restored = run(net, lq, scale).float()
         enlarged = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="nearest")
-        return torch.cat([torch.cat(list(row), 2) for row in (enlarged, restored, hq)], 1)
+        rows = [torch.cat(list(row), 2) for row in (enlarged, restored, hq)]
+        return {"samples": torch.cat(rows, 1)}
 
-    players = [Player("network", network, loss_terms, recipe.learning_rate)]
+    # A step at one scale leaves the last layers of the others out.
+    some_unused = recipe.architecture == "f2n-compact"
+    players = [Player(RESTORER, network, loss_terms, recipe, "", some_unused)]
     if losses.discriminator is not None:
-        players.append(
-            Player("discriminator", losses.discriminator, losses.judge, recipe.learning_rate)
-        )
-    trained, clock = fit(
-        players,
-        recipe,
-        folder,
-        accelerator,
-        validate=validate,
-        samples=samples,
-        keeper=maker,
-        progress=progress,
-        watch=watch,
-    )
-    return save_trained(trained, recipe, folder, clock, validate(trained))
+        players.append(Player(JUDGE, losses.discriminator, losses.judge, recipe))
+    return Course(players, validate, samples, maker)
 
 
 def _network(recipe: RestorerRecipe) -> nn.Module:

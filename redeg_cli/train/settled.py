@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from redeg_cli import __version__
 from redeg_cli.errors import RecipeError
 from redeg_cli.io.files import write_json
-from redeg_cli.train.recipes import DataSource, Recipe, plain_recipe
+from redeg_cli.train.recipe_files import SIDES, nested_keys, plain_recipe
+from redeg_cli.train.recipes import AnyRecipe
 from redeg_cli.validation import explain
 
 RECIPE = "recipe.json"
@@ -25,12 +26,12 @@ _MADE_WITH = "made_with"
 # A run may be carried on with another of these: they change how long and how fast, not what.
 _FREE = (
     *("steps", "minutes", "learning_rate", "save_every", "validate_every"),
-    *("compile", "channels_last"),
+    *("compile", "channels_last", "cache"),
     *("degradation.description", "degradation.source"),
 )
 
 
-def settle_recipe(folder: Path, recipe: Recipe) -> Path:
+def settle_recipe(folder: Path, recipe: AnyRecipe) -> Path:
     """Write the recipe, and what it is run with, to ``folder/recipe.json``; return that path.
 
     Raises RecipeError as ``check_settled`` does.
@@ -41,17 +42,18 @@ def settle_recipe(folder: Path, recipe: Recipe) -> Path:
     return path
 
 
-def check_settled(folder: Path, recipe: Recipe) -> None:
+def check_settled(folder: Path, recipe: AnyRecipe) -> None:
     """Raise RecipeError when the folder holds the state of a run by another recipe.
 
-    Only steps, minutes, learning_rate, save_every, validate_every, compile and channels_last may
-    change when a run is carried on.
+    Only steps, minutes, learning_rate, save_every, validate_every, compile, channels_last and cache
+    may change when a run is carried on.
     """
     if not (folder / "state.pt").exists():
         return
     before = _read_settled(folder / RECIPE, type(recipe))
     for key, old, new in _differences(before, plain_recipe(recipe)):
-        if key not in _FREE:
+        side, _, of_side = key.partition(".")
+        if key not in _FREE and not (side in SIDES and of_side in _FREE):
             raise RecipeError(
                 f"{folder} holds a run with {key} = {_brief(old)}, now it is "
                 f"{_brief(new)}: give another folder with -o, or remove {folder / 'state.pt'}"
@@ -75,7 +77,7 @@ def provenance() -> dict[str, str]:
     return made
 
 
-def _read_settled(path: Path, kind: type[Recipe]) -> dict[str, Any]:
+def _read_settled(path: Path, kind: type[AnyRecipe]) -> dict[str, Any]:
     try:
         table = json.loads(path.read_bytes())
         if isinstance(table, dict):
@@ -85,7 +87,7 @@ def _read_settled(path: Path, kind: type[Recipe]) -> dict[str, Any]:
     except FileNotFoundError:
         reason = "is missing"
     except ValidationError as error:
-        reason = explain(error, kind, DataSource.model_fields)
+        reason = explain(error, kind, nested_keys(kind))
     except RecipeError as error:
         reason = str(error)
     except ValueError as error:

@@ -1,7 +1,7 @@
 """The state of a training run: all that its next step depends on, in one file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,20 +10,26 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from redeg_cli.errors import OutputError, RecipeError
-from redeg_cli.io.files import atomic_path
+from redeg_cli.io.files import atomic_path, remove_leftovers
 from redeg_cli.validation import did_you_mean
 
 
 @dataclass
 class Clock:
     """How far a run is: steps done, seconds spent (earlier sittings included), smoothed losses,
-    and how many validations in a row have not been better than the best."""
+    and how its validations went."""
 
     step: int = 0
     seconds: float = 0.0
     smooth: dict[str, float] = field(default_factory=dict)
     best: float | None = None
-    stale: int = 0
+    streaks: list[int] = field(default_factory=lambda: [0])
+    """How many validations in a row were no better, after the start and after each best one."""
+
+    @property
+    def stale(self) -> int:
+        """Validations since the best one."""
+        return self.streaks[-1]
 
     def judge(self, figures: Mapping[str, float], watched: str) -> None:
         """Note whether the watched figure is the best so far. Raises RecipeError without it."""
@@ -33,8 +39,11 @@ class Clock:
                 f"{did_you_mean(watched, figures)}: watch one of {', '.join(figures) or 'none'}"
             )
         better = self.best is None or figures[watched] > self.best
-        self.best = figures[watched] if better else self.best
-        self.stale = 0 if better else self.stale + 1
+        if better:
+            self.best = figures[watched]
+            self.streaks.append(0)
+        else:
+            self.streaks[-1] += 1
 
     def share(self, steps: int, minutes: float | None) -> float:
         """Return the part of the run that is done, in [0, 1], by steps or time, whichever leads."""
@@ -56,12 +65,12 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Networks and optimisers by name, the average, and the file that keeps them."""
+    """Networks, optimisers and averages by name, and the file that keeps them."""
 
     path: Path
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]
-    ema: nn.Module
+    averages: Mapping[str, nn.Module]
     keeper: Keeper | None = None
     process: int = 0
     processes: int = 1
@@ -79,13 +88,13 @@ class TrainingState:
         state = {
             "networks": {name: each.state_dict() for name, each in self.networks.items()},
             "optimizers": {name: each.state_dict() for name, each in self.optimizers.items()},
-            "ema": self.ema.state_dict(),
+            "averages": {name: each.state_dict() for name, each in self.averages.items()},
             "keepers": keepers,
             "step": clock.step,
             "seconds": clock.seconds,
             "smooth": clock.smooth,
             "best": clock.best,
-            "stale": clock.stale,
+            "streaks": clock.streaks,
         }
         with atomic_path(self.path) as temporary:
             try:
@@ -102,10 +111,11 @@ class TrainingState:
         Raises RecipeError for the state of other networks, and for that of another number of
         processes where each remembers something.
         """
+        remove_leftovers(self.path)
         if not self.path.exists():
             return Clock()
         found = torch.load(self.path, map_location=device, weights_only=True)
-        if set(found.get("networks", ())) != set(self.networks):
+        if set(found.get("networks", ())) != set(self.networks) or "averages" not in found:
             raise RecipeError(
                 f"{self.path} is the state of another kind of run: give another folder with -o, "
                 "or remove it"
@@ -119,8 +129,8 @@ class TrainingState:
         for name, network in self.networks.items():
             network.load_state_dict(found["networks"][name])
             self.optimizers[name].load_state_dict(found["optimizers"][name])
-        self.ema.load_state_dict(found["ema"])
+        for name, average in self.averages.items():
+            average.load_state_dict(found["averages"][name])
         if self.keeper and any(keepers):
             self.keeper.load_state_dict(keepers[self.process])
-        best, stale = found.get("best"), found.get("stale", 0)
-        return Clock(found["step"], found["seconds"], found["smooth"], best, stale)
+        return Clock(**{each.name: found[each.name] for each in fields(Clock)})

@@ -46,8 +46,10 @@ def load_stores(
 ) -> Stores:
     """Decode what the recipe names onto ``device``. Raises InputError and PairError."""
     return Stores(
-        load_store(recipe.data, device, recipe.crop, progress),
-        load_store(recipe.faces, device, recipe.crop, progress) if recipe.faces else None,
+        load_store(recipe.data, device, recipe.crop, progress, recipe.cache),
+        load_store(recipe.faces, device, recipe.crop, progress, recipe.cache)
+        if recipe.faces
+        else None,
         load_pairs(recipe.pairs, device, recipe.crop, progress) if recipe.pairs else None,
     )
 

@@ -33,7 +33,8 @@ class Vgg19Features(nn.Module):
     def __init__(self, weights: Path | None = None, layers: Sequence[str] = ESRGAN_LAYERS) -> None:
         """``weights``: torchvision's state dict, or its features part, as .pth or safetensors.
 
-        None searches ``downloads.download_places``. Raises ModelError when there are none or they do not fit.
+        None searches ``downloads.download_places``. Raises ModelError when there are none or
+        they do not fit.
         """
         super().__init__()
         indices = _vgg19_layers()

@@ -147,7 +147,9 @@ def test_data_is_checked_without_an_output(train: Callable, tmp_path: Path) -> N
     arguments = ("restorer", "--recipe", "recipe.toml", "--check-data")
     good = train(*arguments)
     assert (good.exit_code, good.stdout) == (0, "")
-    assert good.stderr.splitlines()[-1] == "3 images: 0 unreadable, 0 too small, 0 duplicates"
+    assert good.stderr.splitlines()[-1] == (
+        "3 images: 0 unreadable, 0 too small, 0 duplicates; 0 pairs that do not match"
+    )
     (tmp_path / "hq" / "copy.png").write_bytes((tmp_path / "hq" / "1.png").read_bytes())
     double = train(*arguments)
     assert double.exit_code == 0
@@ -157,7 +159,9 @@ def test_data_is_checked_without_an_output(train: Callable, tmp_path: Path) -> N
     assert bad.exit_code == 1
     assert bad.stdout.splitlines()[-1].startswith("unreadable: ")
     assert "hq/empty.png" in bad.stdout
-    assert bad.stderr.splitlines()[-1] == "5 images: 1 unreadable, 0 too small, 1 duplicates"
+    assert bad.stderr.splitlines()[-1] == (
+        "5 images: 1 unreadable, 0 too small, 1 duplicates; 0 pairs that do not match"
+    )
     found = json.loads(train(*arguments, "--json").stdout)
     assert (found["images"], len(found["findings"])) == (5, 2)
     assert not (tmp_path / "run").exists()

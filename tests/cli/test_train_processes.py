@@ -89,9 +89,9 @@ def test_two_processes_are_one_with_the_same_batch(tmp_path: Path, port: int) ->
         torch.load(tmp_path / run / "state.pt", weights_only=True) for run in ("one", "two")
     )
     assert one["step"] == two["step"] == 6
-    for name in ("network", "discriminator"):
+    for name in ("restorer", "restorer's discriminator"):
         torch.testing.assert_close(two["networks"][name], one["networks"][name], atol=1e-5, rtol=0)
-    torch.testing.assert_close(two["ema"], one["ema"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(two["averages"], one["averages"], atol=1e-5, rtol=0)
     logs = [read_manifest(tmp_path / run / "log.jsonl") for run in ("one", "two")]
     assert len(logs[0]) == len(logs[1])
     for row, other in zip(*logs, strict=True):

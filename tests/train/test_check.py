@@ -10,7 +10,8 @@ from PIL import Image
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import write_rgb
 from redeg_cli.train.check import check_data, smallest_side
-from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, load_recipe
+from redeg_cli.train.recipe_files import load_recipe
+from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
 
 
 def recipe_of(workplace: Path, *overrides: str) -> RestorerRecipe:

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +14,14 @@ from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import load_redegnet, load_restorer
-from redeg_cli.train.loop import Player, fit, make_accelerator
+from redeg_cli.train.loop import Averages, Course, Player, fit, make_accelerator
 from redeg_cli.train.losses import Terms
-from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, load_recipe
-from redeg_cli.train.redegnet import train_redegnet
-from redeg_cli.train.restorer import train_restorer
+from redeg_cli.train.recipe_files import load_recipe
+from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
 from redeg_cli.train.state import Clock
+from redeg_cli.train.training import train
+
+VALIDATION = 'validation=[{"folder": "hq"}]'
 
 
 class Stopped(Exception):
@@ -34,12 +38,18 @@ def line_terms(net: nn.Module, step: int) -> Terms:
     return {"squares": (net(x) - (2 * x - 1)).square().mean()}
 
 
-def run_line(folder: Path, recipe: RestorerRecipe, **options: object) -> tuple[nn.Module, Clock]:
+def run_line(
+    folder: Path,
+    recipe: RestorerRecipe,
+    validate: Callable[[Averages], dict[str, float]] | None = None,
+    **options: Any,
+) -> tuple[nn.Module, Clock]:
     torch.manual_seed(0)
     folder.mkdir(exist_ok=True)
     accelerator = make_accelerator("fp32", cpu=True)
-    player = Player("network", nn.Linear(1, 1), line_terms, recipe.learning_rate)
-    return fit([player], recipe, folder, accelerator, **options)
+    course = Course([Player("network", nn.Linear(1, 1), line_terms, recipe, "")], validate)
+    averages, clock, _ = fit(course, recipe, folder, accelerator, **options)
+    return averages["network"], clock
 
 
 def test_it_learns_a_line(workplace: Path) -> None:
@@ -113,9 +123,10 @@ def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
 
     (workplace / "run").mkdir()
     accelerator = make_accelerator("fp32", cpu=True)
-    player = Player("network", nn.Linear(1, 1), terms, 0.01)
+    recipe = recipe_of(workplace)
+    course = Course([Player("network", nn.Linear(1, 1), terms, recipe)])
     with pytest.raises(RedegError, match=r"step 2: the loss term 'extra' is nan"):
-        fit([player], recipe_of(workplace), workplace / "run", accelerator)
+        fit(course, recipe, workplace / "run", accelerator)
 
 
 def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> None:
@@ -142,7 +153,7 @@ def test_time_ends_a_run_too() -> None:
 
 def test_a_restorer_is_trained_saved_and_resumed(workplace: Path) -> None:
     recipe = recipe_of(workplace, f'validation=[{{"folder": "{workplace}/hq"}}]')
-    whole = train_restorer(recipe, workplace / "whole", cpu=True)
+    whole = train(recipe, workplace / "whole", cpu=True)[0]
     assert whole == workplace / "whole" / "tiny.safetensors"
     tensors, metadata = load_tensors(whole)
     assert metadata["steps"] == "6"
@@ -160,14 +171,14 @@ def test_a_restorer_is_trained_saved_and_resumed(workplace: Path) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_restorer(recipe, workplace / "cut", cpu=True, progress=stop)
-    again, _ = load_tensors(train_restorer(recipe, workplace / "cut", cpu=True))
+        train(recipe, workplace / "cut", cpu=True, progress=stop)
+    again, _ = load_tensors(train(recipe, workplace / "cut", cpu=True)[0])
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
 
 
 def test_a_redegnet_is_trained_and_saved(workplace: Path) -> None:
     recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe)
-    path = train_redegnet(recipe, workplace / "run", cpu=True)
+    path = train(recipe, workplace / "run", cpu=True)[0]
     net = load_redegnet(path)
     omega = net.extract(torch.rand(1, 3, 40, 48), torch.rand(1, 3, 40, 48), 1)
     assert omega.shape == (1, 512)
@@ -187,8 +198,8 @@ def test_the_layout_of_weights_is_a_switch(workplace: Path) -> None:
         folder = workplace / f"run {last}"
         folder.mkdir()
         recipe = recipe_of(workplace, "steps=2", f"channels_last={str(last).lower()}")
-        player = Player("network", net, terms, 0.01)
-        fit([player], recipe, folder, make_accelerator("fp32", cpu=True))
+        course = Course([Player("network", net, terms, recipe)])
+        fit(course, recipe, folder, make_accelerator("fp32", cpu=True))
         assert seen == [last, last]
 
 
@@ -221,10 +232,9 @@ def test_compiled_networks_learn_the_same_and_are_carried_on(
 
 def test_a_run_that_gets_no_better_ends(workplace: Path) -> None:
     figures = iter([1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
-    overrides = ("steps=100", "validate_every=2", "watched=psnr", "patience=3")
+    overrides = ("steps=100", "validate_every=2", "watched=psnr", "patience=3", VALIDATION)
     recipe = recipe_of(workplace, *overrides)
-    options = {"validate": lambda _net: {"psnr": next(figures)}}
-    _, clock = run_line(workplace / "run", recipe, **options)
+    _, clock = run_line(workplace / "run", recipe, lambda _nets: {"psnr": next(figures)})
     # The best at step 4, three worse ones until step 10, and the step that ends the run.
     assert clock.step == 11
     assert (clock.best, clock.stale) == (3.0, 3)
@@ -232,6 +242,60 @@ def test_a_run_that_gets_no_better_ends(workplace: Path) -> None:
 
 
 def test_patience_with_an_unknown_figure_is_told(workplace: Path) -> None:
-    recipe = recipe_of(workplace, "steps=9", "validate_every=2", "watched=psrn", "patience=1")
+    overrides = ("steps=9", "validate_every=2", "watched=psrn", "patience=1", VALIDATION)
+    recipe = recipe_of(workplace, *overrides)
     with pytest.raises(RedegError, match=r"no figure 'psrn' .*did you mean 'psnr'"):
         run_line(workplace / "run", recipe, validate=lambda _net: {"psnr": 1.0})
+
+
+def test_the_rate_falls_at_its_milestones(workplace: Path) -> None:
+    schedule = ("schedule=step", "milestones=[60, 110]", "decay=0.1", "warm_up=0")
+    recipe = recipe_of(workplace, "steps=150", "learning_rate=0.05", *schedule)
+    run_line(workplace / "run", recipe)
+    rows = read_manifest(workplace / "run" / "log.jsonl")
+    assert [row["lr"] for row in rows] == pytest.approx([0.05, 0.005, 0.0005])
+
+
+def test_the_rate_falls_when_the_validation_stands_still(workplace: Path) -> None:
+    figures = iter([1, 2, 1, 1, 3, 1, 1, 1, 1, 1])
+    schedule = ("schedule=plateau", "plateau=2", "decay=0.5", "warm_up=0", "watched=psnr")
+    overrides = ("steps=10", "validate_every=1", "learning_rate=0.08", *schedule, VALIDATION)
+
+    def validate(_averages: Averages) -> dict[str, float]:
+        return {"psnr": float(next(figures))}
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        del total, text
+        if done == 700:
+            raise Stopped
+
+    recipe = recipe_of(workplace, *overrides, "save_every=1")
+    with pytest.raises(Stopped):
+        run_line(workplace / "run", recipe, validate, progress=stop)
+    run_line(workplace / "run", recipe, validate)  # what it waited for is remembered
+    rows = read_manifest(workplace / "run" / "log.jsonl")
+    # Two no better than the 2, and twice two no better than the 3.
+    assert [row["lr"] for row in rows] == pytest.approx(
+        [0.08, 0.08, 0.08, 0.08, 0.04, 0.04, 0.04, 0.02, 0.02, 0.01]
+    )
+
+
+def test_what_a_killed_run_left_is_removed(workplace: Path) -> None:
+    (workplace / "run").mkdir()
+    (workplace / "run" / ".redeg-0123456789ab.pt").write_bytes(b"half a state")
+    run_line(workplace / "run", recipe_of(workplace, "steps=2"))
+    assert not list((workplace / "run").glob(".redeg-*"))
+
+
+def test_the_last_validation_is_made_once(workplace: Path) -> None:
+    looked: list[int] = []
+
+    def validate(_averages: Averages) -> dict[str, float]:
+        looked.append(len(looked))
+        return {"psnr": float(len(looked))}
+
+    accelerator = make_accelerator("fp32", cpu=True)
+    recipe = recipe_of(workplace, "steps=4", "validate_every=2")
+    for told in (2.0, 3.0):  # a finished run that is asked again looks once more
+        course = Course([Player("network", nn.Linear(1, 1), line_terms, recipe, "")], validate)
+        assert fit(course, recipe, workplace / "run", accelerator)[2] == {"psnr": told}

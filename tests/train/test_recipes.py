@@ -10,14 +10,8 @@ import torch
 from redeg_cli.degrade.chain import load_degrader, preset_table
 from redeg_cli.errors import RecipeError
 from redeg_cli.train import settled
-from redeg_cli.train.recipes import (
-    ReDegNetRecipe,
-    RestorerRecipe,
-    find_recipe,
-    load_recipe,
-    presets,
-    redegnet_kind,
-)
+from redeg_cli.train.recipe_files import find_recipe, load_recipe, presets, recipe_kind
+from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, parts_of
 from redeg_cli.train.settled import provenance, settle_recipe
 
 
@@ -25,11 +19,13 @@ def test_the_presets_are_valid_recipes() -> None:
     assert {"redegnet-lite", "f2n-compact", "face-restorer"} <= set(presets())
     for name in presets():
         path, base = find_recipe(name)
-        kind = redegnet_kind(path) if name.startswith("redegnet") else RestorerRecipe
+        what = name.partition("-")[0]
+        kind = recipe_kind(what if what in ("redegnet", "joint") else "restorer", path)
         recipe = load_recipe(path, kind, base=base)
         assert recipe.name == name
-        assert recipe.data[0].folder.parts[0] == "data"  # relative to the working folder
-        assert set(recipe.degraders()) == set(recipe.scales)
+        for part in parts_of(recipe):
+            assert part.data[0].folder.parts[0] == "data"  # relative to the working folder
+            assert set(part.degraders()) == set(part.scales)
 
 
 def test_a_file_is_found_and_its_folders_are_its_own(workplace: Path) -> None:

@@ -205,15 +205,15 @@ def test_the_terms_are_weighted_and_named(store: ImageStore) -> None:
     net = SwapModel(ReDegNetLite(**TINY))
     recipe = recipe_of(NOISE, NATIVE)
     batch = batch_of(store, recipe, 2, "train/0", 2)
-    terms = swap_losses(net, batch, 2, recipe, 5)
+    _, terms = swap_losses(net, batch, 2, recipe, 5)
     assert set(terms) == {"mean", "grain", "jpeg", "attraction"}
     double = recipe.model_copy(
         update={f"{name}_weight": 2.0 for name in ("mean", "noise", "jpeg", "attraction")}
     )
     weights = {"mean": 1.0, "grain": 0.1, "jpeg": 0.05, "attraction": 0.02}
-    for name, value in swap_losses(net, batch, 2, double, 5).items():
+    for name, value in swap_losses(net, batch, 2, double, 5)[1].items():
         assert value.item() == pytest.approx(2 / weights[name] * terms[name].item(), rel=1e-4)
-    other_noise = swap_losses(net, batch, 2, recipe, 6)
+    _, other_noise = swap_losses(net, batch, 2, recipe, 6)
     assert other_noise["attraction"] == terms["attraction"]
     assert other_noise["grain"] != terms["grain"]
 

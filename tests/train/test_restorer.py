@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from degraded import save_pool, save_redegnet
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
+from torchvision.models import alexnet
 
 from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import load_tensors
@@ -19,8 +20,10 @@ from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
 from redeg_cli.train.pairs import PairMaker
-from redeg_cli.train.recipes import RestorerRecipe, load_recipe
-from redeg_cli.train.restorer import RestorerLosses, train_restorer
+from redeg_cli.train.recipe_files import load_recipe
+from redeg_cli.train.recipes import RestorerRecipe
+from redeg_cli.train.restorer import RestorerLosses
+from redeg_cli.train.training import train
 
 CLEAN = {"steps": [{"op": "resize", "of": "native"}]}
 
@@ -111,7 +114,7 @@ def test_training_can_start_from_weights(workplace: Path) -> None:
     save_network(workplace / "start.safetensors", "f2n-compact", config, start.state_dict())
     overrides = [f'init="{workplace}/start.safetensors"', "steps=1", "learning_rate=1e-9"]
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
-    tensors, metadata = load_tensors(train_restorer(recipe, workplace / "run", cpu=True))
+    tensors, metadata = load_tensors(train(recipe, workplace / "run", cpu=True)[0])
     assert metadata["steps"] == "1"
     for name, tensor in start.state_dict().items():
         torch.testing.assert_close(tensors[name], tensor, atol=2e-3, rtol=1e-3)
@@ -246,7 +249,7 @@ def test_a_run_with_the_switches_logs_their_terms(
 ) -> None:
     told: list[str] = []
     recipe = tiny(workplace, *overrides)
-    train_restorer(recipe, workplace / "run", cpu=True, say=told.append)
+    train(recipe, workplace / "run", cpu=True, say=told.append)
     row = read_manifest(workplace / "run" / "log.jsonl")[-1]
     assert set(row) == {"step", "seconds", "lr"} | terms
     assert bool(told) == ("perceptual" in terms)
@@ -263,7 +266,7 @@ def test_a_pool_is_a_source_of_lqs(workplace: Path) -> None:
         "with": (f'pool="{pool}"', f'redegnet="{redegnet}"'),
         "without": (),
     }.items():
-        weights = train_restorer(tiny(workplace, *extra), workplace / name, cpu=True)
+        weights = train(tiny(workplace, *extra), workplace / name, cpu=True)[0]
         tensors, metadata = load_tensors(weights)
         assert str(pool) not in metadata["recipe"]
         made.append(tensors)
@@ -272,7 +275,7 @@ def test_a_pool_is_a_source_of_lqs(workplace: Path) -> None:
 
 def test_two_players_and_a_queue_are_resumed_bit_for_bit(workplace: Path) -> None:
     recipe = tiny(workplace, "adversarial_weight=0.1", "queue=4", "steps=8", "save_every=3")
-    whole, _ = load_tensors(train_restorer(recipe, workplace / "whole", cpu=True))
+    whole, _ = load_tensors(train(recipe, workplace / "whole", cpu=True)[0])
 
     class Stopped(Exception):
         """The power went."""
@@ -282,13 +285,13 @@ def test_two_players_and_a_queue_are_resumed_bit_for_bit(workplace: Path) -> Non
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_restorer(recipe, workplace / "cut", cpu=True, progress=stop)
-    again, _ = load_tensors(train_restorer(recipe, workplace / "cut", cpu=True))
+        train(recipe, workplace / "cut", cpu=True, progress=stop)
+    again, _ = load_tensors(train(recipe, workplace / "cut", cpu=True)[0])
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     states = [
         torch.load(workplace / name / "state.pt", weights_only=True) for name in ("whole", "cut")
     ]
-    for key in ("networks", "optimizers", "ema", "keepers", "smooth"):
+    for key in ("networks", "optimizers", "averages", "keepers", "smooth"):
         torch.testing.assert_close(states[0][key], states[1][key], atol=0, rtol=0)
 
 
@@ -320,7 +323,7 @@ def swinir(tmp_path: Path) -> Path:
 def test_any_network_of_spandrel_trains_from_its_checkpoint(workplace: Path, swinir: Path) -> None:
     more = ("architecture=spandrel", f"init={swinir}", "scales=[2]", "crop=16", "steps=3")
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, more)
-    trained = load_restorer(train_restorer(recipe, workplace / "run", cpu=True))
+    trained = load_restorer(train(recipe, workplace / "run", cpu=True)[0])
     before = load_restorer(swinir)
     assert (trained.scale, trained.architecture) == (2, "SwinIR")
     lq = torch.rand((1, 3, 20, 24), generator=torch.Generator().manual_seed(0))
@@ -344,4 +347,17 @@ def test_what_a_network_of_spandrel_cannot_do(
     overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", *more)
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
     with pytest.raises(RedegError, match=message):
-        train_restorer(recipe, workplace / "run", cpu=True)
+        train(recipe, workplace / "run", cpu=True)
+
+
+def test_lpips_is_a_term_of_its_own(workplace: Path) -> None:
+    torch.manual_seed(0)
+    state = {f"features.{name}": x for name, x in alexnet().features.state_dict().items()}
+    torch.save(state, workplace / "alexnet.pth")
+    extra = ("lpips_weight=0.5", f"alexnet={workplace}/alexnet.pth", "crop=32", "scales=[1]")
+    told: list[str] = []
+    recipe = tiny(workplace, *extra, "steps=1")
+    train(recipe, workplace / "run", cpu=True, say=told.append)
+    row = read_manifest(workplace / "run" / "log.jsonl")[-1]
+    assert row["lpips"] > 0
+    assert told == [f"LPIPS: AlexNet of {workplace / 'alexnet.pth'}"]

@@ -36,7 +36,8 @@ def state_of(path: Path, seed: int, *names: str, keeper: Memory | None = None) -
     for name, net in networks.items():
         net(torch.rand(4, 2)).square().sum().backward()
         optimizers[name].step()
-    return TrainingState(path, networks, optimizers, AveragedModel(networks[names[0]]), keeper)
+    averages = {"network": AveragedModel(networks["network"])}
+    return TrainingState(path, networks, optimizers, averages, keeper)
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
@@ -53,7 +54,9 @@ def test_everything_comes_back(tmp_path: Path) -> None:
             other.optimizers[name].state_dict()["state"],
             kept.optimizers[name].state_dict()["state"],
         )
-    torch.testing.assert_close(other.ema.state_dict(), kept.ema.state_dict())
+    torch.testing.assert_close(
+        other.averages["network"].state_dict(), kept.averages["network"].state_dict()
+    )
 
 
 def test_a_run_without_a_state_begins(tmp_path: Path) -> None:
