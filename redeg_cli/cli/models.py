@@ -1,5 +1,6 @@
 """``redeg models``: which models there are, and bringing others in."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,9 @@ from redeg_cli.cli.common import (
 
 if TYPE_CHECKING:
     from redeg_cli.models import ModelInfo
+
+_PYIQA = "pyiqa-"
+"""How the names of weights begin that pyiqa fetches by itself."""
 
 app = typer.Typer(
     help="List the models, bring others in, say what one is.",
@@ -106,6 +110,7 @@ def download_command(
 ) -> None:
     """Fetch weights that others publish, checked by their digest. No other command does."""
     from redeg_cli.downloads import DOWNLOADS, fetch, find_download
+    from redeg_cli.evaluate.fetch import fetch_pyiqa, fetchable
 
     if not names:
         found = {name: find_download(name) for name in DOWNLOADS}
@@ -115,15 +120,19 @@ def download_command(
         for name, download in DOWNLOADS.items():
             where = found[name] or "not here yet"
             print(f"{name}  {download.megabytes} MB  {download.what}  {where}")
+        print(f"{', '.join(_PYIQA + each for each in fetchable())}  metrics of pyiqa, by pyiqa")
         return
-    files = {}
+    files: dict[str, list[str]] = {}
     for name in names:
+        if name.startswith(_PYIQA):
+            files[name] = fetch_pyiqa(name.removeprefix(_PYIQA))
+            continue
         with progress(f"fetching {name}") as on_progress:
-            files[name] = fetch(name, on_progress)
+            files[name] = [str(fetch(name, on_progress))]
     if as_json:
         emit_json(files)
         return
-    for file in files.values():
+    for file in chain.from_iterable(files.values()):
         emit_path(file)
 
 

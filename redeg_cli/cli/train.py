@@ -102,14 +102,15 @@ def train(
     check_folder(output)
     resolved, state, first = plain_recipe(wanted), output / "state.pt", is_first_process()
     if first:
-        _say_table(resolved)
-    if dry_run:
         from redeg_cli.train.overview import overview
 
         found = overview(wanted, output, cpu)
+        if dry_run:
+            _say_table(resolved)
         _say_table(found)
-        if as_json:
+        if dry_run and as_json:
             emit_json({"overview": found, "recipe": resolved})
+    if dry_run:
         return
     if first:
         settle_recipe(output, wanted)

@@ -43,7 +43,7 @@ def test_a_restorer_comes_out(train: Callable, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout == "run/tiny.safetensors\n"
     assert "batch = 1\n" in result.stderr
-    assert "learning_rate = 0.0005\n" in result.stderr
+    assert "run/tiny.safetensors" in result.stderr
     kept = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert (kept["batch"], kept["data"][0]["folder"]) == (1, str(tmp_path / "hq"))
     assert kept["degradation"]["steps"][1] == {"op": "jpeg", "quality": [40, 90]}
