@@ -1,8 +1,8 @@
 """Weights that others publish: where they come from, where they are kept, how they are fetched.
 
 Only ``redeg models download`` fetches; everything else looks with ``find_download`` and says, with
-``how_to_get``, what brings a missing file. Files lie in torch's own cache, where torchvision and
-torchmetrics find them too, or in the folder of imported models.
+``how_to_get``, what brings a missing file. ImageNet's networks lie in torch's own cache, where
+torchvision finds them too; detectors and models in the user's model folder, models imported.
 """
 
 import hashlib
@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import torch
 
 from redeg_cli.errors import ModelError, OutputError
+from redeg_cli.imports import import_community
 from redeg_cli.models import user_folder
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.validation import did_you_mean
@@ -38,7 +39,9 @@ class Download:
     """The digits of the file's SHA-256 that its publisher states: all 64, or the first few."""
     megabytes: int
     what: str
-    """What it is and what needs it."""
+    """What it is, what needs it, and its licence where that is narrow."""
+    kept: Literal["torch", "detector", "model"] = "torch"
+    """Where it is put: torch's cache, the model folder as it is, or there as an imported model."""
 
     @property
     def file(self) -> str:
@@ -60,6 +63,27 @@ DOWNLOADS: dict[str, Download] = {
         233,
         "AlexNet of torchvision: LPIPS",
     ),
+    "retinaface": Download(
+        "https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_Resnet50_Final.pth",
+        "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+        109,
+        "RetinaFace of facexlib: --detector retinaface",
+        "detector",
+    ),
+    "gfpgan": Download(
+        "https://github.com/TencentARC/GFPGAN/releases/download/v1.3.0/GFPGANv1.4.pth",
+        "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+        349,
+        "GFPGAN 1.4: --face-restorer gfpgan",
+        "model",
+    ),
+    "codeformer": Download(
+        "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/codeformer.pth",
+        "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
+        377,
+        "CodeFormer: --face-restorer codeformer (S-Lab licence: not for commercial use)",
+        "model",
+    ),
 }
 """What can be fetched, by name."""
 
@@ -67,6 +91,10 @@ DOWNLOADS: dict[str, Download] = {
 def download_places(name: str) -> list[Path]:
     """Return where a download's file is looked for, in this order. The last is where it is put."""
     download = _known(name)
+    if download.kept == "model":
+        return [user_folder() / f"{name}.safetensors"]
+    if download.kept == "detector":
+        return [user_folder() / download.file]
     own = user_folder() / "features"
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     return [own / f"{name}.safetensors", own / download.file, hub / download.file]
@@ -85,14 +113,15 @@ def how_to_get(name: str) -> str:
 def fetch(name: str, progress: OnProgress = no_progress) -> Path:
     """Bring a download to its place and return the file; one that is there already is returned.
 
-    A download that broke off is carried on. Raises ModelError when the address cannot be read or
-    the file is not the one that was published, OutputError when it cannot be written.
+    A download that broke off is carried on. A model is imported, so that its name can be given to
+    other commands. Raises ModelError when the address cannot be read or the file is not the one
+    that was published, OutputError when it cannot be written.
     """
     if found := find_download(name):
         return found
     download = _known(name)
     path = download_places(name)[-1]
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{download.file}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as file:
@@ -112,8 +141,18 @@ def fetch(name: str, progress: OnProgress = no_progress) -> Path:
             f"{download.url} is not the file it was: SHA-256 {digest[:16]}..., wanted "
             f"{download.sha256[:16]}; it was thrown away"
         )
-    os.replace(part, path)
-    return path
+    if download.kept != "model":
+        os.replace(part, path)
+        return path
+    whole = path.with_name(download.file)
+    os.replace(part, whole)
+    try:
+        imported = import_community(whole, name)
+    except ModelError:
+        os.replace(whole, part)  # a package that it needs is missing: it is not fetched again
+        raise
+    whole.unlink()
+    return imported
 
 
 def _known(name: str) -> Download:

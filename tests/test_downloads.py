@@ -8,11 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 from torchvision.models import AlexNet_Weights, VGG19_Weights
 
 from redeg_cli import downloads
 from redeg_cli.downloads import DOWNLOADS, download_places, fetch, find_download, how_to_get
 from redeg_cli.errors import ModelError, OutputError
+from redeg_cli.models import find_model, load_restorer
+from redeg_cli.nets.rrdb import RRDBNet
 
 CONTENT = bytes(range(256)) * 20_000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -24,6 +27,7 @@ class Server(ThreadingHTTPServer):
     ranges = True
     breaks_after: int | None = None
     asked: list[str | None]
+    content = CONTENT
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -36,10 +40,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(asked[6:-1]) if asked and self.server.ranges else 0
-        if start >= len(CONTENT):
+        if start >= len(self.server.content):
             self.send_error(416)
             return
-        body = CONTENT[start:]
+        body = self.server.content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -136,3 +140,34 @@ def test_the_addresses_are_those_of_torchvision() -> None:
         assert DOWNLOADS[name].megabytes == round(theirs.meta["_file_size"])
         assert DOWNLOADS[name].sha256 in theirs.url
     assert how_to_get("alexnet") == "run `redeg models download alexnet` (233 MB)"
+
+
+def test_a_model_is_imported_under_its_name(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    torch.save(RRDBNet(features=8, growth=32, blocks=1).state_dict(), tmp_path / "made.pth")
+    server.content = (tmp_path / "made.pth").read_bytes()
+    url = f"http://127.0.0.1:{server.server_port}/made.pth"
+    digest = hashlib.sha256(server.content).hexdigest()
+    made = replace(DOWNLOADS["gfpgan"], url=url, sha256=digest)
+    monkeypatch.setitem(downloads.DOWNLOADS, "made", made)
+    path = fetch("made")
+    assert path == tmp_path / "home" / "made.safetensors" == find_model("made")
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert load_restorer("made").architecture == "ESRGAN"
+    assert fetch("made") == path
+    assert len(server.asked) == 1
+    server.content = CONTENT  # whole, but nothing that can be imported here: kept
+    monkeypatch.setitem(downloads.DOWNLOADS, "odd", replace(made, sha256=DIGEST))
+    for _ in range(2):
+        with pytest.raises(ModelError, match="is not a checkpoint"):
+            fetch("odd")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["made.pth.part", path.name]
+    assert server.asked[1:] == [None, f"bytes={len(CONTENT)}-"]
+
+
+def test_the_digests_of_large_files_are_whole() -> None:
+    for name, download in DOWNLOADS.items():
+        assert len(download.sha256) == (8 if download.kept == "torch" else 64), name
+        assert download.url.startswith("https://")

@@ -10,6 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from redeg_cli.downloads import how_to_get
 from redeg_cli.errors import ModelError
 
 DetectorName = Literal["centerface", "retinaface"]
@@ -102,8 +103,8 @@ def _retinaface(folder: Path | None) -> Detector:
     found = [folder / name for name in RETINAFACE_FILES if folder and (folder / name).is_file()]
     if not found:
         raise ModelError(
-            f"the weights of RetinaFace are not in {folder}; put {' or '.join(RETINAFACE_FILES)} "
-            "of facexlib (release v0.1.0) there, or use the detector centerface"
+            f"the weights of RetinaFace are not in {folder}: {how_to_get('retinaface')}, or use "
+            "the detector centerface"
         )
     import torch
 
