@@ -27,3 +27,7 @@ class OutputError(RedegError):
 
 class RecipeError(RedegError):
     """A recipe or an override holds an unknown key or a wrong value."""
+
+
+class MetricError(RedegError):
+    """A metric is unknown, cannot be computed here, or not of these images."""

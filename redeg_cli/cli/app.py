@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "synthesize": Entry("redeg_cli.cli.synthesize", "synthesize"),
     "degraders": Entry("redeg_cli.cli.degraders", "degraders"),
     "degrade-preview": Entry("redeg_cli.cli.preview", "degrade_preview"),
+    "evaluate": Entry("redeg_cli.cli.evaluate", "app"),
     "train": Entry("redeg_cli.cli.train", "train"),
     "models": Entry("redeg_cli.cli.models", "app"),
     "doctor": Entry("redeg_cli.cli.doctor", "doctor"),
