@@ -1,191 +1,51 @@
-"""``redeg build-pool`` and ``redeg pool``: many pairs or photos in, one pool of Ωs out."""
+"""``redeg pool``: what pools of Ωs hold; several made one."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redeg_cli.cli.build_pool import pool_summary
 from redeg_cli.cli.common import (
-    DeviceOption,
     JsonOption,
     OverwriteOption,
-    SeedOption,
     check_folder,
     emit_json,
     emit_path,
-    run_batch,
-    say,
-    warn,
 )
-from redeg_cli.errors import NoFaceError
-from redeg_cli.progress import OnProgress
+from redeg_cli.cli.pool_plot import PoolArgument, plot
 
 if TYPE_CHECKING:
-    from redeg_cli.io.pairs import ImagePair
     from redeg_cli.omega.pool import Pool
 
 app = typer.Typer(
-    help="Say what pools of Ωs hold, merge them.", no_args_is_help=True, add_completion=False
+    help="Say what pools of Ωs hold, plot them, merge them.",
+    no_args_is_help=True,
+    add_completion=False,
 )
-
-PHOTO_SCALE = 4
-
-PoolArgument = Annotated[list[Path], typer.Argument(help="Pool files (.npz).", readable=False)]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A pair of files, or a photo with faces."""
-
-    name: str
-    pair: "ImagePair | None" = None
-    photo: Path | None = None
-
-
-def build_pool(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The pool to write (.npz).")],
-    pairs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Folders that hold lq/ and hq/, or .tsv files with the columns LQ and HQ.",
-            readable=False,
-        ),
-    ] = None,
-    photos: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--photos",
-            help="A photo with faces or a folder of such; the restored faces are the HQ. "
-            "May be given several times.",
-            readable=False,
-        ),
-    ] = None,
-    crops: Annotated[
-        int, typer.Option("--crops", min=1, help="Ωs of each pair: the whole, then random crops.")
-    ] = 8,
-    scale: Annotated[
-        int | None,
-        typer.Option(
-            "--scale",
-            min=1,
-            max=4,
-            help="How much larger the HQ is. Default: the ratio of a pair's sizes; 4 if they are "
-            "equal, and for photos.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: SeedOption = 0,
-    redegnet: Annotated[
-        str, typer.Option("--redegnet", help="The ReDegNet to use: a name or a weights file.")
-    ] = "redegnet-lite",
-    face_restorer: Annotated[
-        str, typer.Option("--face-restorer", help="For --photos: a name or a weights file.")
-    ] = "face-restorer",
-    detector: Annotated[
-        str, typer.Option("--detector", help="For --photos: centerface or retinaface.")
-    ] = "centerface",
-    max_faces: Annotated[
-        int, typer.Option("--max-faces", min=1, help="Most faces taken of one photo.")
-    ] = 8,
-    overwrite: OverwriteOption = False,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
-) -> None:
-    """Build a pool of Ωs from LQ/HQ pairs, or from the faces in photos."""
-    from redeg_cli.device import pick_device
-    from redeg_cli.io.files import ensure_writable
-    from redeg_cli.models import (
-        find_model,
-        load_face_restorer,
-        load_redegnet,
-        model_fingerprint,
-    )
-    from redeg_cli.omega.extract import build_omegas, extract_many
-    from redeg_cli.omega.pool import PoolRows
-
-    if not pairs and not photos:
-        raise typer.BadParameter("give pairs, or photos with --photos")
-    place = pick_device(device)
-    check_folder(output)
-    ensure_writable(output, overwrite)
-    sources, problems = _sources(pairs or [], photos or [])
-    weights = find_model(redegnet)
-    net = load_redegnet(weights, place)
-    restorer = load_face_restorer(face_restorer, place) if photos else None
-    rows = PoolRows()
-    dropped: dict[str, list[str]] = {}
-    blurred: list[str] = []
-
-    def work(source: Source, on_progress: OnProgress) -> None:
-        del on_progress
-        if source.pair is not None:
-            omegas, notes, found = build_omegas(net, source.pair, scale, crops, seed, place)
-            rows.add(omegas, notes, source.name, found)
-            return
-        from redeg_cli.io.images import read_rgb
-        from redeg_cli.omega.photo_pairs import photo_pairs
-        from redeg_cli.seeds import sample_seed
-
-        assert source.photo is not None
-        assert restorer is not None
-        faces, reasons = photo_pairs(
-            read_rgb(source.photo),
-            scale or PHOTO_SCALE,
-            restorer,
-            detector=detector,
-            max_faces=max_faces,
-        )
-        if not faces:
-            raise NoFaceError(f"{source.photo}: no usable face ({'; '.join(reasons)})")
-        if reasons:
-            dropped[source.name] = reasons
-        for number, face in enumerate(faces, start=1):
-            name = f"{source.name} face {number}"
-            omegas, notes = extract_many(net, face.pair, crops, sample_seed(seed, name), place)
-            rows.add(omegas, notes, name, face.pair.scale)
-            if face.sharpness < 0.5:
-                blurred.append(name)
-
-    outcome = run_batch(sources, work, lambda source: source.name, title="building the pool")
-    outcome.failed[:0] = problems
-    for name, reasons in dropped.items():
-        for reason in reasons:
-            say(f"{name}: left out {reason}")
-    if blurred:
-        warn(
-            f"{len(blurred)} restored faces are enlarged more than twice at scale "
-            f"{scale or PHOTO_SCALE} and make soft HQs: a smaller --scale serves them better"
-        )
-    if rows.names:
-        pool = rows.pool(weights.stem, model_fingerprint(weights))
-        pool.save(output)
-        summary = _summary(output, pool)
-        say(f"{len(pool)} Ωs of {summary['pairs']} pairs, spread {summary['spread']:.3f}")
-        if as_json:
-            failed = [{"name": name, "message": message} for name, message in outcome.failed]
-            emit_json({**summary, "failed": failed, "dropped": dropped})
-        else:
-            emit_path(output)
-    outcome.finish()
+plot_command = app.command("plot")(plot)
 
 
 @app.command("info")
 def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
-    """Say what pools hold: how many Ωs, of which pairs and model, and how much they differ."""
+    """Say what pools hold: Ωs of which pairs, how far apart they lie, which are double or odd."""
     from redeg_cli.omega.pool import load_pool
 
-    summaries = [_summary(path, load_pool(path)) for path in pools]
+    loaded = [(path, load_pool(path)) for path in pools]
+    told = [pool_summary(path, pool) | _figures(pool) for path, pool in loaded]
     if as_json:
-        emit_json(summaries)
+        emit_json(told)
         return
-    for summary in summaries:
+    for summary in told:
         print(
             f"{summary['path']}: {summary['omegas']} Ωs of {summary['pairs']} pairs, "
             f"scale {', '.join(map(str, summary['scales']))}, spread {summary['spread']:.3f}, "
             f"made by {summary['model']} ({summary['fingerprint']})"
         )
+        for line in _lines(summary):
+            print(f"  {line}")
 
 
 @app.command("merge")
@@ -204,39 +64,67 @@ def merge_command(
     merged = merge_pools([(path, load_pool(path)) for path in pools])
     merged.save(output)
     if as_json:
-        emit_json(_summary(output, merged))
+        emit_json(pool_summary(output, merged))
     else:
         emit_path(output)
 
 
-def _sources(
-    pairs: Sequence[Path], photos: Sequence[Path]
-) -> tuple[list[Source], list[tuple[str, str]]]:
-    """Return what to take Ωs of, and (name, why) of the files without a partner."""
-    from redeg_cli.io.listing import list_images
-    from redeg_cli.io.pairs import find_pairs
+def _figures(pool: "Pool") -> dict[str, Any]:
+    """Return what ``pool_statistics`` finds, with names in the place of row numbers."""
+    from redeg_cli.omega.pool_groups import folder_groups
+    from redeg_cli.omega.pool_statistics import pool_statistics
 
-    sources: list[Source] = []
-    problems: list[tuple[str, str]] = []
-    if pairs:
-        found, unpaired = find_pairs(pairs)
-        sources += [Source(pair.name, pair=pair) for pair in found]
-        problems = [("pairs", line) for line in unpaired]
-    if photos:
-        sources += [Source(image.name, photo=image.path) for image in list_images(photos)]
-    return sources, problems
+    found = pool_statistics(pool.omegas, pool.names)
 
+    def row(index: int) -> dict[str, Any]:
+        return {"row": index, "name": pool.names[index], "note": pool.notes[index]}
 
-def _summary(path: Path, pool: "Pool") -> dict[str, Any]:
-    from redeg_cli.omega.pool import pool_spread
-
+    groups = Counter(group for group in folder_groups(pool.names) if group is not None)
     return {
-        "path": path,
-        "omegas": len(pool),
-        "pairs": len(set(pool.names)),
-        "scales": sorted(set(pool.scales.tolist())),
-        "spread": pool_spread(pool.omegas),
-        "model": pool.model,
-        "fingerprint": pool.fingerprint,
-        "digest": pool.digest,
+        "radius": found.radius,
+        "nearest": found.nearest,
+        "nearest_of_other_pair": found.nearest_of_other_pair,
+        "nearest_is_same_pair": found.nearest_is_same_pair,
+        "groups": dict(sorted(groups.items())),
+        "exact_duplicates": [[row(i) for i in rows] for rows in found.exact_duplicates],
+        "near_duplicates": [[row(i) for i in rows] for rows in found.near_duplicates],
+        "outliers": [row(index) | {"score": score} for index, score in found.outliers],
     }
+
+
+def _lines(summary: dict[str, Any]) -> Iterator[str]:
+    from redeg_cli.omega.pool_statistics import NEAR, NEIGHBOURS, OUTLIER_SCORE
+
+    if summary["groups"]:
+        parts = [f"{name} {count}" for name, count in summary["groups"].items()]
+        yield f"folders: {', '.join(_some(parts, 12))}"
+    if summary["nearest"] is not None:
+        # Against the radius, as the length of Ωs means nothing by itself.
+        radius = summary["radius"] or 1.0
+        text = f"nearest neighbour: {summary['nearest'] / radius:.2f} of the radius (median)"
+        if summary["nearest_of_other_pair"] is not None:
+            text += f", of another pair {summary['nearest_of_other_pair'] / radius:.2f}"
+        if summary["nearest_is_same_pair"] is not None:
+            text += f"; of the same pair for {summary['nearest_is_same_pair']:.0%}"
+        yield text
+    near = f"near duplicates (closer than {NEAR:.0%} of the radius)"
+    for what, key in (("exact duplicates", "exact_duplicates"), (near, "near_duplicates")):
+        sets = [" = ".join(_some([_place(row) for row in rows])) for rows in summary[key]]
+        count = sum(map(len, summary[key]))
+        yield f"{what}: {count}, {'; '.join(_some(sets))}" if sets else f"{what}: none"
+    rule = (
+        f"distance to the {NEIGHBOURS} nearest of other pairs, modified z-score > {OUTLIER_SCORE}"
+    )
+    outliers = [f"{_place(row)} {row['score']:.1f}" for row in summary["outliers"]]
+    told = f"{len(outliers)}, {'; '.join(_some(outliers))}" if outliers else "none"
+    yield f"outliers ({rule}): {told}"
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['name']} ({row['note']})" if row["note"] else row["name"]
+
+
+def _some(texts: Sequence[str], most: int = 3) -> list[str]:
+    """Return the first texts and how many more there are; --json gives all."""
+    more = len(texts) - most
+    return [*texts[:most], f"{more} more"] if more > 0 else list(texts)

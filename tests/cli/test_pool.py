@@ -1,6 +1,7 @@
 """``redeg build-pool`` and ``redeg pool``: pairs and photos in, good and bad ones."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import skimage.data
 from degraded import draw, draw_pair, save_face_restorer, save_pool, save_redegnet
 
 from redeg_cli.io.images import write_rgb
-from redeg_cli.omega.pool import load_pool
+from redeg_cli.omega.pool import Pool, load_pool
+
+
+def find_place(note: str) -> bool:
+    """Tell whether a note says where in the region of a face, and where in the photo, it was."""
+    return bool(re.fullmatch(r"crop at \d+,\d+ of .*; region at \d+,\d+ of \d+x\d+ px", note))
 
 
 @pytest.fixture
@@ -117,6 +123,8 @@ def test_faces_of_photos_become_pairs(build: Callable) -> None:
     assert result.stdout == "pool.npz\n"
     pool = load_pool(Path("pool.npz"))
     assert pool.names == ("astronaut.png face 1",) * 2
+    assert pool.notes[0].startswith("whole; region at ")
+    assert find_place(pool.notes[1])
     assert pool.scales.tolist() == [2, 2]
     both = build("pairs", "-o", "both.npz", "--photos", "photos/astronaut.png", *arguments[2:])
     assert both.exit_code == 0, both.stderr
@@ -133,12 +141,41 @@ def test_info_and_merge(redeg: Callable, tmp_path: Path) -> None:
     assert [each["omegas"] for each in told] == [3, 5]
     assert told[1]["scales"] == [2, 4]
     assert told[0]["spread"] == pytest.approx(np.sqrt(2 / 3), abs=0.1)
-    line = redeg("pool", "info", a).stdout
-    assert line.startswith(f"{a}: 3 Ωs of 3 pairs, scale 2, spread 0.")
-    assert line.count("\n") == 1
+    first, *lines = redeg("pool", "info", a).stdout.splitlines()
+    assert first.startswith(f"{a}: 3 Ωs of 3 pairs, scale 2, spread 0.")
+    assert [line.split(":")[0] for line in lines] == [
+        "  nearest neighbour",
+        "  exact duplicates",
+        "  near duplicates (closer than 1% of the radius)",
+        "  outliers (distance to the 5 nearest of other pairs, modified z-score > 3.5)",
+    ]
     again = redeg("pool", "merge", a, b, "-o", tmp_path / "ab.npz")
     assert again.exit_code == 1
     assert "--overwrite" in again.stderr
+
+
+def test_info_tells_what_is_double_and_what_is_odd(redeg: Callable, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((30, 512)).astype(np.float32)
+    rows[7], rows[12] = rows[3], rows[12] * 20
+    rows[20] = rows[21] + 1e-4
+    names = tuple(f"{'blur' if i < 20 else 'noise'}/{i}.png" for i in range(30))
+    notes = ("whole",) * 30
+    pool = tmp_path / "pool.npz"
+    Pool(rows, names, np.full(30, 4), "m", "f" * 12, notes).save(pool)
+    (told,) = json.loads(redeg("pool", "info", pool, "--json").stdout)
+    assert told["groups"] == {"blur": 20, "noise": 10}
+    assert told["exact_duplicates"] == [
+        [{"row": i, "name": f"blur/{i}.png", "note": "whole"} for i in (3, 7)]
+    ]
+    assert [[row["row"] for row in rows] for rows in told["near_duplicates"]] == [[20, 21]]
+    assert [row["name"] for row in told["outliers"]] == ["blur/12.png"]
+    assert told["outliers"][0]["score"] > 3.5
+    assert told["nearest_is_same_pair"] is None
+    lines = redeg("pool", "info", pool).stdout.splitlines()
+    assert lines[1] == "  folders: blur 20, noise 10"
+    assert lines[3] == "  exact duplicates: 2, blur/3.png (whole) = blur/7.png (whole)"
+    assert lines[4].endswith(": 2, noise/20.png (whole) = noise/21.png (whole)")
+    assert ": 1, blur/12.png (whole) " in lines[5]
 
 
 def test_pools_of_two_models_do_not_merge(redeg: Callable, tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""A browser for the tests of pages, started once and only where there is one."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import ARGUMENTS, Watched, find_chromium
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Playwright's browser; the test is skipped where there is no Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("there is no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Watched]]:
+    """Open a file in a page of its own; at the end it must have had nothing to complain of."""
+    opened: list[Watched] = []
+
+    def open_file(path: Path, width: int = 900, height: int = 700, **settings: Any) -> Watched:
+        context = chromium.new_context(viewport={"width": width, "height": height}, **settings)
+        watched = Watched(context.new_page(), path.absolute())
+        watched.watch()
+        opened.append(watched)
+        watched.page.goto(watched.file.as_uri())
+        watched.page.wait_for_load_state("load")
+        return watched
+
+    yield open_file
+    for watched in opened:
+        assert watched.complaints == []
+        watched.page.context.close()

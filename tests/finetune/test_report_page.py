@@ -1,0 +1,67 @@
+"""The page with the slider, in a browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Watched
+
+from redeg_cli.finetune.report import write_page
+
+SUMMARY: dict[str, Any] = {
+    "held_out_scores": {"general": {"psnr": 21.0}, "omega": {"psnr": 23.5}},
+    "faces": [{"name": "face of 60 px at 32,16"}],
+    "faces_not_used": [],
+    "lattice": [],
+    "chosen": "omega",
+    "size": {"photo": [200, 150], "restored": [400, 300]},
+    "seconds": 12.4,
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Watched], tmp_path: Path) -> Watched:
+    """Black before, white after."""
+    before = np.zeros((300, 400, 3), np.float32)
+    write_page(tmp_path / "index.html", "<i>ñ & 'old'</i>.png", before, 1 - before, SUMMARY)
+    return open_page(tmp_path / "index.html")
+
+
+def edge(watched: Watched) -> float:
+    """Return where the restored photo begins, 0 to 1 from the left, as the eye sees it."""
+    code = """() => {
+        const pair = document.getElementById("pair").getBoundingClientRect();
+        const line = document.querySelector(".line").getBoundingClientRect();
+        const clip = getComputedStyle(document.querySelector(".after")).clipPath;
+        return [(line.left - pair.left) / pair.width, parseFloat(clip.split(" ").at(-1)) / 100];
+    }"""
+    line, clip = watched.page.evaluate(code)
+    assert line == pytest.approx(clip, abs=0.01)
+    return clip
+
+
+def test_the_slider_uncovers_the_restored_photo(page: Watched) -> None:
+    assert edge(page) == pytest.approx(0.5)
+    slider = page.page.locator("#slider")
+    page.drag(slider, -100)
+    assert edge(page) == pytest.approx(0.25, abs=0.03)
+    slider.press("ArrowRight")
+    assert edge(page) == pytest.approx(float(slider.input_value()) / 100)
+    assert page.requests == []
+
+
+def test_dragging_over_the_photo_does_too(page: Watched) -> None:
+    page.drag(page.page.locator("#pair"), 120)
+    assert edge(page) == pytest.approx(0.8, abs=0.02)
+    assert float(page.page.locator("#slider").input_value()) == pytest.approx(80, abs=2)
+    page.page.mouse.move(10, 10)
+    assert edge(page) == pytest.approx(0.8, abs=0.02)  # the button is up
+
+
+def test_the_name_is_text(page: Watched) -> None:
+    assert page.page.locator("h1").text_content() == "<i>ñ & 'old'</i>.png"
+    widths = page.page.locator("#pair img").evaluate_all("all => all.map(e => e.naturalWidth)")
+    assert widths == [400, 400]
