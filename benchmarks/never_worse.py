@@ -20,7 +20,8 @@ from redeg_cli.degrade.jpeg import jpeg
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.errors import NoFaceError
-from redeg_cli.finetune.photo import Settings, finetune_photo
+from redeg_cli.finetune.album import finetune_photo
+from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.images import Photo, read_rgb, to_array, to_tensor
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import load_restorer
@@ -115,7 +116,7 @@ def main() -> None:
             except NoFaceError as error:
                 print(json.dumps({**row, "error": str(error)}), flush=True)
                 continue
-            row["finetune"] = psnr(to_tensor(result.restored.rgb), hq)
+            row["finetune"] = psnr(to_tensor(result.restored[0].rgb), hq)
             row["chosen"] = result.summary["chosen"]
             row["held_out"] = result.summary["held_out_scores"]
             print(json.dumps(row), flush=True)

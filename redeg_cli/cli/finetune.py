@@ -1,4 +1,4 @@
-"""``redeg finetune``: one old photo in, its restoration out."""
+"""``redeg finetune``: an old photo in, its restoration out; or an album of one origin."""
 
 import os
 from enum import Enum
@@ -21,6 +21,14 @@ from redeg_cli.cli.common import (
 )
 
 
+class Quality(str, Enum):
+    """How long to fit."""
+
+    fast = "fast"
+    standard = "standard"
+    best = "best"
+
+
 class PasteRule(str, Enum):
     """When restored faces are blended into the photo."""
 
@@ -30,20 +38,48 @@ class PasteRule(str, Enum):
 
 
 def finetune(
-    photo: Annotated[Path, typer.Argument(help="The photo to restore.", readable=False)],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(
+            help="The photo to restore; or several of one origin (an album, a newspaper), files or "
+            "folders, which one restorer is fine-tuned on.",
+            metavar="PHOTO...",
+            readable=False,
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Folder for the results. Default: <photo's name>_restored, here.",
+            help="Folder for the results. Default: <name>_restored, here, named after the photo "
+            "or the first one's folder.",
             show_default=False,
         ),
     ] = None,
     scale: Annotated[int, typer.Option("--scale", min=1, max=4, help="1, 2 or 4.")] = 2,
+    quality: Annotated[
+        Quality,
+        typer.Option("--quality", help="fast, standard (4 times as long) or best (12 times)."),
+    ] = Quality.fast,
     steps: Annotated[
-        int, typer.Option("--steps", min=1, help="Steps of fine-tuning; more is slower.")
-    ] = 400,
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            help="Steps of fine-tuning, if not those of --quality (400, 1500, 5000).",
+            show_default=False,
+        ),
+    ] = None,
+    general_share: Annotated[
+        float,
+        typer.Option(
+            "--general-share",
+            min=0,
+            max=1,
+            help="Part of the training that is not on the photo's degradation but on mild ones.",
+        ),
+    ] = 0.25,
     hq_dir: Annotated[
         Path | None,
         typer.Option("--hq-dir", help="Folder of your own sharp photographs to train on."),
@@ -97,22 +133,33 @@ def finetune(
         raise typer.BadParameter("--face-box and --face-pair exclude each other")
     boxes = tuple(_box(text) for text in face_box or ())
     from redeg_cli.io.images import image_size
+    from redeg_cli.io.listing import list_images
 
-    height, width = image_size(photo)
-    folder = output or Path(f"{photo.stem}_restored")
+    files = [image.path for image in list_images(photos)]
+    if len(files) > 1 and (face_box or face_pair):
+        raise typer.BadParameter(
+            f"--face-box and --face-pair belong to one photo, {len(files)} were given"
+        )
+    first = photos[0].resolve()
+    folder = output or Path(f"{first.stem if len(files) == 1 else _album(first)}_restored")
     check_folder(folder)
-    _announce(photo, width, height, scale, steps, folder, device)
+    effort = _EFFORT[quality.value]
+    wanted = steps or effort[0]
+    adapt = min(wanted, effort[1])
+    _announce([(file, image_size(file)) for file in files], scale, wanted, adapt, folder, device)
 
+    from redeg_cli.finetune.album import finetune_album
     from redeg_cli.finetune.outputs import plan_outputs, write_outputs
-    from redeg_cli.finetune.photo import Settings, finetune_photo
+    from redeg_cli.finetune.settings import Settings
     from redeg_cli.io.images import read_photo
 
-    outputs = plan_outputs(photo, folder)
+    outputs = plan_outputs(files, folder)
     outputs.ensure_writable(overwrite)
     settings = Settings(
         scale=scale,
-        steps=steps,
-        adapt_steps=min(steps, Settings.adapt_steps),
+        steps=wanted,
+        adapt_steps=adapt,
+        general_share=general_share,
         model=model,
         redegnet=redegnet,
         face_restorer=face_restorer,
@@ -126,15 +173,22 @@ def finetune(
         device=device,
         tile=tile,
     )
-    picture = read_photo(photo)
+    pictures = [(file.name, read_photo(file)) for file in files]
     with progress("finetune", every_seconds=15) as on_progress:
-        result = finetune_photo(picture, settings, on_progress, say)
-    summary = write_outputs(outputs, photo.name, picture, result, settings)
+        result = finetune_album(pictures, settings, on_progress, say)
+    title = files[0].name if len(files) == 1 else f"{len(files)} photos of {_album(first)}"
+    summary = write_outputs(outputs, title, result, settings)
     say(f"look at {outputs.page} in a browser: a slider uncovers the restored photo")
     if as_json:
         emit_json({**summary, "folder": folder})
-    else:
-        emit_path(outputs.restored)
+        return
+    for path in outputs.restored:
+        emit_path(path)
+
+
+def _album(first: Path) -> str:
+    """Return what to call an album, by its first photo or folder."""
+    return first.name if first.is_dir() else first.parent.name or "album"
 
 
 def _box(text: str) -> tuple[float, float, float, float]:
@@ -148,24 +202,40 @@ def _box(text: str) -> tuple[float, float, float, float]:
 
 
 def _announce(
-    photo: Path, width: int, height: int, scale: int, steps: int, folder: Path, device: str
+    photos: list[tuple[Path, tuple[int, int]]],
+    scale: int,
+    steps: int,
+    adapt: int,
+    folder: Path,
+    device: str,
 ) -> None:
     """Say what is going to happen and how long it takes, before anything slow is imported."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    seconds = (_FIXED + _PER_STEP * steps + _PER_PIXEL * width * height) * 2 / min(cores or 2, 16)
-    say(
-        f"{photo.name}: {width}x{height} px, to be restored at {width * scale}x{height * scale} "
-        f"px into {folder}{os.sep}"
-    )
+    pixels = sum(height * width for _, (height, width) in photos)
+    fit = _PER_ADAPT_STEP * adapt + _PER_STEP * steps
+    seconds = (_FIXED + fit + _PER_PIXEL * pixels) * 2 / min(cores or 2, 16)
+    if len(photos) == 1:
+        path, (height, width) = photos[0]
+        say(
+            f"{path.name}: {width}x{height} px, to be restored at {width * scale}x{height * scale} "
+            f"px into {folder}{os.sep}"
+        )
+    else:
+        say(f"{len(photos)} photos, to be restored by one restorer into {folder}{os.sep}")
     where = "" if device.startswith("cuda") else f" on {cores} CPU cores (a GPU is much faster)"
     say(
         "find the faces, restore them, read the degradation off them, fine-tune a restorer on it "
-        f"({steps} steps), restore the photo: about {max(1, round(seconds / 60))} min{where}"
+        f"(at most {steps} steps), restore: about {max(1, round(seconds / 60))} min{where}"
     )
 
 
-# Seconds measured on two CPU cores with AVX512-BF16: start, faces and adaptation; one step of the
-# restorer; one pixel of the photo, restored twice at scale 2.
-_FIXED = 55.0
+# Steps of the restorer and of the adaptation, as finetune.settings.EFFORT has them; not imported
+# from there, since the first line is to come before torch does.
+_EFFORT = {"fast": (400, 250), "standard": (1500, 500), "best": (5000, 1000)}
+
+# Seconds measured on two CPU cores with AVX512-BF16: start and faces; one step of the adaptation
+# and of the restorer; one pixel of the photo, restored twice at scale 2.
+_FIXED = 22.0
+_PER_ADAPT_STEP = 0.13
 _PER_STEP = 0.4
 _PER_PIXEL = 2.5e-5

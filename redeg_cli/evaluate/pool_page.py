@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redeg_cli.evaluate.page import build_page
+from redeg_cli.io.page import build_page
 from redeg_cli.evaluate.pool_map import PoolMap
 from redeg_cli.io.files import write_text
 

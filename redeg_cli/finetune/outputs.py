@@ -1,23 +1,29 @@
 """The files of one fine-tuning, by fixed names in one folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from redeg_cli.degrade.resize import to_aligned
-from redeg_cli.finetune.photo import Finetuned, Settings, weights_metadata
-from redeg_cli.finetune.report import write_before_after, write_page
+from redeg_cli.finetune.album import Finetuned
+from redeg_cli.finetune.report import Views, write_before_after, write_page
+from redeg_cli.finetune.settings import Settings
+from redeg_cli.finetune.summary import Page, weights_metadata
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.io.files import ensure_writable, write_json
 from redeg_cli.io.images import Photo, to_array, to_tensor, write_photo
+from redeg_cli.io.listing import unique_names
 
 
 @dataclass(frozen=True)
 class Outputs:
     """Where each result goes."""
 
-    restored: Path
-    before_after: Path
+    restored: tuple[Path, ...]
+    before_after: tuple[Path, ...]
     page: Path
     pool: Path
     weights: Path
@@ -25,15 +31,19 @@ class Outputs:
 
     def ensure_writable(self, overwrite: bool) -> None:
         """Raise OutputError when one of them exists and may not be replaced."""
-        for path in vars(self).values():
+        for path in (*self.restored, *self.before_after, *_others(self).values()):
             ensure_writable(path, overwrite)
 
 
-def plan_outputs(photo: Path, folder: Path) -> Outputs:
-    """Return the output files for a photo in ``folder``."""
+def plan_outputs(photos: Sequence[Path], folder: Path) -> Outputs:
+    """Return the output files for photos in ``folder``."""
+    names = unique_names([(photo.with_suffix(""), photo.stem) for photo in photos])
+    stems = [name.replace("/", "_") for name in names]
+    alone = len(photos) == 1
+    before_after = ["before_after"] if alone else [f"{stem}_before_after" for stem in stems]
     return Outputs(
-        restored=folder / f"{photo.stem}_restored.png",
-        before_after=folder / "before_after.png",
+        restored=tuple(folder / f"{stem}_restored.png" for stem in stems),
+        before_after=tuple(folder / f"{stem}.png" for stem in before_after),
         page=folder / "index.html",
         pool=folder / "pool.npz",
         weights=folder / "f2n-finetuned.safetensors",
@@ -42,20 +52,54 @@ def plan_outputs(photo: Path, folder: Path) -> Outputs:
 
 
 def write_outputs(
-    outputs: Outputs, name: str, photo: Photo, result: Finetuned, settings: Settings
+    outputs: Outputs, title: str, result: Finetuned, settings: Settings
 ) -> dict[str, Any]:
     """Write everything, the summary last, and return the summary with the files' names."""
-    before = to_array(to_aligned(to_tensor(photo.rgb), settings.scale))
-    after = result.restored.rgb
     summary = {
         **result.summary,
-        "photo": name,
-        "files": {key: path.name for key, path in vars(outputs).items()},
+        "files": {
+            "restored": [path.name for path in outputs.restored],
+            "before_after": [path.name for path in outputs.before_after],
+            **{key: path.name for key, path in _others(outputs).items()},
+        },
     }
-    write_photo(outputs.restored, result.restored)
-    write_before_after(outputs.before_after, before, after)
-    write_page(outputs.page, name, before, after, summary)
+    photos = []
+    for index, (page, restored) in enumerate(zip(result.pages, result.restored, strict=True)):
+        before = to_array(to_aligned(to_tensor(page.photo.rgb), settings.scale))
+        photos.append((page.name, before, restored.rgb))
+        write_photo(outputs.restored[index], restored)
+        write_before_after(outputs.before_after[index], before, restored.rgb)
+    faces = [
+        face
+        for page, restored in zip(result.pages, result.restored, strict=True)
+        for face in _faces(page, restored, settings.scale)
+    ]
+    likeness = [
+        (part.permute(1, 2, 0).numpy(), made.permute(1, 2, 0).numpy())
+        for part, made in result.likeness
+    ]
+    write_page(outputs.page, title, Views(photos, faces, likeness, result.curves), summary)
     result.pool.save(outputs.pool)
     save_tensors(outputs.weights, result.state, weights_metadata(settings, summary), half=True)
     write_json(outputs.summary, summary)
     return summary
+
+
+def _others(outputs: Outputs) -> dict[str, Path]:
+    return {key: path for key, path in vars(outputs).items() if isinstance(path, Path)}
+
+
+def _faces(
+    page: Page, restored: Photo, scale: int
+) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
+    """Return the regions of the faces: of the photo, of the restored face and in the result."""
+    found = []
+    for region in page.regions if page.faces else ():
+        x0, y0, x1, y1 = (scale * each for each in region.box)
+        pictures = [
+            ("in the photo", to_array(region.pair.lq)),
+            ("restored by the face restorer", to_array(region.pair.hq)),
+            ("in the restored photo", restored.rgb[y0:y1, x0:x1]),
+        ]
+        found.append((region.name, pictures))
+    return found

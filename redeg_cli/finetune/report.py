@@ -1,8 +1,9 @@
-"""What a person looks at afterwards: a before/after picture and a page with a slider."""
+"""What a person looks at afterwards: a before/after picture and a page with sliders."""
 
 import base64
-import html
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,32 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from redeg_cli.io.files import atomic_path, write_text
+from redeg_cli.io.page import build_page
 
 _LARGEST = 1600
 """Pixels of the longer side of the pictures inside the page."""
+_POINTS = 120
+"""Of a curve."""
+
+METHODS = {
+    "general": "the general restorer (fine-tuning did not help on held-out parts)",
+    "omega": "fine-tuned with Ω alone",
+    "adapted": "fine-tuned, SynNet adapted to this photo",
+}
+
+
+@dataclass(frozen=True)
+class Views:
+    """Pictures for the page, (H, W, 3) in [0, 1]."""
+
+    photos: Sequence[tuple[str, np.ndarray, np.ndarray]]
+    """Name, enlarged and restored, of one size."""
+    faces: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]] = ()
+    """Name, and labelled pictures of the face."""
+    likeness: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+    """A part of the photo and a synthetic one."""
+    curves: dict[str, list[float]] | None = None
+    """Method -> loss at each step."""
 
 
 def write_before_after(path: Path, before: np.ndarray, after: np.ndarray) -> None:
@@ -32,100 +56,85 @@ def write_before_after(path: Path, before: np.ndarray, after: np.ndarray) -> Non
         sheet.save(temporary, format="PNG")
 
 
-def write_page(
-    path: Path, name: str, before: np.ndarray, after: np.ndarray, summary: dict[str, Any]
-) -> None:
-    """Write a self-contained HTML page in which a slider uncovers the restored photo."""
-    rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>"
-        for key, value in _findings(summary)
-    )
-    height, width = after.shape[:2]
-    page = _PAGE.format(
-        name=html.escape(name),
-        ratio=f"{width} / {height}",
-        width=width,
-        before=_data_url(before),
-        after=_data_url(after),
-        rows=rows,
-    )
-    write_text(path, page)
+def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) -> None:
+    """Write a self-contained HTML page: sliders that uncover the restored photos, what was found,
+    the faces, synthetic LQs beside the photo, and the losses."""
+    curves, every = _shortened(views.curves or {})
+    data = {
+        "title": title,
+        "photos": [
+            {
+                "name": name,
+                "before": _data_url(before),
+                "after": _data_url(after),
+                "width": after.shape[1],
+                "height": after.shape[0],
+            }
+            for name, before, after in views.photos
+        ],
+        "faces": [
+            {"name": name, "pictures": [(label, _data_url(each)) for label, each in pictures]}
+            for name, pictures in views.faces
+        ],
+        "likeness": [
+            [_data_url(each, lossless=True) for each in pictures] for pictures in views.likeness
+        ],
+        "curves": curves,
+        "every": every,
+        "methods": METHODS,
+        "findings": _findings(summary),
+    }
+    write_text(path, build_page("finetune", f"{title}, restored", data))
 
 
 def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    chosen = {
-        "general": "the general restorer (fine-tuning did not help on held-out parts)",
-        "omega": "fine-tuned with Ω alone",
-        "adapted": "fine-tuned, SynNet adapted to this photo",
-    }
+    photos = summary["photos"]
     scores = ", ".join(
         f"{method} {score['psnr']:.2f} dB" for method, score in summary["held_out_scores"].items()
     )
-    faces = ", ".join(face["name"] for face in summary["faces"])
+    faces = [face["name"] for photo in photos for face in photo["faces"]]
+    dropped = [reason for photo in photos for reason in photo["faces_not_used"]]
     pattern = f"{len(summary['lattice'])} frequencies" if summary["lattice"] else "none"
-    size = summary["size"]
+    sizes = ", ".join(
+        f"{photo['size'][0]}x{photo['size'][1]} to {photo['restored_size'][0]}x"
+        f"{photo['restored_size'][1]} px"
+        for photo in photos
+    )
     return [
-        ("restored by", chosen[summary["chosen"]]),
-        ("faces used", faces),
-        ("faces left out", "; ".join(summary["faces_not_used"]) or "none"),
+        ("restored by", METHODS[summary["chosen"]]),
+        ("faces used", ", ".join(faces) or "none: a pair that was brought"),
+        ("faces left out", "; ".join(dropped) or "none"),
         ("held-out parts of the faces", scores),
         ("periodic pattern", pattern),
-        (
-            "size",
-            f"{size['photo'][0]}x{size['photo'][1]} to {size['restored'][0]}x"
-            f"{size['restored'][1]} px",
-        ),
+        ("size", sizes),
         ("time", f"{summary['seconds']:.0f} s on {summary['device']}"),
     ]
+
+
+def _shortened(curves: dict[str, list[float]]) -> tuple[dict[str, list[float]], int]:
+    """Return the curves as means over equally many steps, at most ``_POINTS``, and how many."""
+    longest = max((len(values) for values in curves.values()), default=1)
+    every = max(1, -(-longest // _POINTS))
+    return {
+        method: [
+            round(float(np.mean(values[start : start + every])), 5)
+            for start in range(0, len(values), every)
+        ]
+        for method, values in curves.items()
+    }, every
 
 
 def _image(picture: np.ndarray) -> Image.Image:
     return Image.fromarray((np.clip(picture, 0, 1) * 255).round().astype(np.uint8))
 
 
-def _data_url(picture: np.ndarray) -> str:
+def _data_url(picture: np.ndarray, lossless: bool = False) -> str:
     image = _image(picture)
     image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=92)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}, restored</title>
-<style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px;
-         padding: 0 1rem; color: #222; background: #fafafa }}
-  .pair {{ position: relative; aspect-ratio: {ratio}; max-width: min(100%, {width}px);
-          overflow: hidden; touch-action: none; cursor: ew-resize }}
-  .pair img {{ position: absolute; inset: 0; width: 100%; height: 100%; user-select: none }}
-  .pair .after {{ clip-path: inset(0 0 0 var(--at, 50%)) }}
-  .pair .line {{ position: absolute; top: 0; bottom: 0; left: var(--at, 50%); width: 2px;
-                background: #fff; box-shadow: 0 0 3px #000 }}
-  input {{ width: min(100%, {width}px); margin: .75rem 0 }}
-  th {{ text-align: left; vertical-align: top; padding-right: 1.5rem; font-weight: 600 }}
-</style>
-<h1>{name}</h1>
-<div class="pair" id="pair">
-  <img class="before" src="{before}" alt="before" draggable="false">
-  <img class="after" src="{after}" alt="after" draggable="false">
-  <div class="line"></div>
-</div>
-<input id="slider" type="range" min="0" max="100" value="50"
-       aria-label="before on the left of the line, after on the right">
-<table>{rows}</table>
-<script>
-  const pair = document.getElementById("pair"), slider = document.getElementById("slider");
-  const show = at => {{ pair.style.setProperty("--at", at + "%"); slider.value = at; }};
-  slider.addEventListener("input", () => show(slider.value));
-  pair.addEventListener("pointermove", event => {{
-    if (event.pointerType === "mouse" && event.buttons === 0) return;
-    const box = pair.getBoundingClientRect();
-    show(Math.max(0, Math.min(100, 100 * (event.clientX - box.left) / box.width)));
-  }});
-</script>
-</html>
-"""
+    if lossless:
+        image.save(buffer, format="PNG")
+    else:
+        image.save(buffer, format="JPEG", quality=92)
+    kind = "png" if lossless else "jpeg"
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,9 @@ from redeg_cli.train.data import ImageStore
 
 State = dict[str, Tensor]
 
-# Eight synthetic crops to three classical ones kept the general skill in the first trials.
-SYNTHETIC, CLASSICAL = 6, 2
+BATCH = 8
+EMA = 0.98
+"""Decay of the average of the weights, which is what is kept."""
 
 
 def copy_state(network: nn.Module) -> State:
@@ -34,14 +35,20 @@ class Tuning:
     degrader: Degrader
     store: ImageStore
     state: State
-    """The restorer's weights, as far as this tuning has brought them."""
+    """The restorer's weights, as far as this tuning has brought them: their average."""
     total: int
     """Steps of the whole schedule."""
     crop: int = 48
     learning_rate: float = 3e-4
+    general_share: float = 0.25
+    """Part of a batch with mild classical degradations, rounded to whole rows of 8."""
     seed: int = 0
     done: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Of each step."""
     optimizer_state: Mapping[str, object] | None = None
+    weights: State | None = None
+    """The weights behind the average."""
 
     def run(self, steps: int, device: torch.device, on_progress: OnProgress | None = None) -> None:
         """Train for ``steps`` more steps; the weights stay in the restorer and in ``state``.
@@ -51,7 +58,7 @@ class Tuning:
         """
         on_progress = on_progress or no_progress
         network = self.restorer.network
-        network.load_state_dict(self.state)
+        network.load_state_dict(self.state if self.weights is None else self.weights)
         network.train().requires_grad_(True)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.9, 0.99))
         if self.optimizer_state is not None:
@@ -73,28 +80,42 @@ class Tuning:
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
+            self.losses.append(float(loss.detach()))
             self.done += 1
+            self._average(network)
             on_progress(index + 1, steps)
-        network.eval().requires_grad_(False)
+        self.weights = copy_state(network)
         self.optimizer_state = optimizer.state_dict()
-        self.state = copy_state(network)
+        network.load_state_dict(self.state)
+        network.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def _average(self, network: nn.Module) -> None:
+        """Take the step into the average, which forgets the first weights soon."""
+        if self.done == 1:
+            self.state = copy_state(network)
+            return
+        decay = min(EMA, self.done / (self.done + 10))
+        for name, tensor in network.state_dict().items():
+            self.state[name].lerp_(tensor.to(self.state[name].dtype), 1 - decay)
 
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return native LQ (B, 3, crop, crop) and HQ of one step, both decided by the seed."""
         scale = self.restorer.scale
-        count = SYNTHETIC + CLASSICAL
-        seeds = [sample_seed(self.seed, f"finetune/{step}", i) for i in range(count)]
+        synthetic = BATCH - round(BATCH * self.general_share)
+        seeds = [sample_seed(self.seed, f"finetune/{step}", i) for i in range(BATCH)]
         hq = torch.stack(
             [self.store.crop(seed, self.crop * scale, (0.4, 1.0)) for seed in seeds]
         ).to(device)
         turn = int(numpy_generator(seeds[0]).integers(4))
         hq = hq.rot90(turn, (2, 3)).contiguous()
         degraders: tuple[tuple[Degrader, slice], ...] = (
-            (self.degrader, slice(0, SYNTHETIC)),
-            (load_degrader("mild", scale), slice(SYNTHETIC, count)),
+            (self.degrader, slice(0, synthetic)),
+            (load_degrader("mild", scale), slice(synthetic, BATCH)),
         )
         parts = [
             degrader.apply(hq[rows], [degrader.draw(seed) for seed in seeds[rows]])
             for degrader, rows in degraders
+            if seeds[rows]
         ]
         return (torch.cat(parts) * 255).round() / 255, hq

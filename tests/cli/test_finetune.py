@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load
 
-from redeg_cli.finetune import photo as photo_module
+from redeg_cli.finetune import album as album_module
+from redeg_cli.finetune import summary as summary_module
 from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
@@ -46,9 +47,9 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(*arguments: Any, **options: Any) -> Any:
         return adapt(*arguments, **{**options, "steps": 2})
 
-    monkeypatch.setattr(photo_module, "adapt", quick)
-    monkeypatch.setattr(photo_module, "MARGIN", -100.0)
-    monkeypatch.setattr(photo_module, "SMOOTH_MARGIN", -100.0)
+    monkeypatch.setattr(album_module, "adapt", quick)
+    monkeypatch.setattr(summary_module, "MARGIN", -100.0)
+    monkeypatch.setattr(summary_module, "SMOOTH_MARGIN", -100.0)
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +92,15 @@ def test_a_photo_is_restored_and_the_same_again(
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     made = contents(tmp_path / "a")
-    assert set(made) == FILES == set(told["files"].values())
+    files = told["files"]
+    single = {files[key] for key in ("page", "pool", "weights", "summary")}
+    assert set(made) == FILES == {*files["restored"], *files["before_after"], *single}
     assert json.loads(made["summary.json"]) == {k: v for k, v in told.items() if k != "folder"}
-    assert told["photo"] == "old.png"
-    assert told["size"] == {"photo": [192, 196], "restored": [384, 392]}
-    assert len(told["faces"]) == 1
-    x0, y0, x1, y1 = told["faces"][0]["region"]
+    (found,) = told["photos"]
+    assert found["name"] == "old.png"
+    assert (found["size"], found["restored_size"]) == ([192, 196], [384, 392])
+    assert len(found["faces"]) == 1
+    x0, y0, x1, y1 = found["faces"][0]["region"]
     # The face of this cut: eyes about (74, 72) and (118, 73), mouth at y = 113.
     assert x0 <= 74 < 118 <= x1
     assert y0 <= 72 < 113 <= y1
@@ -112,8 +116,9 @@ def test_a_photo_is_restored_and_the_same_again(
     assert np.abs(restored - enlarged).mean() < 0.05
     assert read_rgb(tmp_path / "a" / "before_after.png").shape == (392 + 28, 2 * 384 + 8, 3)
     page = made["index.html"].decode()
-    assert page.count("data:image/jpeg;base64,") == 2
-    assert "http" not in page
+    assert page.count("data:image/jpeg;base64,") == 2 + 3  # and the face thrice
+    assert page.count("data:image/png;base64,") == 2 * 4  # parts beside synthetic ones
+    assert "default-src 'none'" in page
     assert load_pool(tmp_path / "a" / "pool.npz").scale == 2
     weights = tmp_path / "a" / "f2n-finetuned.safetensors"
     assert load_restorer(weights, 2)(torch.rand(1, 3, 9, 7)).shape == (1, 3, 18, 14)
@@ -151,7 +156,7 @@ def test_a_box_is_used_where_no_face_is_found(
 
     result = finetune(photo, "-o", tmp_path / "out", "--face-box", "16,16,80,88", "--json")
     assert result.exit_code == 0, result.stderr
-    x0, y0, x1, y1 = json.loads(result.stdout)["faces"][0]["region"]
+    x0, y0, x1, y1 = json.loads(result.stdout)["photos"][0]["faces"][0]["region"]
     assert x0 < 48 < x1
     assert y0 < 52 < y1
 
@@ -165,7 +170,7 @@ def test_a_face_that_was_restored_elsewhere(
     pair = ("--face-pair", tmp_path / "lq.png", tmp_path / "hq.png")
     result = finetune(place.folder / "empty.png", "-o", tmp_path / "out", *pair, "--json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
+    (told,) = json.loads(result.stdout)["photos"]
     assert [face["name"] for face in told["faces"]] == ["lq.png and hq.png"]
     assert told["faces_pasted"] == []
 
@@ -177,14 +182,38 @@ def test_faces_are_pasted_only_when_asked(
     for rule in ("always", "never"):
         made = finetune(place.photo, "-o", tmp_path / rule, "--paste", rule, "--json")
         assert made.exit_code == 0, made.stderr
-        results[rule] = json.loads(made.stdout)["faces_pasted"]
+        results[rule] = json.loads(made.stdout)["photos"][0]["faces_pasted"]
     assert results["never"] == []
     assert len(results["always"]) == 1
+
+
+def test_an_album_gets_one_restorer(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "album" / folder).mkdir(parents=True)
+    (tmp_path / "album" / "a" / "one.png").write_bytes(place.photo.read_bytes())
+    empty = (place.folder / "empty.png").read_bytes()
+    (tmp_path / "album" / "b" / "one.png").write_bytes(empty)
+    result = finetune(tmp_path / "album", "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    # A photo without a face is restored with what the others tell.
+    assert [len(photo["faces"]) for photo in told["photos"]] == [1, 0]
+    assert told["files"]["restored"] == ["a_one_restored.png", "b_one_restored.png"]
+    assert read_rgb(tmp_path / "out" / "b_one_restored.png").shape == (200, 200, 3)
+    assert "2 photos, to be restored by one restorer" in result.stderr
+    assert "using one.png: face of" in result.stderr
+    boxed = finetune(tmp_path / "album", "-o", tmp_path / "no", "--face-box", "1,2,30,40")
+    assert boxed.exit_code == 2
+    assert "belong to one photo, 2 were given" in boxed.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["--quality", "quick"], 2, "'--quality'"),
+        (["--general-share", "1.5"], 2, "'--general-share'"),
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "500,500,600,600"], 1, "500"),

@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 from browser import Watched
 
-from redeg_cli.finetune.report import write_page
+from redeg_cli.finetune.report import Views, write_page
 
 SUMMARY: dict[str, Any] = {
     "held_out_scores": {"general": {"psnr": 21.0}, "omega": {"psnr": 23.5}},
-    "faces": [{"name": "face of 60 px at 32,16"}],
-    "faces_not_used": [],
+    "photos": [
+        {
+            "name": "old.png",
+            "size": [200, 150],
+            "restored_size": [400, 300],
+            "faces": [{"name": "face of 60 px at 32,16"}],
+            "faces_not_used": [],
+        }
+    ],
     "lattice": [],
     "chosen": "omega",
-    "size": {"photo": [200, 150], "restored": [400, 300]},
     "seconds": 12.4,
     "device": "cpu",
 }
@@ -26,14 +32,21 @@ SUMMARY: dict[str, Any] = {
 def page(open_page: Callable[..., Watched], tmp_path: Path) -> Watched:
     """Black before, white after."""
     before = np.zeros((300, 400, 3), np.float32)
-    write_page(tmp_path / "index.html", "<i>ñ & 'old'</i>.png", before, 1 - before, SUMMARY)
+    face = [("in the photo", before[:60, :60]), ("in the restored photo", 1 - before[:60, :60])]
+    views = Views(
+        [("old.png", before, 1 - before)],
+        [("<b>first</b> face", face)],
+        [(before[:64, :64], 1 - before[:64, :64])],
+        {"omega": [0.3, 0.2, 0.1], "adapted": [0.2, 0.1]},
+    )
+    write_page(tmp_path / "index.html", "<i>ñ & 'old'</i>.png", views, SUMMARY)
     return open_page(tmp_path / "index.html")
 
 
 def edge(watched: Watched) -> float:
     """Return where the restored photo begins, 0 to 1 from the left, as the eye sees it."""
     code = """() => {
-        const pair = document.getElementById("pair").getBoundingClientRect();
+        const pair = document.querySelector(".pair").getBoundingClientRect();
         const line = document.querySelector(".line").getBoundingClientRect();
         const clip = getComputedStyle(document.querySelector(".after")).clipPath;
         return [(line.left - pair.left) / pair.width, parseFloat(clip.split(" ").at(-1)) / 100];
@@ -45,7 +58,7 @@ def edge(watched: Watched) -> float:
 
 def test_the_slider_uncovers_the_restored_photo(page: Watched) -> None:
     assert edge(page) == pytest.approx(0.5)
-    slider = page.page.locator("#slider")
+    slider = page.page.locator("input[type=range]")
     page.drag(slider, -100)
     assert edge(page) == pytest.approx(0.25, abs=0.03)
     slider.press("ArrowRight")
@@ -54,14 +67,25 @@ def test_the_slider_uncovers_the_restored_photo(page: Watched) -> None:
 
 
 def test_dragging_over_the_photo_does_too(page: Watched) -> None:
-    page.drag(page.page.locator("#pair"), 120)
+    page.drag(page.page.locator(".pair"), 120)
     assert edge(page) == pytest.approx(0.8, abs=0.02)
-    assert float(page.page.locator("#slider").input_value()) == pytest.approx(80, abs=2)
+    assert float(page.page.locator("input[type=range]").input_value()) == pytest.approx(80, abs=2)
     page.page.mouse.move(10, 10)
     assert edge(page) == pytest.approx(0.8, abs=0.02)  # the button is up
 
 
 def test_the_name_is_text(page: Watched) -> None:
     assert page.page.locator("h1").text_content() == "<i>ñ & 'old'</i>.png"
-    widths = page.page.locator("#pair img").evaluate_all("all => all.map(e => e.naturalWidth)")
+    widths = page.page.locator(".pair img").evaluate_all("all => all.map(e => e.naturalWidth)")
     assert widths == [400, 400]
+
+
+def test_faces_synthetic_parts_and_losses_are_shown(page: Watched) -> None:
+    locate = page.page.locator
+    assert locate("#faces img").evaluate_all("all => all.map(e => e.naturalWidth)") == [60, 60]
+    assert locate("#faces .tile").text_content() == "<b>first</b> face"
+    assert locate("#likeness img").evaluate_all("all => all.map(e => e.naturalWidth)") == [64, 64]
+    points = locate("#curves polyline").evaluate_all("all => all.map(e => e.points.length)")
+    assert points == [3, 2]
+    assert "SynNet adapted" in (locate("#curves .legend").text_content() or "")
+    assert "200x150 to 400x300 px" in (locate("#findings").text_content() or "")

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from redeg_cli.degrade.chain import ChainDegrader
-from redeg_cli.finetune.tune import CLASSICAL, SYNTHETIC, Tuning, copy_state
+from redeg_cli.finetune.tune import BATCH, Tuning, copy_state
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.train.data import ImageStore
 
+SYNTHETIC = 6
 CPU = torch.device("cpu")
 BLUR = {"steps": [{"op": "blur", "sigma": [1.5, 2]}, {"op": "resize", "of": "native"}]}
 
@@ -45,8 +46,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_a_batch_is_decided_by_step_and_seed(start: Callable[..., Tuning]) -> None:
     tuning = start()
     lq, hq = tuning.batch(3, CPU)
-    assert lq.shape == (SYNTHETIC + CLASSICAL, 3, 12, 12)
-    assert hq.shape == (SYNTHETIC + CLASSICAL, 3, 24, 24)
+    assert lq.shape == (BATCH, 3, 12, 12)
+    assert hq.shape == (BATCH, 3, 24, 24)
     torch.testing.assert_close(lq * 255, (lq * 255).round(), atol=1e-3, rtol=0)
     again = start().batch(3, CPU)
     assert torch.equal(again[0], lq)
@@ -114,3 +115,29 @@ def test_progress_counts_the_steps_of_the_stretch(start: Callable[..., Tuning]) 
     for steps in (1, 2):
         tuning.run(steps, CPU, lambda done, total, _="": told.append((done, total)))
     assert told == [(1, 1), (1, 2), (2, 2)]
+
+
+def test_the_share_of_general_degradations(start: Callable[..., Tuning]) -> None:
+    class Black(ChainDegrader):
+        def apply(self, hq: torch.Tensor, records: object) -> torch.Tensor:
+            del records
+            return torch.zeros(hq.shape[0], 3, 12, 12)
+
+    for share, black in ((0.0, 8), (0.25, 6), (0.5, 4), (1.0, 0)):
+        tuning = start()
+        tuning.general_share = share
+        tuning.degrader = Black(BLUR, 2)
+        lq, _ = tuning.batch(0, CPU)
+        assert sum(float(row.abs().max()) == 0 for row in lq) == black
+
+
+def test_what_is_kept_is_an_average(start: Callable[..., Tuning]) -> None:
+    one = start()
+    one.run(1, CPU)
+    assert one.weights is not None
+    assert same(one.state, one.weights)  # the first step is no average yet
+    tuning = start(total=30)
+    tuning.run(30, CPU)
+    assert tuning.weights is not None
+    assert not same(tuning.state, tuning.weights)
+    assert len(tuning.losses) == 30

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redeg_cli.evaluate.page import build_page
+from redeg_cli.io.page import build_page
 
 NASTY = "</script><script>alert(1)</script><!-- & \" ' ñ \u2028"
 

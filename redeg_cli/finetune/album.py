@@ -1,0 +1,311 @@
+"""The main job: photos -> their faces -> Ω -> training pairs -> a restorer -> restored photos."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from redeg_cli.degrade.base import Degrader
+from redeg_cli.device import pick_device
+from redeg_cli.errors import NoFaceError
+from redeg_cli.faces.restore import is_gray
+from redeg_cli.finetune.choose import score
+from redeg_cli.finetune.consistency import draw_parts
+from redeg_cli.finetune.images import load_hq, tone_range
+from redeg_cli.finetune.paste import paste_faces
+from redeg_cli.finetune.race import Method, Race
+from redeg_cli.finetune.regions import Region, brought_region, clean_regions, face_regions
+from redeg_cli.finetune.settings import CROP, Settings
+from redeg_cli.finetune.stages import Stages
+from redeg_cli.finetune.summary import Page, choose, summarise, verdict
+from redeg_cli.finetune.tune import State, Tuning, copy_state
+from redeg_cli.io.images import Photo, require_size
+from redeg_cli.models import (
+    load_face_restorer,
+    load_redegnet,
+    load_restorer,
+    model_fingerprint,
+)
+from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.omega.adapt import Adapted, adapt
+from redeg_cli.omega.extract import extract_many
+from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.photo_pairs import photo_pairs
+from redeg_cli.omega.pool import Pool
+from redeg_cli.omega.synthesis import jpeg_stages
+from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.restore.photo import restore_photo
+from redeg_cli.seeds import sample_seed
+
+
+@dataclass
+class Finetuned:
+    """What came out."""
+
+    restored: list[Photo]
+    """In the order of the photos."""
+    state: State
+    """Weights of the chosen restorer."""
+    pool: Pool
+    summary: dict[str, Any] = field(default_factory=dict)
+    pages: list[Page] = field(default_factory=list)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """Method -> its loss at each step."""
+    likeness: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Parts of the photo beside parts that SynNet made, native, (3, s, s) in [0, 1] each."""
+
+
+def finetune_photo(
+    photo: Photo,
+    settings: Settings,
+    on_progress: OnProgress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Finetuned:
+    """Fine-tune a restorer on one photo and restore it; see ``finetune_album``."""
+    return finetune_album([("the photo", photo)], settings, on_progress, say)
+
+
+def finetune_album(
+    photos: Sequence[tuple[str, Photo]],
+    settings: Settings,
+    on_progress: OnProgress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Finetuned:
+    """Fine-tune one restorer on photos of one origin, by name, and restore them (ReDegNet,
+    sections 3.3 and 4.4).
+
+    The Ωs of all faces are pooled. SynNet is adapted on the photo with the largest face, since
+    the phases of a screen are each print's own. ``say`` gets one line per finding. Raises
+    NoFaceError when no photo has a usable face, and what reading models and images raises.
+    """
+    started = time.monotonic()
+    megapixels = sum(photo.rgb.shape[0] * photo.rgb.shape[1] for _, photo in photos) / 1e6
+    stages = Stages(
+        on_progress or no_progress, settings.adapt_steps, settings.steps * 5 // 4, megapixels
+    )
+    device = pick_device(settings.device)
+    for name, photo in photos:
+        require_size(photo, 32, name)
+    restorer = load_restorer(settings.model, settings.scale, device)
+    net = load_redegnet(settings.redegnet, device)
+    assert isinstance(net, torch.nn.Module)
+    # Before the faces, which take the time: a wrong folder is told at once.
+    gray = all(photo.gray or is_gray(photo.rgb) for _, photo in photos)
+    tones = [tone_range(photo.rgb) for _, photo in photos]
+    tone = (np.mean([black for black, _ in tones], 0), np.mean([white for _, white in tones], 0))
+    store, source = load_hq(settings.hq_dir, CROP * settings.scale, tone, gray)
+    say(f"sharp images: {source}")
+
+    stages.enter("faces")
+    pages = _find_pages(photos, settings, device, stages.within, say)
+    regions, lattice = clean_regions([region for page in pages for region in page.regions])
+    if lattice is not None:
+        finest = max(np.hypot(*frequency) for frequency in lattice.frequencies)
+        say(
+            f"a periodic pattern was found: {len(lattice.frequencies)} frequencies, the finest "
+            f"every {1 / finest / settings.scale:.1f} px of the photo"
+        )
+
+    stages.enter("omega")
+    pool = _extract(net, regions, settings, device)
+    general_state = copy_state(restorer.network)
+    held_out = [region.held_out() for region in regions]
+    general = score(restorer, held_out, device)
+
+    degraders: dict[Method, OmegaDegrader] = {"omega": OmegaDegrader(net, pool, settings.scale)}
+    adapted: Adapted | None = None
+    if isinstance(net, ReDegNetLite):
+        stages.enter("adapt")
+        centre = torch.from_numpy(pool.omegas.mean(0, keepdims=True))
+        adapted = adapt(
+            net,
+            centre,
+            [region.fitted() for region in _of_one_photo(pages, regions)],
+            lattice,
+            device,
+            steps=settings.adapt_steps,
+            seed=settings.seed,
+            on_progress=stages.within,
+        )
+        degraders["adapted"] = _adapted_degrader(adapted, net, centre.to(device), pool, settings)
+
+    stages.enter("tune")
+    race = Race(
+        {
+            method: Tuning(
+                restorer,
+                degrader,
+                store,
+                general_state,
+                settings.steps,
+                crop=CROP,
+                general_share=settings.general_share,
+                seed=settings.seed,
+            )
+            for method, degrader in degraders.items()
+        },
+        held_out,
+        _parts(pages, settings.seed),
+        device,
+        settings.seed,
+    )
+    best = race.run(settings.steps, stages.within, say)
+    chosen = choose(best, general)
+    say(verdict(chosen, best, general))
+    state = general_state if chosen == "general" else race.best_state
+    assert state is not None
+    restorer.network.load_state_dict(state)
+
+    stages.enter("restore")
+    restored, pasted = [], []
+    for index, page in enumerate(pages):
+
+        def within(done: int, total: int, text: str = "", index: int = index) -> None:
+            stages.within(index * total + done, len(pages) * total, text)
+
+        photo = restore_photo(
+            page.photo, restorer, tile=settings.tile, device=device, on_progress=within
+        )
+        names: list[str] = []
+        if settings.pastes():
+            photo, names = paste_faces(photo, page.faces, settings.scale, lattice)
+        restored.append(photo)
+        pasted.append(names)
+    stages.finish()
+    summary = summarise(
+        settings,
+        pages,
+        restored,
+        pasted,
+        race,
+        general=general,
+        chosen=chosen,
+        pool=pool,
+        device=str(device),
+        lattice=[] if lattice is None else list(lattice.frequencies),
+        adaptation=None if adapted is None else adapted.losses,
+        seconds=time.monotonic() - started,
+    )
+    return Finetuned(
+        restored,
+        state,
+        pool,
+        summary,
+        pages,
+        {method: tuning.losses for method, tuning in race.tunings.items()},
+        _likeness(race, store, best.method, settings),
+    )
+
+
+def _find_pages(
+    photos: Sequence[tuple[str, Photo]],
+    settings: Settings,
+    device: torch.device,
+    on_progress: OnProgress,
+    say: Callable[[str], None],
+) -> list[Page]:
+    """Return the photos with their faces and regions; at least one has a region."""
+    several = len(photos) > 1
+    if settings.face_pair is not None:
+        region = brought_region(*settings.face_pair, settings.scale)
+        say(f"using {region.name}")
+        first, *others = photos
+        pages = [Page(*first, faces=[], dropped=[], regions=[region])]
+        return pages + [Page(*other, faces=[], dropped=[], regions=[]) for other in others]
+    face_restorer = load_face_restorer(settings.face_restorer, device)
+    pages = []
+    for index, (name, photo) in enumerate(photos):
+        faces, dropped = photo_pairs(
+            photo.rgb,
+            settings.scale,
+            face_restorer,
+            detector=settings.detector,
+            boxes=settings.boxes,
+            max_faces=settings.max_faces,
+        )
+        regions = face_regions(photo.rgb, faces)
+        if several:
+            regions = [replace(region, name=f"{name}: {region.name}") for region in regions]
+        for region in regions:
+            say(f"using {region.name}")
+        for reason in dropped:
+            say(f"not used: {name}: {reason}" if several else f"not used: {reason}")
+        pages.append(Page(name, photo, faces, dropped, regions))
+        on_progress(index + 1, len(photos))
+    if not any(page.regions for page in pages):
+        reasons = "; ".join(reason for page in pages for reason in page.dropped)
+        raise NoFaceError(
+            f"no usable face ({reasons}): give its place with --face-box "
+            "LEFT,TOP,RIGHT,BOTTOM, bring your own restored face with --face-pair LQ HQ, or use "
+            "`redeg restore`, which needs no face"
+        )
+    return pages
+
+
+def _of_one_photo(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
+    """Return those of the cleaned ``regions`` that lie in the photo of the largest one."""
+    owners = [index for index, page in enumerate(pages) for _ in page.regions]
+    sizes = [region.pair.hq[0, 0].numel() for region in regions]
+    chosen = owners[int(np.argmax(sizes))]
+    return [region for owner, region in zip(owners, regions, strict=True) if owner == chosen]
+
+
+def _parts(pages: Sequence[Page], seed: int) -> Tensor:
+    """Return parts of the photos, outside of the faces, for the consistency check."""
+    count = max(2, 12 // len(pages))
+    drawn = []
+    for page in pages:
+        rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
+        drawn.append(draw_parts(rgb.float(), [region.box for region in page.regions], seed, count))
+    side = min(parts.shape[-1] for parts in drawn)
+    return torch.cat([parts[..., :side, :side] for parts in drawn])
+
+
+def _extract(net: Any, regions: list[Region], settings: Settings, device: torch.device) -> Pool:
+    omegas, names, notes = [], [], []
+    for region in regions:
+        seed = sample_seed(settings.seed, region.name)
+        rows, how = extract_many(net, region.fitted_pair(), settings.crops, seed, device)
+        omegas.append(rows)
+        names += [region.name] * len(rows)
+        notes += how
+    return Pool(
+        np.concatenate(omegas).astype(np.float32),
+        tuple(names),
+        np.full(len(names), settings.scale, np.int64),
+        settings.redegnet,
+        model_fingerprint(settings.redegnet),
+        tuple(notes),
+    )
+
+
+def _adapted_degrader(
+    adapted: Adapted, net: ReDegNetLite, centre: Tensor, pool: Pool, settings: Settings
+) -> OmegaDegrader:
+    fitted = replace(
+        pool,
+        omegas=adapted.omega.numpy(),
+        names=("adapted",),
+        scales=pool.scales[:1],
+        notes=("fitted to the photo",),
+    )
+    with torch.no_grad():
+        stages = jpeg_stages(net, centre)
+    return OmegaDegrader(
+        adapted.net, fitted, settings.scale, lattice=adapted.lattice, stages=stages
+    )
+
+
+def _likeness(race: Race, store: Any, method: Method, settings: Settings) -> list[Any]:
+    """Return parts of the photo beside what the degrader makes of sharp images, as they are."""
+    degrader: Degrader = race.tunings[method].degrader
+    real = race.parts[:4]
+    side = real.shape[-1] * settings.scale
+    seeds = [sample_seed(settings.seed, "likeness", row) for row in range(len(real))]
+    hq = torch.stack([store.crop(seed, side, (0.4, 1.0)) for seed in seeds]).to(race.device)
+    made = degrader.apply(hq, [degrader.draw(seed) for seed in seeds]).float().cpu()
+    return list(zip(real, made.clamp(0, 1), strict=True))

@@ -1,0 +1,110 @@
+"""The candidates of a fine-tuning: the better one is tuned to the end, checked on the way."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from redeg_cli.finetune.choose import HeldOut, Score, score
+from redeg_cli.finetune.consistency import Consistency, consistency
+from redeg_cli.finetune.tune import State, Tuning
+from redeg_cli.progress import OnProgress, no_progress
+
+Method = Literal["general", "omega", "adapted"]
+
+FIRST = 100
+"""Steps after which the candidates are compared."""
+CHECKS = 8
+"""How often the one that goes on is checked."""
+PATIENCE = 3
+"""Checks in a row without a better one after which it ends."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A candidate after some of its steps."""
+
+    method: Method
+    steps: int
+    score: Score
+    consistency: Consistency | None
+
+
+@dataclass
+class Race:
+    """What is raced, and what came of it."""
+
+    tunings: Mapping[Method, Tuning]
+    held_out: Sequence[HeldOut]
+    parts: Tensor
+    """Parts of the photo for the consistency check, (B, 3, s, s)."""
+    device: torch.device
+    seed: int = 0
+    checks: list[Check] = field(default_factory=list)
+    best: Check | None = None
+    best_state: State | None = None
+
+    def run(
+        self,
+        steps: int,
+        on_progress: OnProgress = no_progress,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Check:
+        """Tune every candidate for the first steps, then the better one; return its best check.
+
+        ``steps`` is the longest that one may take. The one that goes on is checked as it goes; its
+        best weights are kept (``best_state``), and it ends when it gets no better.
+        """
+        several = len(self.tunings) > 1
+        first = min(FIRST, max(1, steps // 4)) if several else 0
+        everything = first * (len(self.tunings) - 1) + steps
+        before = 0
+
+        def stretch(method: Method, count: int) -> Check:
+            nonlocal before
+
+            def within(done: int, total: int, text: str = "") -> None:
+                del total
+                on_progress(before + done, everything, text)
+
+            self.tunings[method].run(count, self.device, within)
+            before += count
+            return self._check(method)
+
+        found = [stretch(method, first) for method in self.tunings] if several else []
+        going = max(found, key=_figure).method if found else next(iter(self.tunings))
+        tuning = self.tunings[going]
+        for check in found:
+            if check.method == going:
+                self._keep(check)
+        every = max(1, -(-(steps - tuning.done) // CHECKS))
+        worse = 0
+        while tuning.done < steps and worse < PATIENCE:
+            check = stretch(going, min(every, steps - tuning.done))
+            worse = 0 if self._keep(check) else worse + 1
+        if tuning.done < steps:
+            say(f"fine-tuning got no better after {tuning.done - worse * every} steps")
+        assert self.best is not None
+        return self.best
+
+    def _check(self, method: Method) -> Check:
+        tuning = self.tunings[method]
+        found = score(tuning.restorer, self.held_out, self.device)
+        again = consistency(tuning.restorer, tuning.degrader, self.parts, self.device, self.seed)
+        check = Check(method, tuning.done, found, again)
+        self.checks.append(check)
+        return check
+
+    def _keep(self, check: Check) -> bool:
+        """Remember a check that is the best so far, with its weights; return whether it is."""
+        if self.best is not None and _figure(check) <= _figure(self.best):
+            return False
+        self.best, self.best_state = check, self.tunings[check.method].state
+        return True
+
+
+def _figure(check: Check) -> float:
+    """Return what a candidate is chosen by: to be soft is no advantage here."""
+    return check.score.smooth_psnr

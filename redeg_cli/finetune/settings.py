@@ -1,0 +1,67 @@
+"""What a fine-tuning is asked to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from redeg_cli.models import DEFAULT_FACE_RESTORER, DEFAULT_REDEGNET, DEFAULT_RESTORER
+
+Quality = Literal["fast", "standard", "best"]
+Paste = Literal["auto", "always", "never"]
+
+
+class Effort(NamedTuple):
+    """Steps of the two fits."""
+
+    steps: int
+    """Of the restorer that is carried on; the other candidate stops at a quarter of the first
+    400."""
+    adapt_steps: int
+    """Of SynNet, to the photo."""
+
+
+EFFORT: dict[Quality, Effort] = {
+    "fast": Effort(400, 250),
+    "standard": Effort(1500, 500),
+    "best": Effort(5000, 1000),
+}
+
+CROP = 48
+"""Side in photo pixels of what the restorer is fine-tuned on."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fine-tuning is asked to do."""
+
+    scale: int = 2
+    steps: int = EFFORT["fast"].steps
+    adapt_steps: int = EFFORT["fast"].adapt_steps
+    general_share: float = 0.25
+    """Part of the restorer's crops that have mild classical degradations, not the photo's own:
+    what keeps its general skill."""
+    crops: int = 8
+    """Ωs per face."""
+    model: str = DEFAULT_RESTORER
+    redegnet: str = DEFAULT_REDEGNET
+    face_restorer: str = DEFAULT_FACE_RESTORER
+    hq_dir: Path | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    face_pair: tuple[Path, Path] | None = None
+    detector: str = "centerface"
+    max_faces: int = 8
+    """Of each photo."""
+    paste: Paste = "auto"
+    seed: int = 0
+    device: str = "auto"
+    tile: int | None = None
+
+    def pastes(self) -> bool:
+        """Whether restored faces are blended in.
+
+        By itself this is done with a face restorer of the user's choice (GFPGAN, ...). The
+        embedded one is there to measure with: its faces are softer than the restored photo.
+        """
+        if self.paste == "auto":
+            return self.face_restorer != DEFAULT_FACE_RESTORER
+        return self.paste == "always"

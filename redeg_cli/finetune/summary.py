@@ -1,0 +1,144 @@
+"""Which restorer a fine-tuning ends with, and everything that is told of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redeg_cli.finetune.choose import Score
+from redeg_cli.finetune.race import Check, Method, Race
+from redeg_cli.finetune.regions import Region
+from redeg_cli.finetune.settings import Settings
+from redeg_cli.io.images import Photo
+from redeg_cli.models import model_fingerprint, model_info
+from redeg_cli.omega.photo_pairs import FacePair
+from redeg_cli.omega.pool import Pool, pool_spread
+
+MARGIN, SMOOTH_MARGIN = 0.5, 2.0
+"""dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces: as
+they are, and after smoothing.
+
+The restored face is no truth: it is softer, and what was fine-tuned on it comes nearer to it by
+being soft. On portraits with known originals, gains on held-out parts (as they are, smoothed) and
+what they were worth on the whole picture: mild blur, noise and JPEG (1.3, 0.5) -0.3 dB; JPEG
+(1.2, 0.3) -0.3 dB; video tape (0.8, 0.6) +0.1 dB; strong noise (0.8, 3.8) +4.1 dB; a
+re-photographed screen (8.3, 6.1) +0.3 dB; gray halftone (20.8, 17.4) +8.9 dB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A photo of an album, and what was found in it."""
+
+    name: str
+    photo: Photo
+    faces: list[FacePair]
+    dropped: list[str]
+    """Why other faces were not used."""
+    regions: list[Region]
+
+
+def choose(best: Check, general: Score) -> Method:
+    """Return the method of the best candidate if it clearly beats the general restorer."""
+    return best.method if best.score.beats(general, MARGIN, SMOOTH_MARGIN) else "general"
+
+
+def summarise(
+    settings: Settings,
+    pages: Sequence[Page],
+    restored: Sequence[Photo],
+    pasted: Sequence[Sequence[str]],
+    race: Race,
+    *,
+    general: Score,
+    chosen: Method,
+    pool: Pool,
+    device: str,
+    lattice: Sequence[tuple[float, float]],
+    adaptation: tuple[float, float] | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return what is written as summary.json, as JSON values."""
+    best = race.best
+    assert best is not None
+    return {
+        "scale": settings.scale,
+        "photos": [
+            {
+                "name": page.name,
+                "size": _size(page.photo),
+                "restored_size": _size(photo),
+                "faces": [_describe(region) for region in page.regions],
+                "faces_pasted": names,
+                "faces_not_used": page.dropped,
+            }
+            for page, photo, names in zip(pages, restored, pasted, strict=True)
+        ],
+        "device": device,
+        "models": _models(settings),
+        "omegas": len(pool),
+        "omega_spread": round(pool_spread(pool.omegas), 4),
+        "lattice": lattice,
+        "adaptation_l1": adaptation,
+        "held_out_scores": {
+            "general": _figures(general),
+            **{check.method: _figures(check.score) for check in race.checks},
+            best.method: _figures(best.score),
+        },
+        "checks": [_check_row(check) for check in race.checks],
+        "chosen": chosen,
+        "steps": {method: tuning.done for method, tuning in race.tunings.items()},
+        "kept_step": 0 if chosen == "general" else best.steps,
+        "seed": settings.seed,
+        "seconds": round(seconds, 1),
+    }
+
+
+def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, str]:
+    """Return the metadata of the fine-tuned weights: those of the model they started from."""
+    metadata = dict(model_info(settings.model).metadata)
+    return metadata | {"finetuned_from": settings.model, "chosen": str(summary["chosen"])}
+
+
+def verdict(chosen: Method, best: Check, general: Score) -> str:
+    texts = {"omega": "Ω alone", "adapted": "SynNet adapted to this photo"}
+    gain = best.score.psnr - general.psnr
+    smooth = best.score.smooth_psnr - general.smooth_psnr
+    if chosen == "general":
+        return (
+            f"the general restorer is kept: fine-tuning ({texts[best.method]}) changed the "
+            f"held-out parts of the faces by {gain:+.2f} dB, {smooth:+.2f} dB when smoothed; at "
+            f"least +{MARGIN} and +{SMOOTH_MARGIN} are asked for"
+        )
+    return (
+        f"chosen: fine-tuned, {texts[best.method]}, {gain:+.2f} dB on held-out parts of the faces"
+    )
+
+
+def _models(settings: Settings) -> dict[str, dict[str, str]]:
+    roles = {
+        "restorer": settings.model,
+        "redegnet": settings.redegnet,
+        "face restorer": settings.face_restorer,
+    }
+    return {
+        role: {"name": name, "fingerprint": model_fingerprint(name)} for role, name in roles.items()
+    }
+
+
+def _figures(found: Score) -> dict[str, float]:
+    return {"psnr": round(found.psnr, 3), "smooth_psnr": round(found.smooth_psnr, 3)}
+
+
+def _check_row(check: Check) -> dict[str, Any]:
+    row = {"method": check.method, "steps": check.steps, **_figures(check.score)}
+    if check.consistency is not None:
+        row["photo_smooth_psnr"] = round(check.consistency.smooth_psnr, 3)
+        row["photo_spectrum"] = round(check.consistency.spectrum, 3)
+    return row
+
+
+def _describe(region: Region) -> dict[str, Any]:
+    return {"name": region.name, "region": list(region.box), "fitted_rows": region.split}
+
+
+def _size(photo: Photo) -> list[int]:
+    return [photo.rgb.shape[1], photo.rgb.shape[0]]
