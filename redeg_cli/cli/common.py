@@ -166,16 +166,18 @@ def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgre
 
 def _plain_lines(description: str, every_seconds: float) -> OnProgress:
     start = last = time.monotonic()
+    first: int | None = None  # what was done already: a run that is carried on
 
     def on_progress(done: int, total: int, text: str = "") -> None:
-        nonlocal last
+        nonlocal last, first
+        first = max(0, done - 1) if first is None else first
         now = time.monotonic()
         if now - last < every_seconds:
             return
         last = now
         parts = [f"{description}: {done / total:.0%}" if total else f"{description}: {done}"]
-        if total and 0 < done <= total:
-            seconds = (now - start) / done * (total - done)
+        if total and first < done <= total:
+            seconds = (now - start) / (done - first) * (total - done)
             parts.append(f"about {duration(seconds)} left")
         say(", ".join([*parts, text] if text else parts))
 

@@ -240,3 +240,14 @@ def test_progress_on_a_terminal_is_a_bar_on_stderr(
 )
 def test_durations_read_well(seconds: float, expected: str) -> None:
     assert common.duration(seconds) == expected
+
+
+def test_the_time_left_of_what_is_carried_on_is_that_of_this_sitting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 1.0, 100.0])
+    monkeypatch.setattr("redeg_cli.cli.common.time.monotonic", lambda: next(now))
+    with common.progress("training", every_seconds=50) as on_progress:
+        on_progress(401, 1000)  # 400 were done before
+        on_progress(500, 1000)
+    assert capsys.readouterr().err == "training: 50%, about 8 min left\n"
