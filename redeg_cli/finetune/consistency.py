@@ -46,7 +46,7 @@ def draw_parts(
     """Return parts (B, 3, s, s) of a photo (1, 3, H, W), at most ``count``, of SIDE px or less.
 
     Of many places those outside of ``boxes``, (x0, y0, x1, y1) in photo pixels, are taken first,
-    and of these the most textured.
+    and of these the most textured; none overlaps another by more than half a side.
     """
     height, width = rgb.shape[2:]
     side = min(SIDE, height, width) // 8 * 8
@@ -61,8 +61,11 @@ def draw_parts(
         )
         texture = float(rgb[:, :, y : y + side, x : x + side].std())
         places.add((covered, -texture, y, x))
-    chosen = sorted(places)[:count]
-    return torch.cat([rgb[:, :, y : y + side, x : x + side] for _, _, y, x in chosen])
+    chosen: list[tuple[int, int]] = []
+    for _, _, y, x in sorted(places):
+        if all(max(abs(y - top), abs(x - left)) >= side // 2 for top, left in chosen):
+            chosen.append((y, x))
+    return torch.cat([rgb[:, :, y : y + side, x : x + side] for y, x in chosen[:count]])
 
 
 @torch.no_grad()

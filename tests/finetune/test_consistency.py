@@ -72,10 +72,19 @@ def test_a_restorer_that_smooths_is_told_by_the_spectrum(photo: Tensor) -> None:
 def test_parts_lie_outside_of_the_faces_on_jpeg_blocks(photo: Tensor) -> None:
     marked = photo * 0
     marked[:, :, :120, :140] = 1  # the face
-    parts = draw_parts(marked, [(0, 0, 140, 120)], 3, 6)
-    assert parts.shape == (6, 3, SIDE, SIDE)
+    parts = draw_parts(marked, [(0, 0, 140, 120)], 3, 3)
+    assert parts.shape == (3, 3, SIDE, SIDE)
     assert float(parts.max()) == 0
-    assert torch.equal(parts, draw_parts(marked, [(0, 0, 140, 120)], 3, 6))
+    assert torch.equal(parts, draw_parts(marked, [(0, 0, 140, 120)], 3, 3))
     # All face, or smaller than a part: what there is.
-    assert draw_parts(marked, [(0, 0, 240, 200)], 3, 6).shape == (6, 3, SIDE, SIDE)
-    assert draw_parts(photo[:, :, :40, :50], [], 3, 6).shape[2:] == (40, 40)
+    assert draw_parts(marked, [(0, 0, 240, 200)], 3, 3).shape == (3, 3, SIDE, SIDE)
+    assert draw_parts(photo[:, :, :40, :50], [], 3, 6).shape == (1, 3, 40, 40)
+
+
+def test_parts_do_not_show_the_same(photo: Tensor) -> None:
+    y, x = torch.meshgrid(torch.arange(200.0), torch.arange(240.0), indexing="ij")
+    places = torch.stack([y, x, photo[0, 0]])[None]
+    corners = draw_parts(places, [], 0, 6)[:, :2, 0, 0]
+    apart = (corners[:, None] - corners[None]).abs().amax(2) + 1000 * torch.eye(len(corners))
+    assert len(corners) > 3
+    assert apart.min() >= SIDE // 2
