@@ -36,7 +36,7 @@ _SSIM_RADIUS = 5
 def read_regions(summary: Path) -> tuple[Box, ...]:
     """Return the face regions, in photo pixels, of the JSON summary `redeg finetune` wrote."""
     try:
-        faces = json.loads(summary.read_text(encoding="utf-8"))["faces"]
+        faces = json.loads(summary.read_text(encoding="utf-8"))["photos"][0]["faces"]
         regions = [tuple(round(value) for value in face["region"]) for face in faces]
         return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in regions)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -59,8 +59,11 @@ def test_main_job_with_the_embedded_weights(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     summary = json.loads(run.stdout)
-    assert len(summary["faces"]) == 1
+    (found,) = summary["photos"]
+    assert len(found["faces"]) == 1
     assert len(summary["lattice"]) >= 4
     assert set(summary["held_out_scores"]) == {"general", "omega", "adapted"}
-    for name in summary["files"].values():
+    files = summary["files"]
+    single = [files[key] for key in ("page", "pool", "weights", "summary")]
+    for name in (*files["restored"], *files["before_after"], *single):
         assert (tmp_path / "out" / name).stat().st_size > 0

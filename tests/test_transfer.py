@@ -1,4 +1,4 @@
-"""Ω carries the degradation, not the face: a small version of benchmarks/transfer.py.
+"""Ω carries the degradation, not the face: a small version of `redeg evaluate transfer`.
 
 With Ω from a face's pair, the embedded SynNet degrades another image. Its LQ must be nearer to the
 true LQ (same record) than the HQ is, and nearer than with another degradation's Ω.

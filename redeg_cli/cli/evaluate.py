@@ -2,10 +2,14 @@
 
 import typer
 
+from redeg_cli.cli.evaluate_kernels import kernels
 from redeg_cli.cli.evaluate_restore import restore
+from redeg_cli.cli.evaluate_transfer import transfer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 restore_command = app.command("restore")(restore)
+transfer_command = app.command("transfer")(transfer)
+kernels_command = app.command("kernels")(kernels)
 
 
 @app.callback()

@@ -12,10 +12,10 @@ from PIL import Image
 
 from redeg_cli.errors import InputError
 from redeg_cli.evaluate.matching import match_folder, stem_of
-from redeg_cli.io.page import build_page
 from redeg_cli.io.files import atomic_path, write_text
 from redeg_cli.io.images import image_size, read_rgb
 from redeg_cli.io.listing import folder_images, unique_names
+from redeg_cli.io.page import build_page
 
 # What browsers draw as it is, orientation and colour profile included.
 _MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}

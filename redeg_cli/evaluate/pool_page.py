@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from redeg_cli.io.page import build_page
 from redeg_cli.evaluate.pool_map import PoolMap
 from redeg_cli.io.files import write_text
+from redeg_cli.io.page import build_page
 
 _STEPS = 20000
 """Places are written as whole numbers, in this many steps over the wider side."""

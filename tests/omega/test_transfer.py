@@ -10,18 +10,14 @@ from torch import nn
 
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.nets.lite import ReDegNetLite
-from redeg_cli.omega.transfer import (
-    detail,
-    families,
-    flat_figures,
-    measure_transfer,
-    retrieval,
-)
+from redeg_cli.omega.families import FAMILIES, families, screen_chain
+from redeg_cli.omega.transfer import detail, flat_figures, measure_transfer, retrieval, to_levels
 
 
 def crops(seeds: Sequence[int]) -> torch.Tensor:
     made = [torch.rand((3, 8, 8), generator=torch.Generator().manual_seed(s)) for s in seeds]
-    return nn.functional.interpolate(torch.stack(made), size=(64, 64), mode="bilinear")
+    smooth = nn.functional.interpolate(torch.stack(made), size=(64, 64), mode="bilinear")
+    return to_levels(smooth)
 
 
 class Copier(nn.Module):
@@ -70,9 +66,10 @@ def test_retrieval_counts_what_the_nearest_say() -> None:
     corners = [torch.zeros(512), torch.ones(512)]
     spread = torch.linspace(-0.1, 0.1, 6)[:, None]
     first, second = (corner + spread for corner in corners)
-    assert retrieval([(first, first), (second, second)]) == 1
-    assert retrieval([(first, second), (second, first)]) == 0
-    assert retrieval([(first, first), (second, torch.cat([second[:3], first[:3]]))]) == 0.75
+    assert retrieval([(first, first), (second, second)]).all()
+    assert not retrieval([(first, second), (second, first)]).any()
+    half = torch.cat([second[:3], first[:3]])
+    assert retrieval([(first, first), (second, half)]).tolist() == [True] * 9 + [False] * 3
 
 
 def test_detail_of_a_checkerboard() -> None:
@@ -91,3 +88,11 @@ def test_families_hold_what_their_names_say() -> None:
         assert all(found & wanted and found <= wanted | {"resize"} for found in ops)
     for steps, of in ((families(), "native"), (families(full_grid=True), "hq")):
         assert load_degrader({"steps": steps["blur"]}, 2).draw(0)["steps"][-1]["of"] == of
+
+
+def test_halftone_is_one_more_when_asked_for() -> None:
+    assert tuple(families(halftone=True)) == FAMILIES
+    assert "halftone" not in families()
+    steps = load_degrader({"steps": screen_chain()}, 2).draw(3)["steps"]
+    assert [step["op"] for step in steps] == ["halftone", "blur", "resize"]
+    assert 6 <= steps[0]["pitch"] <= 16

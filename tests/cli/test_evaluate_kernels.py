@@ -1,0 +1,76 @@
+"""``redeg evaluate kernels``: sheets of degraders and of files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from degraded import draw
+from typer.testing import CliRunner
+
+from redeg_cli.cli.evaluate_kernels import kernels
+from redeg_cli.errors import RedegError
+from redeg_cli.io.images import read_rgb
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    values = np.zeros((2, 5, 5))
+    values[0, 2, 2], values[1, 1:4, 1:4] = 1, 1 / 9
+    np.savez("basis.npz", kernels=values, weights=np.full((2, 8, 12), 0.5))
+    draw(tmp_path / "photo.png", (12, 8))
+    app = typer.Typer()
+    app.command()(kernels)
+    return lambda *options: CliRunner().invoke(app, [str(option) for option in options])
+
+
+def test_a_degrader(run: Callable) -> None:
+    result = run("bsrgan", "-o", "k.png", "-n", 2, "--scale", 2, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["sheet"] == "k.png"
+    assert len(told["draws"]) == 2
+    first = told["draws"][0]
+    assert len(first["kernels"]) == first["steps"].count("blur")
+    assert first["effective"]["total"] == pytest.approx(1, abs=0.01)
+    assert read_rgb("k.png").shape[0] > 2 * 256
+    plain = run("bsrgan", "-o", "k.png", "-n", 2, "--scale", 2, "--overwrite")
+    assert plain.stdout == "k.png\n"
+
+
+def test_a_file_and_one_of_its_pixels(run: Callable) -> None:
+    options = ("--at", "3,4", "--picture", "photo.png", "--json")
+    result = run("basis.npz", "-o", "k.png", *options)
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)["kernels"]
+    assert [each["label"] for each in shown] == ["kernel 0", "kernel 1", "at 3,4"]
+    assert shown[1]["widths"] == pytest.approx([(2 / 3) ** 0.5] * 2, abs=1e-3)
+    assert shown[2]["widths"] == pytest.approx([(1 / 3) ** 0.5] * 2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("bsrgn",), "did you mean 'bsrgan'"),
+        (("none.npz",), "none.npz does not exist"),
+        (("basis.npz", "--at", "12,0"), "12,0 is outside of the weights"),
+        (("basis.npz", "--picture", "none.png"), "none.png does not exist"),
+    ],
+)
+def test_errors(run: Callable, options: tuple[str, ...], message: str) -> None:
+    result = run(*options, "-o", "k.png")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, RedegError)
+    assert message in str(result.exception)
+    assert not Path("k.png").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [("bsrgan", "--at", "1,1"), ("basis.npz", "--at", "1"), ("basis.npz", "--at", "a,b")]
+)
+def test_wrong_usage(run: Callable, options: tuple[str, ...]) -> None:
+    assert run(*options, "-o", "k.png").exit_code == 2
