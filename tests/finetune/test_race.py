@@ -53,7 +53,9 @@ def run(steps: int, **figures: dict[int, float]) -> tuple[Race, list[str], list[
 
 
 def test_the_better_one_goes_on_to_the_end() -> None:
-    race, said, told = run(400, omega={0: 1.0, 300: 500.0}, adapted={step: 2.0 + step for step in range(401)})
+    race, said, told = run(
+        400, omega={0: 1.0, 300: 500.0}, adapted={step: 2.0 + step for step in range(401)}
+    )
     omega, adapted = race.tunings["omega"], race.tunings["adapted"]
     assert (omega.done, adapted.done) == (100, 400)
     assert race.best is not None
