@@ -79,7 +79,7 @@ def _tsne(rows: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
 
 def _umap(rows: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
     try:
-        from umap import UMAP
+        from umap import UMAP  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise RedegError(
             f"UMAP cannot be used ({error}): run `pip install 'redeg[umap]'`, or use t-SNE"

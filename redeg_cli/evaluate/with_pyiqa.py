@@ -74,7 +74,7 @@ def load(name: str, device: torch.device) -> Callable[..., Tensor]:
 def create(name: str, device: torch.device) -> torch.nn.Module:
     """Return pyiqa's metric; pyiqa downloads what it lacks. What pyiqa prints is held back."""
     with contextlib.redirect_stdout(io.StringIO()):
-        import pyiqa
+        import pyiqa  # pyright: ignore[reportMissingImports]
 
         return pyiqa.create_metric(name, device=device)
 
