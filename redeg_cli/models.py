@@ -88,7 +88,8 @@ def user_folder() -> Path:
 def find_model(name_or_path: str | Path) -> Path:
     """Return the weights file of a model's name, or the path itself when it names a file.
 
-    Raises ModelError when there is no such model; the line lists the names there are.
+    Raises ModelError when there is no such model; the line lists the names there are, or says
+    what downloads the model.
     """
     text = str(name_or_path)
     path = Path(text).expanduser()
@@ -100,6 +101,11 @@ def find_model(name_or_path: str | Path) -> Path:
         candidate = folder / f"{text}.safetensors"
         if candidate.is_file():
             return candidate
+    from redeg_cli.downloads import DOWNLOADS, how_to_get  # which imports this module
+
+    download = DOWNLOADS.get(text.lower())
+    if download is not None and download.kept == "model":
+        raise ModelError(f"the weights of {text} are not here yet: {how_to_get(text.lower())}")
     known = ", ".join(info.name for info in list_models()) or "none"
     raise ModelError(
         f"no model is called {text!r} (there are: {known}); give one of these, a weights file, "

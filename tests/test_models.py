@@ -194,6 +194,12 @@ def test_refused_files_are_named(tmp_path: Path, folders: SimpleNamespace) -> No
     save_rrdb(folders.user / "mine.safetensors", tiny_rrdb())
     with pytest.raises(ModelError, match=r"no model is called 'main' \(there are: mine\)"):
         models.load_restorer("main", 4)
+    with pytest.raises(ModelError, match="not here yet: run `redeg models download gfpgan`"):
+        models.load_face_restorer("gfpgan")
+    with pytest.raises(ModelError, match=r"CodeFormer are not here yet.*download codeformer"):
+        models.load_face_restorer("CodeFormer")
+    with pytest.raises(ModelError, match="no model is called 'retinaface'"):
+        models.load_face_restorer("retinaface")
     with pytest.raises(ModelError, match="holds a restorer model"):
         models.load_face_restorer("mine")
     with pytest.raises(ModelError, match="holds a restorer model"):
@@ -320,6 +326,27 @@ def test_gfpgan_runs_in_its_own_range_without_fresh_noise() -> None:
     assert seen[-1].shape == (1, 3, 512, 512)
     with pytest.raises(ModelError, match="restores aligned faces"):
         restorer_run("x.pth", fake)
+
+
+def test_codeformer_runs_in_its_own_range() -> None:
+    """Its own inference script normalises with 0.5 and 0.5; spandrel_extra_arches does not."""
+    seen: list[torch.Tensor] = []
+
+    class Network(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            seen.append(x)
+            return x / 2, None
+
+    fake: Any = SimpleNamespace(
+        architecture=SimpleNamespace(id="CodeFormer", name="CodeFormer"),
+        purpose="FaceSR",
+        input_channels=3,
+        output_channels=3,
+        model=Network(),
+    )
+    faces = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(face_run("x.pth", fake)(faces), (faces - 0.5) / 2 + 0.5, atol=1e-6)
+    assert seen[0].min() < -0.9
 
 
 def test_pad_to() -> None:

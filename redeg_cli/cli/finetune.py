@@ -29,12 +29,12 @@ class Quality(str, Enum):
     best = "best"
 
 
-class PasteRule(str, Enum):
-    """When restored faces are blended into the photo."""
+class FaceRule(str, Enum):
+    """What is done with restored faces."""
 
-    auto = "auto"
-    always = "always"
-    never = "never"
+    keep = "keep"
+    blend = "blend"
+    restore = "restore"
 
 
 def finetune(
@@ -99,14 +99,29 @@ def finetune(
             help="A crop of the photo and its sharp version, restored elsewhere.",
         ),
     ] = None,
-    paste: Annotated[
-        PasteRule,
+    region: Annotated[
+        tuple[str, Path] | None,
         typer.Option(
-            "--paste",
-            help="Blend the restored faces in: auto does it with a --face-restorer you chose; "
-            "the embedded one is soft.",
+            "--region",
+            metavar="BOX SHARP",
+            help="A part of the photo (LEFT,TOP,RIGHT,BOTTOM) and a sharp version of it, from "
+            "wherever: a building, a page of text. No face is needed then.",
         ),
-    ] = PasteRule.auto,
+    ] = None,
+    faces: Annotated[
+        FaceRule | None,
+        typer.Option(
+            "--faces",
+            help="Restored faces: keep the photo's own, blend them in where that is an "
+            "improvement, or restore all. Default: blend with a --face-restorer you chose; keep "
+            "with the embedded one, which is soft.",
+            show_default=False,
+        ),
+    ] = None,
+    face_strength: Annotated[
+        float,
+        typer.Option("--face-strength", min=0, max=1, help="How much of a restored face."),
+    ] = 1.0,
     max_faces: Annotated[int, typer.Option("--max-faces", min=1, help="Use the largest N.")] = 8,
     model: Annotated[
         str, typer.Option("--model", help="Restorer to start from: a name or a file.")
@@ -132,13 +147,14 @@ def finetune(
     if face_box and face_pair:
         raise typer.BadParameter("--face-box and --face-pair exclude each other")
     boxes = tuple(_box(text) for text in face_box or ())
+    part = (_box(region[0], "--region"), region[1]) if region else None
     from redeg_cli.io.images import image_size
     from redeg_cli.io.listing import list_images
 
     files = [image.path for image in list_images(photos)]
-    if len(files) > 1 and (face_box or face_pair):
+    if len(files) > 1 and (face_box or face_pair or region):
         raise typer.BadParameter(
-            f"--face-box and --face-pair belong to one photo, {len(files)} were given"
+            f"--face-box, --face-pair and --region belong to one photo, {len(files)} were given"
         )
     first = photos[0].resolve()
     folder = output or Path(f"{first.stem if len(files) == 1 else _album(first)}_restored")
@@ -168,7 +184,9 @@ def finetune(
         face_pair=face_pair,
         detector=detector,
         max_faces=max_faces,
-        paste=paste.value,
+        region=part,
+        faces=faces.value if faces else None,
+        face_strength=face_strength,
         seed=seed,
         device=device,
         tile=tile,
@@ -191,12 +209,12 @@ def _album(first: Path) -> str:
     return first.name if first.is_dir() else first.parent.name or "album"
 
 
-def _box(text: str) -> tuple[float, float, float, float]:
+def _box(text: str, option: str = "--face-box") -> tuple[float, float, float, float]:
     try:
         left, top, right, bottom = (float(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r}: expected LEFT,TOP,RIGHT,BOTTOM in pixels", param_hint="--face-box"
+            f"{text!r}: expected LEFT,TOP,RIGHT,BOTTOM in pixels", param_hint=option
         ) from None
     return left, top, right, bottom
 

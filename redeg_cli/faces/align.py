@@ -20,6 +20,9 @@ _TEMPLATE_512 = (
     (313.08905, 371.15118),
 )
 
+MEAN_BOX_512 = (117.0, 95.0, 403.0, 472.0)
+"""CenterFace's mean box around FFHQ-aligned faces, in the 512 square (60 faces, seven sizes)."""
+
 _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE}
 
 

@@ -3,7 +3,7 @@
 import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +37,14 @@ class Face:
     box: tuple[float, float, float, float]
     score: float
     landmarks: np.ndarray
-    """(5, 2) x, y: left eye, right eye, nose, left and right mouth corner, as seen in the photo."""
+    """(5, 2) x, y: left eye, right eye, nose, left and right mouth corner, as seen upright."""
+    turn: int = 0
+    """Degrees by which the photo has to be turned clockwise to stand upright: 0, 90, 180, 270."""
+    confirmed: float | None = None
+    """Mean score of a closer look at the face set upright, plain and mirrored, in [0, 1]; 0 when
+    it was not seen again, None when nobody looked."""
+    resolution: float | None = None
+    """About how many pixels across the face hold detail (``faces.sharpness``); None: unknown."""
 
     @property
     def size(self) -> float:
@@ -50,13 +57,20 @@ class Face:
         """The distance between the eyes in pixels."""
         return float(np.linalg.norm(self.landmarks[1] - self.landmarks[0]))
 
+    @property
+    def tilt(self) -> float:
+        """Degrees in (-180, 180] by which the eyes lean in the photo turned by ``turn``."""
+        across = self.landmarks[1] - self.landmarks[0]
+        angle = float(np.degrees(np.arctan2(across[1], across[0]))) + self.turn
+        return 180 - (180 - angle) % 360
+
     def moved(self, factor: float, dx: float, dy: float) -> "Face":
         """Return the face after ``edge coordinate * factor + (dx, dy)``."""
         offset = np.array([dx, dy])
         box = np.asarray(self.box).reshape(2, 2) * factor + offset
         landmarks = (self.landmarks + 0.5) * factor + offset - 0.5
         x0, y0, x1, y1 = box.ravel().tolist()
-        return Face((x0, y0, x1, y1), self.score, landmarks)
+        return replace(self, box=(x0, y0, x1, y1), landmarks=landmarks)
 
 
 Detector = Callable[[np.ndarray, float], list[Face]]

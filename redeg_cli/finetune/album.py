@@ -13,12 +13,19 @@ from redeg_cli.degrade.base import Degrader
 from redeg_cli.device import pick_device
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.restore import is_gray
+from redeg_cli.faces.turns import turn_note
 from redeg_cli.finetune.choose import score
 from redeg_cli.finetune.consistency import draw_parts
 from redeg_cli.finetune.images import load_hq, tone_range
 from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.race import Method, Race
-from redeg_cli.finetune.regions import Region, brought_region, clean_regions, face_regions
+from redeg_cli.finetune.regions import (
+    Region,
+    brought_region,
+    clean_regions,
+    face_regions,
+    photo_region,
+)
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.summary import Page, choose, summarise, verdict
@@ -32,6 +39,7 @@ from redeg_cli.models import (
 )
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import Adapted, adapt
+from redeg_cli.omega.agreement import agreement, agreement_notes
 from redeg_cli.omega.extract import extract_many
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.photo_pairs import photo_pairs
@@ -112,6 +120,9 @@ def finetune_album(
 
     stages.enter("omega")
     pool = _extract(net, regions, settings, device)
+    agreed = agreement(pool.omegas, pool.names)
+    for note in agreement_notes(agreed):
+        say(note)
     general_state = copy_state(restorer.network)
     held_out = [region.held_out() for region in regions]
     general = score(restorer, held_out, device)
@@ -170,9 +181,15 @@ def finetune_album(
         photo = restore_photo(
             page.photo, restorer, tile=settings.tile, device=device, on_progress=within
         )
-        names: list[str] = []
-        if settings.pastes():
-            photo, names = paste_faces(photo, page.faces, settings.scale, lattice)
+        photo, names = paste_faces(
+            photo,
+            page.faces,
+            settings.scale,
+            lattice,
+            settings.face_rule,
+            settings.face_strength,
+            say,
+        )
         restored.append(photo)
         pasted.append(names)
     stages.finish()
@@ -185,6 +202,7 @@ def finetune_album(
         general=general,
         chosen=chosen,
         pool=pool,
+        agreed=agreed,
         device=str(device),
         lattice=[] if lattice is None else list(lattice.frequencies),
         adaptation=None if adapted is None else adapted.losses,
@@ -227,7 +245,11 @@ def _find_pages(
             boxes=settings.boxes,
             max_faces=settings.max_faces,
         )
+        if note := turn_note([pair.face for pair in faces]):
+            say(f"{name}: {note}" if several else note)
         regions = face_regions(photo.rgb, faces)
+        if settings.region is not None:
+            regions.append(photo_region(photo.rgb, *settings.region, settings.scale))
         if several:
             regions = [replace(region, name=f"{name}: {region.name}") for region in regions]
         for region in regions:

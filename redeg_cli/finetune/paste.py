@@ -1,40 +1,70 @@
-"""Restored faces blended into the restored photo, where that is an improvement."""
+"""Restored faces blended into the restored photo."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from redeg_cli.degrade.tone import to_gray
 from redeg_cli.faces.paste import paste_face
-from redeg_cli.faces.restore import is_gray
-from redeg_cli.io.images import Photo, to_array, to_tensor
+from redeg_cli.io.images import Photo, to_tensor
 from redeg_cli.omega.lattice import Lattice, lattice_energy
 from redeg_cli.omega.photo_pairs import FacePair
 
+FaceRule = Literal["keep", "blend", "restore"]
+"""What becomes of the faces: kept as the restored photo has them, replaced by the restored face
+where that is an improvement, or replaced all."""
+
+LEAST_DETAIL = 0.8
+"""Part of the photo's detail in a face that a restored face must hold to be an improvement."""
+
 
 def paste_faces(
-    photo: Photo, faces: Sequence[FacePair], scale: int, lattice: Lattice | None
+    photo: Photo,
+    faces: Sequence[FacePair],
+    scale: int,
+    lattice: Lattice | None,
+    rule: FaceRule = "blend",
+    strength: float = 1.0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Photo, list[str]]:
-    """Blend in the restored faces that are an improvement.
+    """Return the restored photo with its faces replaced, and which were.
 
-    They hold at least 0.8 of the detail that the restored photo has there, and no more of the
-    lattice.
+    ``photo`` is restored to ``scale`` times its size. ``strength`` in [0, 1] is the restored
+    face's share of the mix: 0 gives the photo back bit by bit, as "keep" does. With "blend" only
+    faces are taken that hold at least 0.8 of the detail the photo has there, and no more of the
+    lattice; with "restore" all are. ``say`` is told which are left out, and why.
     """
     canvas, names = photo.rgb, []
+    if rule == "keep" or strength == 0:
+        return photo, names
     for face in faces:
-        x0, y0, x1, y1 = (scale * v for v in face.box)
-        pasted = paste_face(canvas, face.restored, face.matrix, scale)
-        before, after = canvas[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
-        dotted = lattice is not None and lattice_energy(to_tensor(after), lattice) > max(
-            1.2 * lattice_energy(to_tensor(before), lattice), 1 / 255
-        )
-        if not dotted and _detail(after) >= 0.8 * _detail(before):
-            canvas = pasted
-            names.append(f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}")
-    if photo.gray or is_gray(photo.rgb):
-        canvas = to_array(to_gray(to_tensor(canvas)))
+        name = f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}"
+        worse = _worse(canvas, face, scale, lattice) if rule == "blend" else None
+        if worse is not None:
+            say(f"the {name} is not blended in: {worse}")
+            continue
+        canvas = paste_face(canvas, face.restored, face.matrix, scale, strength=strength)
+        names.append(name)
     return replace(photo, rgb=canvas), names
+
+
+def _worse(canvas: np.ndarray, face: FacePair, scale: int, lattice: Lattice | None) -> str | None:
+    """Return why the restored face is no improvement; None when it is one.
+
+    Judged at full strength and before grain is added, which would pass for detail.
+    """
+    pasted = paste_face(canvas, face.restored, face.matrix, scale, match_grain=False)
+    x0, y0, x1, y1 = (scale * v for v in face.box)
+    before, after = canvas[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
+    if lattice is not None:
+        had, has = (lattice_energy(to_tensor(part), lattice) for part in (before, after))
+        if has > max(1.2 * had, 1 / 255):
+            return "the photo's dots or lines are still in it"
+    kept = _detail(after) / max(_detail(before), 1e-6)
+    if kept < LEAST_DETAIL:
+        return f"it holds {kept:.0%} of the detail that the restored photo has there"
+    return None
 
 
 def _detail(image: np.ndarray) -> float:

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from redeg_cli.degrade.resize import resize, to_aligned
-from redeg_cli.errors import PairError
+from redeg_cli.errors import InputError, PairError
+from redeg_cli.faces.align import warp
 from redeg_cli.faces.crop import ORIGIN_STEP
+from redeg_cli.faces.restore import colour_match
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
-from redeg_cli.io.images import read_rgb, to_tensor
+from redeg_cli.finetune.registration import find_shift, similarity_of
+from redeg_cli.io.images import read_rgb, to_array, to_tensor
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.omega.adapt import FittedRegion
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
@@ -23,6 +26,10 @@ MOST = 768
 
 FITTED = 0.62
 """Share of a region's rows that is fitted on: for a face, down to about the nose's tip."""
+
+LEAST_SIMILAR = 0.6
+"""Least ``similarity_of`` a region and the sharp version that was brought: the same part of a
+photo has 0.94 and more, another one 0.4 and less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,29 +91,101 @@ def clean_regions(regions: list[Region]) -> tuple[list[Region], Lattice | None]:
 
 def face_regions(rgb: np.ndarray, faces: list[FacePair]) -> list[Region]:
     """Return the regions of a photo's face pairs, their middle where a face is very large."""
-    regions = []
-    for face in faces:
-        s = face.pair.scale
-        x0, x1 = _middle(face.box[0], face.box[2], MOST // s)
-        y0, y1 = _middle(face.box[1], face.box[3], MOST // s)
-        left_cut, top_cut = (x0 - face.box[0]) * s, (y0 - face.box[1]) * s
-        part = (
-            ...,
-            slice(top_cut, top_cut + (y1 - y0) * s),
-            slice(left_cut, left_cut + (x1 - x0) * s),
+    return [
+        _middle_region(rgb, f"face of {face.face.size:.0f} px at", face.pair, face.valid, face.box)
+        for face in faces
+    ]
+
+
+def photo_region(
+    rgb: np.ndarray, box: tuple[float, float, float, float], sharp_path: Path, scale: int
+) -> Region:
+    """Return the region of a part of a photo that the user has a sharp version of.
+
+    ``box`` (left, top, right, bottom) in pixels of the photo (H, W, 3); the file shows the same
+    part, at any size of that aspect, from another source. It is moved to lie on the photo (a few
+    pixels at most, ``find_shift``) and takes the photo's low-frequency colour. The region is what
+    lies within the box on the photo's grid of 16 px. Raises InputError when the box is outside the
+    photo or the file cannot be read, PairError when the two do not show the same or too little is
+    left.
+    """
+    height, width = rgb.shape[:2]
+    left, top, right, bottom = (round(value) for value in box)
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise InputError(
+            f"the region {left},{top},{right},{bottom} is not within the photo of {width}x{height} "
+            "px: give LEFT,TOP,RIGHT,BOTTOM in its pixels"
         )
-        top, left = max(0, y0 - CONTEXT), max(0, x0 - CONTEXT)
-        regions.append(
-            Region(
-                f"face of {face.face.size:.0f} px at {x0},{y0}",
-                AlignedPair(face.pair.hq[part], face.pair.lq[part], s),
-                torch.from_numpy(face.valid[part[1:]].astype(np.float32))[None, None],
-                to_tensor(rgb[top : y1 + CONTEXT, left : x1 + CONTEXT]),
-                (y0 - top, x0 - left),
-                (x0, y0, x1, y1),
-            )
+    wanted = ((bottom - top) * scale, (right - left) * scale)
+    sharp = to_tensor(read_rgb(sharp_path))
+    aspect = (sharp.shape[3] / sharp.shape[2]) / (wanted[1] / wanted[0])
+    if not 0.95 < aspect < 1.05:
+        raise PairError(
+            f"{sharp_path} is {sharp.shape[3]}x{sharp.shape[2]} px, the region "
+            f"{right - left}x{bottom - top} px of the photo: their sides must be in proportion"
         )
-    return regions
+    hq = to_array(resize(sharp, wanted))
+    aligned = to_array(to_aligned(to_tensor(rgb[top:bottom, left:right]), scale))
+    most = scale * max(4.0, 0.05 * max(right - left, bottom - top))
+    shift = find_shift(hq, aligned, scale, most)
+    matrix = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    hq = np.clip(warp(hq, matrix, wanted), 0, 1)
+    same = similarity_of(hq, aligned, scale)
+    if same < LEAST_SIMILAR:
+        raise PairError(
+            f"{sharp_path} does not show what the photo shows at {left},{top},{right},{bottom}: "
+            f"their likeness is {same:.2f}, at least {LEAST_SIMILAR:g} wanted"
+        )
+    known = _still_inside(matrix, wanted)
+    hq = colour_match(hq, aligned, known)
+    x0, y0 = (-(-start // ORIGIN_STEP) * ORIGIN_STEP for start in (left, top))
+    x1, y1 = x0 + (right - x0) // 8 * 8, y0 + (bottom - y0) // 8 * 8
+    if min(x1 - x0, y1 - y0) * scale < 2 * MINIMUM:
+        raise PairError(
+            f"the region {left},{top},{right},{bottom} holds {max(x1 - x0, 0)}x{max(y1 - y0, 0)} "
+            f"px of the photo's grid of {ORIGIN_STEP} px: at least {2 * MINIMUM // scale} px a "
+            f"side are needed at scale {scale}"
+        )
+    part = (
+        slice((y0 - top) * scale, (y1 - top) * scale),
+        slice((x0 - left) * scale, (x1 - left) * scale),
+    )
+    pair = AlignedPair(to_tensor(hq[part]), to_tensor(aligned[part]), scale)
+    return _middle_region(rgb, f"{sharp_path.name} at", pair, known[part], (x0, y0, x1, y1))
+
+
+def _still_inside(matrix: np.ndarray, out_hw: tuple[int, int]) -> np.ndarray:
+    """Return (H, W) float32: 1 where a picture of ``out_hw`` still is after a shift."""
+    y, x = np.mgrid[: out_hw[0], : out_hw[1]]
+    u, v = x - matrix[0, 2], y - matrix[1, 2]
+    return ((u >= 0) & (u <= out_hw[1] - 1) & (v >= 0) & (v <= out_hw[0] - 1)).astype(np.float32)
+
+
+def _middle_region(
+    rgb: np.ndarray,
+    what: str,
+    pair: AlignedPair,
+    valid: np.ndarray,
+    box: tuple[int, int, int, int],
+) -> Region:
+    """Return the region of a pair that lies at ``box`` of the photo, its middle when very large.
+
+    ``what`` begins its name, which ends with where it is.
+    """
+    s = pair.scale
+    x0, x1 = _middle(box[0], box[2], MOST // s)
+    y0, y1 = _middle(box[1], box[3], MOST // s)
+    rows = slice((y0 - box[1]) * s, (y1 - box[1]) * s)
+    columns = slice((x0 - box[0]) * s, (x1 - box[0]) * s)
+    top, left = max(0, y0 - CONTEXT), max(0, x0 - CONTEXT)
+    return Region(
+        f"{what} {x0},{y0}",
+        AlignedPair(pair.hq[..., rows, columns], pair.lq[..., rows, columns], s),
+        torch.from_numpy(valid[rows, columns].astype(np.float32))[None, None],
+        to_tensor(rgb[top : y1 + CONTEXT, left : x1 + CONTEXT]),
+        (y0 - top, x0 - left),
+        (x0, y0, x1, y1),
+    )
 
 
 def _middle(start: int, stop: int, most: int) -> tuple[int, int]:
@@ -122,7 +201,9 @@ def brought_region(lq_path: Path, hq_path: Path, scale: int) -> Region:
     """Return the region of a pair the user brought: a crop of the photo and its sharp version.
 
     The LQ is at the photo's own resolution; the HQ may be of any size with the same aspect and
-    is brought to ``scale`` times the LQ. Raises PairError when the sizes cannot be a pair.
+    is brought to ``scale`` times the LQ and takes its low-frequency colour: what a face restorer
+    does to the colour is not the photo's degradation. Raises PairError when the sizes cannot be a
+    pair.
     """
     lq, hq = to_tensor(read_rgb(lq_path)), to_tensor(read_rgb(hq_path))
     height, width = lq.shape[2] // 8 * 8, lq.shape[3] // 8 * 8
@@ -138,9 +219,11 @@ def brought_region(lq_path: Path, hq_path: Path, scale: int) -> Region:
             pair_scale((lq.shape[2], lq.shape[3]), (hq.shape[2], hq.shape[3]), scale)
         hq = resize(hq, wanted)
     lq, hq = lq[:, :, :height, :width], hq[:, :, : height * scale, : width * scale]
+    aligned = to_aligned(lq, scale)
+    hq = to_tensor(colour_match(to_array(hq), to_array(aligned)))
     return Region(
         f"{lq_path.name} and {hq_path.name}",
-        AlignedPair(hq, to_aligned(lq, scale), scale),
+        AlignedPair(hq, aligned, scale),
         torch.ones_like(hq[:, :1]),
         lq,
         (0, 0),

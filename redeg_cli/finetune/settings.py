@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from redeg_cli.finetune.paste import FaceRule
 from redeg_cli.models import DEFAULT_FACE_RESTORER, DEFAULT_REDEGNET, DEFAULT_RESTORER
 
 Quality = Literal["fast", "standard", "best"]
-Paste = Literal["auto", "always", "never"]
 
 
 class Effort(NamedTuple):
@@ -51,17 +51,22 @@ class Settings:
     detector: str = "centerface"
     max_faces: int = 8
     """Of each photo."""
-    paste: Paste = "auto"
+    region: tuple[tuple[float, float, float, float], Path] | None = None
+    """A part of the photo (left, top, right, bottom in pixels), and a file that shows it sharp."""
+    faces: FaceRule | None = None
+    """What is done with restored faces; None: ``face_rule``."""
+    face_strength: float = 1.0
+    """How much of a restored face is mixed in, 0 to 1."""
     seed: int = 0
     device: str = "auto"
     tile: int | None = None
 
-    def pastes(self) -> bool:
-        """Whether restored faces are blended in.
-
-        By itself this is done with a face restorer of the user's choice (GFPGAN, ...). The
-        embedded one is there to measure with: its faces are softer than the restored photo.
+    @property
+    def face_rule(self) -> FaceRule:
+        """What is done with restored faces: unless it is said, they are blended in if they come
+        from a face restorer of the user's choice (GFPGAN, ...). The embedded one is there to
+        measure with: its faces are softer than the restored photo.
         """
-        if self.paste == "auto":
-            return self.face_restorer != DEFAULT_FACE_RESTORER
-        return self.paste == "always"
+        if self.faces is not None:
+            return self.faces
+        return "keep" if self.face_restorer == DEFAULT_FACE_RESTORER else "blend"

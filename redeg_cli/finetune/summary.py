@@ -10,6 +10,7 @@ from redeg_cli.finetune.regions import Region
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.images import Photo
 from redeg_cli.models import model_fingerprint, model_info
+from redeg_cli.omega.agreement import Agreement
 from redeg_cli.omega.photo_pairs import FacePair
 from redeg_cli.omega.pool import Pool, pool_spread
 
@@ -51,6 +52,7 @@ def summarise(
     general: Score,
     chosen: Method,
     pool: Pool,
+    agreed: Sequence[Agreement],
     device: str,
     lattice: Sequence[tuple[float, float]],
     adaptation: tuple[float, float] | None,
@@ -76,6 +78,14 @@ def summarise(
         "models": _models(settings),
         "omegas": len(pool),
         "omega_spread": round(pool_spread(pool.omegas), 4),
+        "face_agreement": [
+            {
+                "name": each.name,
+                "disagreement": round(each.disagreement, 2),
+                "stands_out": each.stands_out,
+            }
+            for each in agreed
+        ],
         "lattice": lattice,
         "adaptation_l1": adaptation,
         "held_out_scores": {

@@ -83,13 +83,14 @@ def face_run(source: str, model: Any) -> Run:
             f"{source}: {name} does not restore aligned faces; wanted a face model such as "
             "GFPGAN, CodeFormer or RestoreFormer"
         )
-    if name == "GFPGAN":
-        # spandrel hands GFPGAN its input as it is, but the network runs in [-1, 1] and draws
-        # fresh noise at each call: fixed noise makes a face come out the same every time.
-        network = model.model
+    # spandrel hands GFPGAN and CodeFormer their input as it is, but both run in [-1, 1]. GFPGAN
+    # also draws fresh noise at each call: fixed noise makes a face come out the same every time.
+    fixed = {"GFPGAN": {"return_rgb": False, "randomize_noise": False}, "CodeFormer": {}}
+    if name in fixed:
+        network, options = model.model, fixed[name]
 
         def signed(face: Tensor) -> Tensor:
-            return (network(face * 2 - 1, return_rgb=False, randomize_noise=False)[0] + 1) / 2
+            return (network(face * 2 - 1, **options)[0] + 1) / 2
 
         return lambda faces: torch.cat([signed(face) for face in faces.split(1)])
     return lambda faces: torch.cat([model(face) for face in faces.split(1)])

@@ -9,9 +9,14 @@ from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.align import ALIGNED_SIZE, align_face, similarity, template, zoom_of
 from redeg_cli.faces.crop import Box, face_region, restored_region, sharpness_of_scale
-from redeg_cli.faces.detect import Face, detect_faces, face_from_box, select_faces
+from redeg_cli.faces.detect import detect_faces, face_from_box
+from redeg_cli.faces.detectors import Detector, Face, load_detector
+from redeg_cli.faces.identity import Identity, identity
+from redeg_cli.faces.paste import face_mask
 from redeg_cli.faces.restore import restore_faces
+from redeg_cli.faces.select import MIN_SIZE, select_faces
 from redeg_cli.io.images import to_tensor
+from redeg_cli.models import user_folder
 from redeg_cli.nets.wrap import FaceRestorer
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
 
@@ -42,6 +47,8 @@ class FacePair:
     """(h*s, w*s), 1 where the HQ is known and 0 beyond the aligned square."""
     sharpness: float
     """Aligned pixels behind one pixel of the HQ (linear); well below 1 the HQ is an enlargement."""
+    identity: Identity | None = None
+    """How much of the person the restorer has left."""
 
 
 def photo_pairs(
@@ -51,17 +58,19 @@ def photo_pairs(
     *,
     detector: str = "centerface",
     boxes: Sequence[tuple[float, float, float, float]] = (),
-    min_size: float = 24,
+    min_size: float = MIN_SIZE,
     max_faces: int | None = None,
 ) -> tuple[list[FacePair], list[str]]:
     """Return the pairs of the faces in a photo, the largest first, and why others were left out.
 
     ``rgb`` is (H, W, 3) in [0, 1]; ``scale`` is how much larger the HQ is than the photo. With
     ``boxes`` (left, top, right, bottom in pixels) only these faces are used and the checks of
-    ``select_faces`` are not made. A photo without usable faces gives no pairs, and at least one
-    reason. Raises InputError for a box outside the photo, ModelError when the detector's weights
-    are missing or the restorer's output is unusable.
+    ``select_faces`` are not made. A pair whose restored face is no longer the same person
+    (``faces.identity``) is left out. A photo without usable faces gives no pairs, and at least
+    one reason. Raises InputError for a box outside the photo, ModelError when the detector's
+    weights are missing or the restorer's output is unusable.
     """
+    find = load_detector(detector, user_folder())
     faces, reasons = _find(rgb, detector, boxes, min_size)
     pairs: list[FacePair] = []
     for index, face in enumerate(faces):
@@ -69,7 +78,7 @@ def photo_pairs(
             reasons += [f"{_where(f)}: {max_faces} larger faces were taken" for f in faces[index:]]
             break
         try:
-            pairs.append(_pair(rgb, face, scale, face_restorer))
+            pairs.append(_pair(rgb, face, scale, face_restorer, find))
         except NoFaceError as error:
             reasons.append(f"{_where(face)}: {error}")
     return pairs, reasons
@@ -100,13 +109,18 @@ def _find(
     return kept, [f"{_where(face)}: {reason}" for face, reason in dropped]
 
 
-def _pair(rgb: np.ndarray, face: Face, scale: int, face_restorer: FaceRestorer) -> FacePair:
-    """Return the pair of one face. Raises NoFaceError when its region cannot serve."""
+def _pair(
+    rgb: np.ndarray, face: Face, scale: int, face_restorer: FaceRestorer, find: Detector
+) -> FacePair:
+    """Return the pair of one face. Raises NoFaceError when it cannot serve."""
     height, width = rgb.shape[:2]
     # Before the restorer, which takes the time.
     box = face_region(face, (height, width), scale, min_hq_side=2 * MINIMUM)
     aligned, matrix = align_face(rgb, face, aligned_size(face, face_restorer))
     restored = restore_faces([aligned], face_restorer)[0]
+    same = identity(aligned, restored, face_mask(len(aligned)), find)
+    if complaint := same.complaint():
+        raise NoFaceError(complaint)
     hq, valid = restored_region(restored, matrix, box, scale)
     known = float(valid.mean())
     if known < LEAST_KNOWN:
@@ -125,6 +139,7 @@ def _pair(rgb: np.ndarray, face: Face, scale: int, face_restorer: FaceRestorer) 
         pair=AlignedPair(to_tensor(hq), lq, scale),
         valid=valid,
         sharpness=sharpness_of_scale(matrix, scale),
+        identity=same,
     )
 
 

@@ -179,12 +179,12 @@ def test_faces_are_pasted_only_when_asked(
     finetune: Callable, place: SimpleNamespace, tmp_path: Path
 ) -> None:
     results = {}
-    for rule in ("always", "never"):
-        made = finetune(place.photo, "-o", tmp_path / rule, "--paste", rule, "--json")
+    for rule in ("restore", "keep"):
+        made = finetune(place.photo, "-o", tmp_path / rule, "--faces", rule, "--json")
         assert made.exit_code == 0, made.stderr
         results[rule] = json.loads(made.stdout)["photos"][0]["faces_pasted"]
-    assert results["never"] == []
-    assert len(results["always"]) == 1
+    assert results["keep"] == []
+    assert len(results["restore"]) == 1
 
 
 def test_an_album_gets_one_restorer(
@@ -206,7 +206,7 @@ def test_an_album_gets_one_restorer(
     assert "using one.png: face of" in result.stderr
     boxed = finetune(tmp_path / "album", "-o", tmp_path / "no", "--face-box", "1,2,30,40")
     assert boxed.exit_code == 2
-    assert "belong to one photo, 2 were given" in boxed.stderr
+    assert "--region belong to one photo, 2 were given" in boxed.stderr
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,60 @@ def test_a_gray_photo_stays_gray() -> None:
     out = paste_face(canvas, noise, MATRIX, 1)
     assert np.abs(out - canvas).max() > 0.1
     assert (out.max(-1) - out.min(-1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_strength_nothing_and_outside_are_bit_exact(gray: bool) -> None:
+    random = np.random.default_rng(0)
+    canvas = (ramp(200, 220) + random.normal(0, 0.05, (200, 220, 3))).clip(0, 1).astype(np.float32)
+    if gray:
+        canvas = np.repeat(canvas[..., :1], 3, -1)
+    face = random.uniform(0, 1, (256, 256, 3)).astype(np.float32)
+    matrix = align.compose(MATRIX, np.array([[0.5, 0, 0], [0, 0.5, 0]]))
+    np.testing.assert_array_equal(paste_face(canvas, face, matrix, 1, strength=0.0), canvas)
+    out = paste_face(canvas, face, matrix, 1)
+    widest = face_mask(256, 0.3, np.full(8, 1.12))
+    seen, _ = align.unalign(np.repeat(widest[..., None], 3, -1), matrix, (200, 220))
+    outside = seen.max(-1) == 0
+    assert outside.mean() > 0.2
+    np.testing.assert_array_equal(out[outside], canvas[outside])
+    assert np.abs(out - canvas).max() > 0.05
+
+
+def test_strength_is_the_share_of_the_face() -> None:
+    canvas = ramp(200, 220)
+    face = np.random.default_rng(0).uniform(0, 1, (512, 512, 3)).astype(np.float32)
+    whole, half = (
+        paste_face(canvas, face, MATRIX, 1, strength=strength, match_grain=False)
+        for strength in (1.0, 0.5)
+    )
+    np.testing.assert_allclose(half - canvas, 0.5 * (whole - canvas), atol=1e-6)
+    with pytest.raises(ValueError, match="strength"):
+        paste_face(canvas, face, MATRIX, 1, strength=1.2)
+
+
+def test_the_grain_goes_on_across_the_face() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, (400, 440, 1)).astype(np.float32)
+    canvas = np.clip(ramp(400, 440) + noise, 0, 1)
+    smooth = align.warp(
+        ramp(400, 440), align.compose(align.invert(align.finer_grid(2)), MATRIX), (512, 512)
+    )
+    nose = align.transform(align.invert(MATRIX), align.template()[2:3])[0]
+    x, y = (2 * nose).round().astype(int)
+    part = (slice(y - 40, y + 40), slice(x - 40, x + 40))
+
+    def grain(picture: np.ndarray) -> float:
+        return float(np.diff(picture[part][..., 1], axis=1).std())
+
+    plain = paste_face(canvas, smooth, MATRIX, 2, match_grain=False)
+    matched = paste_face(canvas, smooth, MATRIX, 2)
+    assert grain(plain) < 0.1 * grain(canvas)
+    assert grain(matched) == pytest.approx(grain(canvas), rel=0.2)
+
+
+def test_radii_scale_the_mask() -> None:
+    narrow, plain, wide = (face_mask(128, 0.3, np.full(5, r)) for r in (0.9, 1.0, 1.1))
+    np.testing.assert_array_equal(plain, face_mask(128, 0.3))
+    assert (narrow <= plain).all()
+    assert (plain <= wide).all()
+    assert narrow.sum() < plain.sum() < wide.sum()

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from redeg_cli.errors import InputError, ModelError, NoFaceError
+from redeg_cli.errors import InputError, ModelError, NoFaceError, PairError
 from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import finetune_photo
@@ -206,14 +207,27 @@ def test_a_photo_must_have_32_pixels(photo: Photo, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "own", "pasted"),
+    ("said", "own", "rule"),
     [
-        ("auto", False, False),
-        ("auto", True, True),
-        ("always", False, True),
-        ("never", True, False),
+        (None, False, "keep"),
+        (None, True, "blend"),
+        ("restore", False, "restore"),
+        ("keep", True, "keep"),
     ],
 )
-def test_when_faces_are_blended_in(rule: Any, own: bool, pasted: bool) -> None:
+def test_what_is_done_with_restored_faces(said: Any, own: bool, rule: str) -> None:
     face_restorer = "gfpgan" if own else Settings.face_restorer
-    assert Settings(paste=rule, face_restorer=face_restorer).pastes() is pasted
+    assert Settings(faces=said, face_restorer=face_restorer).face_rule == rule
+
+
+def test_a_region_needs_no_face(photo: Photo, settings: Settings, tmp_path: Path) -> None:
+    sharp = cv2.resize(photo.rgb[8:56, 8:56], (96, 96), interpolation=cv2.INTER_CUBIC)
+    write_rgb(tmp_path / "sharp.png", sharp.clip(0, 1))
+    region = ((8.0, 8.0, 56.0, 56.0), tmp_path / "sharp.png")
+    result = finetune_photo(photo, replace(settings, face_pair=None, region=region))
+    (found,) = result.summary["photos"]
+    assert len(found["faces"]) == 1
+    assert found["faces_not_used"]
+    wrong = ((60.0, 60.0, 20.0, 90.0), tmp_path / "sharp.png")
+    with pytest.raises((InputError, PairError), match="60"):
+        finetune_photo(photo, replace(settings, face_pair=None, region=wrong))

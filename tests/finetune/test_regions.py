@@ -4,15 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import template
 from redeg_cli.faces.detectors import Face
 from redeg_cli.finetune.choose import CONTEXT
-from redeg_cli.finetune.regions import Region, brought_region, clean_regions, face_regions
+from redeg_cli.finetune.regions import (
+    Region,
+    brought_region,
+    clean_regions,
+    face_regions,
+    photo_region,
+)
 from redeg_cli.io.images import to_tensor, write_rgb
 from redeg_cli.omega.extract import AlignedPair, align_pair
 from redeg_cli.omega.photo_pairs import FacePair
@@ -122,9 +130,10 @@ def test_a_pair_that_was_brought(tmp_path: Path, scene: Scene) -> None:
     # Cut to whole blocks of eight.
     assert region.box == (0, 0, 40, 48)
     assert region.pair.hq.shape == region.pair.lq.shape == (1, 3, 96, 80)
-    assert np.abs(region.pair.hq[0].permute(1, 2, 0).numpy() - scene(100, 90)[:96, :80]).max() < (
-        1 / 255
-    )
+    # Its details are the file's, its low-frequency colour is the photo's.
+    difference = region.pair.hq[0].permute(1, 2, 0).numpy() - scene(100, 90)[:96, :80]
+    assert np.abs(np.diff(difference, axis=0)).max() < 0.03
+    assert abs(float((region.pair.hq - region.pair.lq).mean())) < 0.01
     assert region.name == "lq.png and hq.png"
     held = region.held_out()
     assert held.lq.shape == (1, 3, 48, 40)
@@ -152,3 +161,64 @@ def test_what_is_no_pair(
         brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
     with pytest.raises(InputError, match=r"gone\.png"):
         brought_region(tmp_path / "gone.png", tmp_path / "hq.png", 2)
+
+
+def astronaut(factor: int) -> np.ndarray:
+    """A building's worth of detail, reduced by ``factor``."""
+    full = skimage.data.astronaut()[:480, :480].astype(np.float32) / 255
+    return cv2.resize(full, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+
+
+def test_a_region_with_a_sharp_version_from_elsewhere(tmp_path: Path) -> None:
+    """It is off by (3, -2) px on the HQ grid and redder; it lands on the photo in its colour."""
+    photo, sharp = astronaut(4), astronaut(2)
+    left, top, right, bottom = 20, 10, 110, 100
+    off = sharp[2 * top + 2 : 2 * bottom + 2, 2 * left - 3 : 2 * right - 3]
+    write_rgb(tmp_path / "wall.png", np.clip(off * [1.0, 0.85, 0.8], 0, 1))
+    region = photo_region(photo, (left, top, right, bottom), tmp_path / "wall.png", 2)
+    assert region.box == (32, 16, 104, 96)
+    assert region.name == "wall.png at 32,16"
+    assert region.pair.hq.shape == (1, 3, 160, 144)
+    native = torch.from_numpy(photo[16:96, 32:104]).permute(2, 0, 1)[None]
+    assert (torch.nn.functional.avg_pool2d(region.pair.lq, 2) - native).abs().mean() < 0.01
+    truth = torch.from_numpy(sharp[32:192, 64:208]).permute(2, 0, 1)[None]
+    inner = (..., slice(8, -8), slice(8, -8))
+    right_place = (region.pair.hq - truth)[inner].abs().mean()
+    aside = (region.pair.hq[..., 1:] - truth[..., :-1])[inner].abs().mean()
+    assert right_place < 0.035
+    assert right_place < 0.6 * aside
+    assert region.inset == (16, 16)
+    assert region.held_out().hq.shape[3] == 144
+
+
+def test_the_part_that_is_moved_in_is_not_known(tmp_path: Path) -> None:
+    photo, sharp = astronaut(4), astronaut(2)
+    write_rgb(tmp_path / "wall.png", sharp[38:198, 32:192])
+    region = photo_region(photo, (16, 16, 96, 96), tmp_path / "wall.png", 2)
+    # The file begins 6 px too low: it is moved down, and nothing is known of the first rows.
+    assert region.valid[0, 0, :5].max() == 0
+    assert region.valid[0, 0, 8:, 4:-4].min() == 1
+
+
+@pytest.mark.parametrize("factor", [1, 2, 5])
+def test_a_sharp_region_may_be_of_any_size(tmp_path: Path, factor: int) -> None:
+    photo = astronaut(5)
+    full = astronaut(1)[:480, :480]
+    part = cv2.resize(full[80:400, 80:400], None, fx=1 / factor, fy=1 / factor)
+    write_rgb(tmp_path / "wall.png", part.clip(0, 1))
+    region = photo_region(photo, (16, 16, 80, 80), tmp_path / "wall.png", 2)
+    assert region.pair.hq.shape == (1, 3, 128, 128)
+
+
+def test_regions_that_cannot_serve(tmp_path: Path) -> None:
+    photo = astronaut(4)
+    write_rgb(tmp_path / "other.png", astronaut(2)[::-1, ::-1][:160, :160])
+    with pytest.raises(PairError, match="does not show what the photo shows at 16,16,96,96"):
+        photo_region(photo, (16, 16, 96, 96), tmp_path / "other.png", 2)
+    with pytest.raises(PairError, match="their sides must be in proportion"):
+        photo_region(photo, (16, 16, 96, 60), tmp_path / "other.png", 2)
+    with pytest.raises(InputError, match="not within the photo of 120x120"):
+        photo_region(photo, (16, 16, 130, 130), tmp_path / "other.png", 2)
+    write_rgb(tmp_path / "small.png", astronaut(2)[34:86, 34:86])
+    with pytest.raises(PairError, match="grid of 16 px: at least 32 px"):
+        photo_region(photo, (17, 17, 43, 43), tmp_path / "small.png", 2)

@@ -1,13 +1,17 @@
 """A photo's faces as pairs: registered, on the JPEG grid, at the size the restorer wants."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import skimage.data
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redeg_cli.errors import InputError
 from redeg_cli.faces import align
+from redeg_cli.faces.detect import detect_faces
 from redeg_cli.faces.detectors import Face
 from redeg_cli.nets.wrap import FaceRestorer
 from redeg_cli.omega import photo_pairs as module
@@ -53,7 +57,7 @@ def test_a_real_face_gives_a_registered_pair() -> None:
     assert hq.shape == lq.shape == (1, 3, (y1 - y0) * 2, (x1 - x0) * 2)
     assert pair.valid.shape == hq.shape[2:]
     native = torch.from_numpy(PHOTO[y0:y1, x0:x1]).permute(2, 0, 1)[None]
-    assert (torch.nn.functional.avg_pool2d(lq, 2) - native).abs().mean() < 0.01
+    assert (F.avg_pool2d(lq, 2) - native).abs().mean() < 0.01
     # The restorer changes nothing, so both sides show the same; a pixel aside they do not.
     error = (hq - lq).abs().mean()
     assert error < 0.005
@@ -63,13 +67,49 @@ def test_a_real_face_gives_a_registered_pair() -> None:
 
 def test_only_the_restored_face_is_the_hq(found: list[Face]) -> None:
     found.append(face(160, 120, 90))
-    dark = restorer()
-    dark._run = lambda faces: torch.zeros_like(faces)
-    [pair], _ = photo_pairs(PHOTO, 2, dark)
+    smooth = restorer()
+    smooth._run = lambda faces: F.avg_pool2d(faces, 5, 1, 2, count_include_pad=False)
+    [pair], reasons = photo_pairs(PHOTO, 2, smooth)
+    assert reasons == []
     assert pair.restored.shape == pair.aligned.shape
     # Only the low-frequency colour comes from the photo.
-    assert float((pair.pair.hq - pair.pair.lq).abs().mean()) > 0.02
-    assert abs(float((pair.pair.hq - pair.pair.lq).mean())) < 0.02
+    assert float((pair.pair.hq - pair.pair.lq).abs().mean()) > 0.003
+    assert abs(float((pair.pair.hq - pair.pair.lq).mean())) < 0.01
+    assert pair.identity is not None
+    assert 0.9 < pair.identity.likeness < 0.9999
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (torch.zeros_like, "the restored face is another one"),
+        (lambda faces: faces.flip(3), "the restored face is another one"),
+        (lambda faces: faces.roll(16, 2), "moved the landmarks by 0.2"),
+    ],
+)
+def test_a_restorer_that_changes_the_person(
+    found: list[Face], spoil: Callable[[Tensor], Tensor], reason: str
+) -> None:
+    found.append(detect_faces(PHOTO)[0])
+    changing = restorer()
+    changing._run = spoil
+    pairs, [told] = photo_pairs(PHOTO, 2, changing)
+    assert pairs == []
+    assert told.startswith("the face of 10")
+    assert reason in told
+
+
+def test_a_photo_on_its_side_gives_the_same_pair() -> None:
+    lying = np.ascontiguousarray(np.rot90(PHOTO))
+    [pair], reasons = photo_pairs(lying, 2, restorer())
+    assert reasons == []
+    assert pair.face.turn == 90
+    [upright], _ = photo_pairs(PHOTO, 2, restorer())
+    # The face stands upright for the restorer; the pair lies as the photo does.
+    assert np.abs(pair.aligned - upright.aligned).mean() < 0.02
+    x0, y0, x1, y1 = pair.box
+    native = torch.from_numpy(lying[y0:y1, x0:x1].copy()).permute(2, 0, 1)[None]
+    assert (F.avg_pool2d(pair.pair.hq, 2) - native).abs().mean() < 0.02
 
 
 @pytest.mark.parametrize(
