@@ -39,7 +39,7 @@ def read_regions(summary: Path) -> tuple[Box, ...]:
         faces = json.loads(summary.read_text(encoding="utf-8"))["photos"][0]["faces"]
         regions = [tuple(round(value) for value in face["region"]) for face in faces]
         return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in regions)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise SystemExit(
             f"error: {summary} is not a summary of redeg finetune: wanted faces, each with a "
             f"region of four pixel coordinates ({type(error).__name__}: {error})"

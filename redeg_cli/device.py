@@ -122,7 +122,7 @@ def autocast(device: torch.device | str, precision: str = "auto") -> Iterator[to
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether ``error`` says that the device has no memory left, and nothing else."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError):
         return True
     # The CPU allocator and MPS raise a plain RuntimeError.
     text = str(error)

@@ -37,7 +37,7 @@ def train(
             course, recipe, folder, accelerator, progress=progress, watch=watch
         )
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if not isinstance(error, MemoryError) and not is_out_of_memory(error):
             raise
         raise RedegError(
             f"{accelerator.device} has too little memory for batch = {_batches(recipe)}: give a "

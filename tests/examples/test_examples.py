@@ -143,7 +143,8 @@ def test_bicubic_figures_as_published(score):
 
 def test_json_with_the_regions_of_a_summary(score, maker, tmp_path, capsys):
     summary, sharp = tmp_path / "summary.json", tmp_path / "sharp.png"
-    summary.write_text(json.dumps({"faces": [{"region": [0, 0, 256, 200]}]}))
+    photo = {"faces": [{"region": [0, 0, 256, 200]}]}
+    summary.write_text(json.dumps({"photos": [photo]}))
     maker.write_rgb(sharp, maker.original())
     score.main([str(sharp), "--summary", str(summary), "--json"])
     result = json.loads(capsys.readouterr().out)
@@ -153,7 +154,9 @@ def test_json_with_the_regions_of_a_summary(score, maker, tmp_path, capsys):
     assert outside["psnr"] != pytest.approx(whole["psnr"], abs=0.05)
 
 
-@pytest.mark.parametrize("content", ["{}", "no json", '{"faces": [{"region": [1, 2]}]}'])
+@pytest.mark.parametrize(
+    "content", ["{}", "no json", '{"photos": [{"faces": [{"region": [1, 2]}]}]}', '{"photos": []}']
+)
 def test_a_wrong_summary_is_one_line(score, content, tmp_path):
     summary = tmp_path / "summary.json"
     summary.write_text(content)

@@ -299,3 +299,14 @@ def test_the_last_validation_is_made_once(workplace: Path) -> None:
     for told in (2.0, 3.0):  # a finished run that is asked again looks once more
         course = Course([Player("network", nn.Linear(1, 1), line_terms, recipe, "")], validate)
         assert fit(course, recipe, workplace / "run", accelerator)[2] == {"psnr": told}
+
+
+def test_too_little_memory_is_one_line(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (torch.OutOfMemoryError("CUDA out of memory"), MemoryError()):
+
+        def exhausted(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("redeg_cli.train.training.fit", exhausted)
+        with pytest.raises(RedegError, match="cpu has too little memory for batch = 2: give a sm"):
+            train(recipe_of(workplace), workplace / "run", cpu=True)
