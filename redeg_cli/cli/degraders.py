@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 OMEGA = "omega"
 """The degrader that a pool drives."""
+ADAPTED = "adapted"
+"""The degrader of one photo, which `redeg finetune` writes."""
 
 DegraderOption = Annotated[
     str | None,
@@ -28,6 +30,13 @@ DegraderOption = Annotated[
 ]
 PoolOption = Annotated[
     Path | None, typer.Option("--pool", help="Pool of Ωs, made by `redeg build-pool`.")
+]
+AdaptedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--adapted",
+        help="A photo's degradation, the *_adapted.safetensors that `redeg finetune` writes.",
+    ),
 ]
 RedegnetOption = Annotated[
     str | None,
@@ -43,7 +52,7 @@ ScaleOption = Annotated[
         "--scale",
         min=1,
         max=4,
-        help="How much smaller the LQ is. Default: the scale of the pool, or 4.",
+        help="How much smaller the LQ is. Default: the scale of the pool or the photo, or 4.",
         show_default=False,
     ),
 ]
@@ -56,8 +65,14 @@ class Chosen(NamedTuple):
     settings: "Settings"
 
 
-def check_choice(degrader: str | None, pool: Path | None, redegnet: str | None) -> None:
-    """Raise BadParameter unless either a pool or a handcrafted degrader was chosen."""
+def check_choice(
+    degrader: str | None, pool: Path | None, redegnet: str | None, adapted: Path | None = None
+) -> None:
+    """Raise BadParameter unless one of an adapted SynNet, a pool and a degrader was chosen."""
+    if adapted is not None:
+        if degrader is not None or pool is not None:
+            raise typer.BadParameter("--adapted excludes --pool and --degrader")
+        return
     if degrader is None and pool is None:
         raise typer.BadParameter("give --pool, or --degrader with a preset's name or a TOML file")
     if degrader == OMEGA and pool is None:
@@ -74,8 +89,11 @@ def choose(
     aligned: bool,
     seed: int,
     device: "torch.device",
+    adapted: Path | None = None,
 ) -> Chosen:
     """Return the degrader that the options ask for (see ``check_choice``)."""
+    if adapted is not None:
+        return _adapted(adapted, redegnet, scale, aligned, seed, device)
     if pool is not None:
         return _learned(pool, redegnet, scale, aligned, seed, device)
     from redeg_cli.degrade.chain import load_degrader
@@ -86,9 +104,23 @@ def choose(
 
 
 def choose_again(
-    settings: "Settings", pool: Path | None, redegnet: str | None, device: "torch.device"
+    settings: "Settings",
+    pool: Path | None,
+    redegnet: str | None,
+    device: "torch.device",
+    adapted: Path | None = None,
 ) -> Chosen:
     """Return what applies the records of a manifest's rows with these settings."""
+    if settings.degrader == ADAPTED:
+        adapted = adapted or Path(str(settings.pool))
+        chosen = _adapted(
+            adapted, redegnet, settings.scale, settings.aligned, settings.seed, device
+        )
+        if chosen.settings.pool_digest != settings.pool_digest:
+            raise InputError(
+                f"{adapted} is not the file that the manifest was made with: give --adapted"
+            )
+        return Chosen(chosen.degrader, settings)
     if settings.degrader != OMEGA:
         from redeg_cli.degrade.chain import Replay
 
@@ -134,6 +166,34 @@ def _learned(
         fingerprint=fingerprint,
     )
     return Chosen(OmegaDegrader(net, pool, scale, aligned=aligned), settings)
+
+
+def _adapted(
+    path: Path,
+    redegnet: str | None,
+    scale: int | None,
+    aligned: bool,
+    seed: int,
+    device: "torch.device",
+) -> Chosen:
+    from redeg_cli.omega.adapted import adapted_digest, load_adapted
+    from redeg_cli.run.synthesis import Settings
+
+    degrader = load_adapted(path, scale, redegnet=redegnet, aligned=aligned, device=device)
+    if degrader.pool.scale != degrader.scale:
+        warn(
+            f"{path} was fitted at scale {degrader.pool.scale} and is used at scale "
+            f"{degrader.scale}: dots, grain and JPEG blocks will have another size than in the "
+            "photo"
+        )
+    settings = Settings(
+        *(ADAPTED, degrader.scale, aligned, seed, None),
+        pool=str(path),
+        pool_digest=adapted_digest(path),
+        model=degrader.pool.model,
+        fingerprint=degrader.pool.fingerprint,
+    )
+    return Chosen(degrader, settings)
 
 
 def degraders(

@@ -20,6 +20,7 @@ from redeg_cli.cli.common import (
     say,
 )
 from redeg_cli.cli.degraders import (
+    AdaptedOption,
     Chosen,
     DegraderOption,
     PoolOption,
@@ -52,6 +53,7 @@ def synthesize(
         ),
     ] = None,
     pool: PoolOption = None,
+    adapted: AdaptedOption = None,
     degrader: DegraderOption = None,
     replay: Annotated[
         Path | None,
@@ -79,7 +81,7 @@ def synthesize(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Degrade HQ images as a pool's photos were degraded, or by a handcrafted degrader.
+    """Degrade HQ images as a photo or a pool's photos were, or by a handcrafted degrader.
 
     Starts again where it stopped. The written paths go to stdout; manifest.jsonl in the output
     folder says how each was made.
@@ -87,7 +89,7 @@ def synthesize(
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
     if replay is None:
-        check_choice(degrader, pool, redegnet)
+        check_choice(degrader, pool, redegnet, adapted)
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
     elif (degrader, scale, variants, seed, aligned) != (None, None, 1, 0, False):
@@ -104,11 +106,11 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         jobs = plan(images or [], output, variants, f".{output_format.value}")
-        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place)
+        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place, adapted)
         groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
-            chosen = choose_again(group.settings, pool, redegnet, place)
+            chosen = choose_again(group.settings, pool, redegnet, place, adapted)
             groups.append((chosen, group.jobs))
 
     outcome, rows = Outcome(), []

@@ -44,6 +44,7 @@ from redeg_cli.omega.extract import extract_many
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.photo_pairs import photo_pairs
 from redeg_cli.omega.pool import Pool
+from redeg_cli.omega.synthesis import Stages as JpegStages
 from redeg_cli.omega.synthesis import jpeg_stages
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.restore.photo import restore_photo
@@ -63,6 +64,8 @@ class Finetuned:
     pages: list[Page] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Method -> its loss at each step."""
+    adapted: tuple[Adapted, JpegStages] | None = None
+    """SynNet fitted to the photo, and the compression that goes with it."""
     likeness: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     """Parts of the photo beside parts that SynNet made, native, (3, s, s) in [0, 1] each."""
 
@@ -129,6 +132,7 @@ def finetune_album(
 
     degraders: dict[Method, OmegaDegrader] = {"omega": OmegaDegrader(net, pool, settings.scale)}
     adapted: Adapted | None = None
+    jpeg: JpegStages | None = None
     if isinstance(net, ReDegNetLite):
         stages.enter("adapt")
         centre = torch.from_numpy(pool.omegas.mean(0, keepdims=True))
@@ -142,7 +146,9 @@ def finetune_album(
             seed=settings.seed,
             on_progress=stages.within,
         )
-        degraders["adapted"] = _adapted_degrader(adapted, net, centre.to(device), pool, settings)
+        with torch.no_grad():
+            jpeg = jpeg_stages(net, centre.to(device))
+        degraders["adapted"] = _adapted_degrader(adapted, jpeg, pool, settings)
 
     stages.enter("tune")
     race = Race(
@@ -215,6 +221,7 @@ def finetune_album(
         summary,
         pages,
         {method: tuning.losses for method, tuning in race.tunings.items()},
+        None if adapted is None or jpeg is None else (adapted, jpeg),
         _likeness(race, store, best.method, settings),
     )
 
@@ -306,7 +313,7 @@ def _extract(net: Any, regions: list[Region], settings: Settings, device: torch.
 
 
 def _adapted_degrader(
-    adapted: Adapted, net: ReDegNetLite, centre: Tensor, pool: Pool, settings: Settings
+    adapted: Adapted, stages: JpegStages, pool: Pool, settings: Settings
 ) -> OmegaDegrader:
     fitted = replace(
         pool,
@@ -315,8 +322,6 @@ def _adapted_degrader(
         scales=pool.scales[:1],
         notes=("fitted to the photo",),
     )
-    with torch.no_grad():
-        stages = jpeg_stages(net, centre)
     return OmegaDegrader(
         adapted.net, fitted, settings.scale, lattice=adapted.lattice, stages=stages
     )

@@ -16,6 +16,7 @@ from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.io.files import ensure_writable, write_json
 from redeg_cli.io.images import Photo, to_array, to_tensor, write_photo
 from redeg_cli.io.listing import unique_names
+from redeg_cli.omega.adapted import save_adapted
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Outputs:
     page: Path
     pool: Path
     weights: Path
+    adapted: Path
+    """SynNet fitted to the photo; not written for a ReDegNet that cannot be."""
     summary: Path
 
     def ensure_writable(self, overwrite: bool) -> None:
@@ -47,6 +50,7 @@ def plan_outputs(photos: Sequence[Path], folder: Path) -> Outputs:
         page=folder / "index.html",
         pool=folder / "pool.npz",
         weights=folder / "f2n-finetuned.safetensors",
+        adapted=folder / "adapted.safetensors",
         summary=folder / "summary.json",
     )
 
@@ -55,12 +59,18 @@ def write_outputs(
     outputs: Outputs, title: str, result: Finetuned, settings: Settings
 ) -> dict[str, Any]:
     """Write everything, the summary last, and return the summary with the files' names."""
+    others = {key: path.name for key, path in _others(outputs).items()}
+    if result.adapted is None:
+        del others["adapted"]
+    else:
+        adapted, jpeg = result.adapted
+        save_adapted(outputs.adapted, adapted, jpeg, settings.scale, settings.redegnet, title)
     summary = {
         **result.summary,
         "files": {
             "restored": [path.name for path in outputs.restored],
             "before_after": [path.name for path in outputs.before_after],
-            **{key: path.name for key, path in _others(outputs).items()},
+            **others,
         },
     }
     photos = []

@@ -5,21 +5,32 @@ cosines of its own frequencies do (periodic spatial GAN, Bergmann et al. 2017).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from redeg_cli.omega.harmonics import find_sums, fit_basis, nearest_sum
+from redeg_cli.omega.peaks import Frequency, Peak, View, bin_size, find_peaks
 from redeg_cli.seeds import numpy_generator
+
+COHERENCE = 0.25
+"""Least coherence of a wave. On portraits printed with simulated screens the waves of the inks
+have 0.4 to 0.95; the peaks of JPEG, grain and hair on others 0.05 at the most."""
+FAINTEST = 1.5 / 255
+"""Least amplitude of the strongest wave: fainter ones are not seen."""
+JPEG_AMPLITUDE = 0.02
+"""JPEG turns a slope into stairs, whose waves are coherent: on the slope of a sky (0.6 in 256 px)
+at quality 5 to 60 their amplitudes reach 0.013."""
 
 
 @dataclass(frozen=True)
 class Lattice:
     """The frequencies of a periodic degradation."""
 
-    frequencies: tuple[tuple[float, float], ...]
+    frequencies: tuple[Frequency, ...]
     """(fx, fy) in cycles per pixel of the HQ grid, half plane, strongest first."""
 
     def maps(self, height: int, width: int, origin: tuple[float, float] = (0.0, 0.0)) -> Tensor:
@@ -42,48 +53,43 @@ class Lattice:
         return float(x), float(y)
 
 
-def find_lattice(
-    lq: Tensor,
-    hq: Tensor,
+def find_lattice(lq: Tensor, hq: Tensor) -> Lattice | None:
+    """Return the lattice of one aligned pair (1, 3, H, W), or None: see ``find_common_lattice``."""
+    return find_common_lattice([View(hq, lq)])
+
+
+def find_common_lattice(
+    views: Sequence[View],
+    scale: int = 2,
     most: int = 12,
     lowest: float = 0.04,
-    contrast: float = 4.0,
+    contrast: float = 4.5,
     share: float = 0.08,
 ) -> Lattice | None:
-    """Return the lattice of the residual LQ - HQ of an aligned pair (1, 3, H, W), or None.
+    """Return the lattice of what LQ - HQ holds in all views of one photo, or None.
 
-    A peak of the spectrum of a channel (Hann window) counts when it lies beyond ``lowest`` cycles
-    per pixel, stands ``contrast`` times above the median around it and reaches ``share`` of the
-    highest. Frequencies are refined beyond the Fourier bin, or the lattice would drift over a
-    large picture: 0.1 bins of a 256 px region are a whole period after 2,560 px.
+    A wave is a peak of the spectrum that keeps its phase (``COHERENCE``) and reaches ``share`` of
+    the strongest one; at most ``most`` are returned. Waves that are sums of others, or aliases of
+    such sums on a photo of this ``scale``, are made exactly so: see ``fit_basis``.
     """
-    residual = (lq - _smooth(hq))[0].double()
-    residual = (
-        residual
-        - F.avg_pool2d(F.pad(residual[None], (8, 8, 8, 8), mode="reflect"), 17, stride=1)[0]
-    )
-    height, width = residual.shape[1:]
-    window = torch.hann_window(height, periodic=False, dtype=torch.float64)[:, None]
-    window = window * torch.hann_window(width, periodic=False, dtype=torch.float64)[None]
-    found: list[tuple[float, float, float]] = []
-    for plane in [*residual, residual.mean(0)]:
-        found += _peaks(plane * window, lowest, contrast)
-    if not found:
+    bins = bin_size(views)
+    peaks = find_peaks(views, lowest, contrast)
+    peaks = [peak for peak in peaks if not _is_jpeg(peak, scale, bins)]
+    waves = [peak for peak in peaks if peak.coherence >= COHERENCE]
+    waves = [peak for peak in waves if peak.magnitude >= share * waves[0].magnitude][:most]
+    if not waves or waves[0].magnitude < FAINTEST:
         return None
-    found.sort(reverse=True)
-    threshold = share * found[0][0]
-    kept: list[tuple[float, float]] = []
-    for strength, x, y in found:
-        # A frequency and its negative are one wave: the half plane x > 0 stands for both.
-        fx, fy = (x, y) if (x, y) > (0, 0) else (-x, -y)
-        near = any(
-            abs(sign * fx - kx) < 1.5 / width and abs(sign * fy - ky) < 1.5 / height
-            for kx, ky in kept
-            for sign in (-1, 1)
-        )
-        if strength >= threshold and not near and len(kept) < most:
-            kept.append((fx, fy))
-    return Lattice(tuple(kept))
+    sums, count = find_sums(waves, bins, scale)
+    basis = fit_basis(waves, sums, count, bins)
+    for peak in peaks:
+        if peak.coherence >= COHERENCE or peak.magnitude < share * waves[0].magnitude:
+            continue
+        # A harmonic whose sign turns with the tone (the diagonal of round dots: one in the lights,
+        # the other in the shadows) keeps no phase, and its peak stands beside its place.
+        found = nearest_sum(peak.frequency, basis, bins, scale, 1.5)
+        if found is not None and found.alias == (0, 0) and found not in sums and len(sums) < most:
+            sums.append(found)
+    return Lattice(tuple(_half_plane(each.frequency(basis)) for each in sums))
 
 
 def without_lattice(image: Tensor, lattice: Lattice, width: float = 3.5) -> Tensor:
@@ -123,53 +129,15 @@ def lattice_energy(image: Tensor, lattice: Lattice) -> float:
     return sum(amplitudes) / len(amplitudes)
 
 
-def _peaks(plane: Tensor, lowest: float, contrast: float) -> list[tuple[float, float, float]]:
-    """Return (magnitude, fx, fy) of the significant peaks of one windowed plane."""
-    height, width = plane.shape
-    spectrum = torch.fft.rfft2(plane).abs()
-    fy = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
-    fx = torch.fft.rfftfreq(width, dtype=torch.float64)[None]
-    radius = (fx**2 + fy**2).sqrt()
-    top = F.max_pool2d(spectrum[None, None], 5, 1, 2)[0, 0]
-    background = _median(spectrum, 13)
-    # 1e-3 of the pixels' amplitude: below it lies the rounding of 8-bit files.
-    floor = 1e-3 * height * width / 4
-    is_peak = (spectrum == top) & (radius > lowest) & (spectrum > contrast * background + floor)
-    is_peak &= (fx > 0) | (fy > 0)
-    rows, columns = torch.nonzero(is_peak, as_tuple=True)
-    strongest = spectrum[rows, columns].argsort(descending=True)[:24]
-    peaks = []
-    for index in strongest.tolist():
-        row, column = int(rows[index]), int(columns[index])
-        start = (float(fx[0, column]), float(fy[row, 0]))
-        x, y = _refine(plane.numpy(), start)
-        peaks.append((float(spectrum[row, column]), x, y))
-    return peaks
+def _is_jpeg(peak: Peak, scale: int, bins: Frequency) -> bool:
+    """Whether a wave runs along the 8x8 blocks of a JPEG of the photo, and no stronger."""
+    x, y = (abs(f) * 8 * scale for f in peak.frequency)
+    off = abs(x - round(x)) / (8 * scale * bins[0]), abs(y - round(y)) / (8 * scale * bins[1])
+    along = min(round(x), round(y)) == 0
+    return along and max(off) < 0.5 and peak.magnitude < JPEG_AMPLITUDE
 
 
-def _refine(plane: np.ndarray, start: tuple[float, float]) -> tuple[float, float]:
-    """Climb to the maximum of the continuous spectrum around a bin."""
-    height, width = plane.shape
-    x, y = start
-    step_x, step_y = 0.5 / width, 0.5 / height
-    columns, rows = np.arange(width), np.arange(height)
-    for _ in range(9):
-        offsets = (-1, 0, 1)
-        along = np.exp(-2j * np.pi * np.outer([x + i * step_x for i in offsets], columns))
-        down = np.exp(-2j * np.pi * np.outer([y + j * step_y for j in offsets], rows))
-        power = np.abs(down @ plane @ along.T)
-        j, i = np.unravel_index(int(power.argmax()), power.shape)
-        x, y = x + (int(i) - 1) * step_x, y + (int(j) - 1) * step_y
-        step_x, step_y = step_x / 2, step_y / 2
-    return x, y
-
-
-def _median(spectrum: Tensor, size: int) -> Tensor:
-    pad = size // 2
-    padded = F.pad(spectrum[None, None], (pad, pad, pad, pad), mode="reflect")
-    patches = padded.unfold(2, size, 1).unfold(3, size, 1)
-    return patches.reshape(*spectrum.shape, -1).median(-1).values
-
-
-def _smooth(image: Tensor) -> Tensor:
-    return F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+def _half_plane(frequency: Frequency) -> Frequency:
+    """Return the frequency or its negative, which is the same wave, with (fx, fy) > (0, 0)."""
+    x, y = frequency
+    return (x, y) if (x, y) > (0, 0) else (-x, -y)

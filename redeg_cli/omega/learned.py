@@ -17,6 +17,7 @@ from redeg_cli.omega.synthesis import (
     raw_aligned,
     white_noise,
 )
+from redeg_cli.omega.tone import Tone
 from redeg_cli.progress import OnProgress
 from redeg_cli.restore.tiles import OVERLAP, default_tile, tiled
 from redeg_cli.seeds import numpy_generator, sample_seed
@@ -37,11 +38,12 @@ class OmegaDegrader:
         aligned: bool = False,
         lattice: Lattice | None = None,
         stages: Stages | None = None,
+        tone: Tone | None = None,
     ) -> None:
         """Make a degrader of ``net`` (on the device to work on) and a pool that it made.
 
-        ``lattice`` is that of an adapted network; ``stages`` (of one row) replaces the JPEG
-        stages that each Ω asks for.
+        ``lattice`` is that of an adapted network, ``tone`` what HQ images go through before it;
+        ``stages`` (of one row) replaces the JPEG stages that each Ω asks for.
         """
         self.net = net
         self.pool = pool
@@ -49,6 +51,7 @@ class OmegaDegrader:
         self.aligned = aligned
         self.lattice = lattice
         self.stages = stages
+        self.tone = tone
         self._multiple = int(getattr(net, "multiple", 1))
 
     def draw(self, seed: int) -> Record:
@@ -70,8 +73,10 @@ class OmegaDegrader:
         """Return native LQs, or aligned ones if the degrader was made so. See ``Degrader``."""
         check_batch(hq, records, self.scale)
         omega = self._omegas(records, hq.device)
-        inputs, height, width = self._inputs(hq.cpu(), records)
-        raw = self._synthesise(inputs.to(hq.device), omega)[:, :, :height, :width]
+        seeds = [int(record["seed"]) for record in records]
+        inputs, height, width = self._inputs(hq.cpu(), seeds)
+        maps = periodic_maps(self.lattice, seeds, inputs.shape[2], inputs.shape[3])
+        raw = self._synthesise(inputs.to(hq.device), omega, maps)[:, :, :height, :width]
         return compress(raw, self._stages(omega), self.scale, self.aligned)
 
     def apply_large(
@@ -92,17 +97,25 @@ class OmegaDegrader:
         s = self.scale
         hq = hq[:, :, : hq.shape[2] // s * s, : hq.shape[3] // s * s]
         omega = self._omegas([record], device)
-        inputs, height, width = self._inputs(hq, [record])
+        seed = int(record["seed"])
+        inputs, height, width = self._inputs(hq, [seed])
+
+        def synthesise(part: Tensor, y: int, x: int) -> Tensor:
+            padded = self._padded(part)
+            # Made per tile: 24 maps of a picture of 4000 x 3000 px would take 1.2 GB.
+            maps = periodic_maps(self.lattice, [seed], padded.shape[2], padded.shape[3], (x, y))
+            made = self._synthesise(padded, omega, maps)
+            return made[:, :, : part.shape[2], : part.shape[3]]
+
         raw = tiled(
-            lambda part: self._synthesise(self._padded(part), omega)[
-                :, :, : part.shape[2], : part.shape[3]
-            ],
+            synthesise,
             inputs,
             1,
             tile or default_tile(device),
             OVERLAP,
             device,
             on_progress,
+            positions=True,
         )[:, :, :height, :width]
         return compress(raw, self._stages(omega), s, self.aligned)
 
@@ -125,21 +138,17 @@ class OmegaDegrader:
         rows = [record["row"] for record in records]
         return torch.from_numpy(self.pool.omegas[rows]).to(device)
 
-    def _inputs(self, hq: Tensor, records: Sequence[Record]) -> tuple[Tensor, int, int]:
-        """Return HQ, noise and lattice maps as one (B, C, H', W'), and the sizes to cut back to."""
+    def _inputs(self, hq: Tensor, seeds: Sequence[int]) -> tuple[Tensor, int, int]:
+        """Return HQ and noise as one (B, 6, H', W'), and the sizes to cut back to."""
         height, width = hq.shape[2:]
-        hq = self._padded(hq)
-        seeds = [int(record["seed"]) for record in records]
-        parts = [hq, white_noise(seeds, hq.shape[2], hq.shape[3])]
-        maps = periodic_maps(self.lattice, seeds, hq.shape[2], hq.shape[3])
-        if maps is not None:
-            parts.append(maps)
-        return torch.cat(parts, 1), height, width
+        hq = self._padded(hq if self.tone is None else self.tone.apply(hq))
+        noise = white_noise(list(seeds), hq.shape[2], hq.shape[3])
+        return torch.cat([hq, noise], 1), height, width
 
     def _padded(self, x: Tensor) -> Tensor:
         down, right = -x.shape[2] % self._multiple, -x.shape[3] % self._multiple
         return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
 
-    def _synthesise(self, inputs: Tensor, omega: Tensor) -> Tensor:
-        hq, noise, maps = inputs[:, :3], inputs[:, 3:6], inputs[:, 6:]
-        return raw_aligned(self.net, hq, omega, noise, maps if maps.shape[1] else None)
+    def _synthesise(self, inputs: Tensor, omega: Tensor, maps: Tensor | None) -> Tensor:
+        maps = None if maps is None else maps.to(inputs.device)
+        return raw_aligned(self.net, inputs[:, :3], omega, inputs[:, 3:], maps)

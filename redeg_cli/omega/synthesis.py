@@ -103,9 +103,19 @@ def compress(raw: Tensor, stages: Stages, scale: int, aligned: bool) -> Tensor:
 
 
 def periodic_maps(
-    lattice: Lattice | None, seeds: list[int], height: int, width: int
+    lattice: Lattice | None,
+    seeds: list[int],
+    height: int,
+    width: int,
+    origin: tuple[int, int] = (0, 0),
 ) -> Tensor | None:
-    """Return the lattice's maps (B, 2K, height, width) with fresh phases for each seed."""
+    """Return the lattice's maps (B, 2K, height, width) with fresh phases for each seed.
+
+    ``origin`` is the (x, y) of the top-left pixel in the image: tiles of one image agree.
+    """
     if lattice is None:
         return None
-    return torch.stack([lattice.maps(height, width, lattice.draw_shift(seed)) for seed in seeds])
+    shifts = [lattice.draw_shift(seed) for seed in seeds]
+    return torch.stack(
+        [lattice.maps(height, width, (x + origin[0], y + origin[1])) for x, y in shifts]
+    )

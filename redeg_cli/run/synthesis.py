@@ -41,7 +41,7 @@ class Settings:
     """What every row of the manifest repeats, so that each can be told and replayed alone."""
 
     degrader: str
-    """"omega", a preset's name or that of a TOML file."""
+    """"omega", "adapted", a preset's name or that of a TOML file."""
     scale: int
     aligned: bool
     seed: int
@@ -49,7 +49,7 @@ class Settings:
     digest: str | None = None
     """Of the tables that a handcrafted degrader was read from."""
     pool: str | None = None
-    """The pool's file as it was given."""
+    """The file of the pool, or of the photo's adapted SynNet, as it was given."""
     pool_digest: str | None = None
     model: str | None = None
     fingerprint: str | None = None

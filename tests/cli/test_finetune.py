@@ -36,6 +36,7 @@ FILES = {
     "index.html",
     "pool.npz",
     "f2n-finetuned.safetensors",
+    "adapted.safetensors",
     "summary.json",
 }
 
@@ -93,7 +94,7 @@ def test_a_photo_is_restored_and_the_same_again(
     told = json.loads(result.stdout)
     made = contents(tmp_path / "a")
     files = told["files"]
-    single = {files[key] for key in ("page", "pool", "weights", "summary")}
+    single = {files[key] for key in ("page", "pool", "weights", "adapted", "summary")}
     assert set(made) == FILES == {*files["restored"], *files["before_after"], *single}
     assert json.loads(made["summary.json"]) == {k: v for k, v in told.items() if k != "folder"}
     (found,) = told["photos"]

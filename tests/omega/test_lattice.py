@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from redeg_cli.omega.lattice import Lattice, find_lattice
+from redeg_cli.degrade.resize import to_aligned
+from redeg_cli.degrade.steps import StepTable, run_steps
+from redeg_cli.omega.lattice import Lattice, find_common_lattice, find_lattice
+from redeg_cli.omega.peaks import View
 
 SIZE = (128, 160)
 
@@ -85,3 +88,82 @@ def test_shifts_come_from_the_seed() -> None:
     lattice = Lattice(((0.1, 0.2),))
     assert lattice.draw_shift(1) == lattice.draw_shift(1)
     assert lattice.draw_shift(1) != lattice.draw_shift(2)
+
+
+def portrait(size: int = 192) -> Tensor:
+    """Something like a face (1, 3, size, size): rounded slopes, edges, and hair on top."""
+    y, x = np.mgrid[:size, :size] / size
+    radius = np.hypot((x - 0.5) * 1.3, y - 0.55)
+    tone = 0.75 - 0.4 * radius + 0.1 * np.sin(9 * x) * np.cos(7 * y)
+    tone = np.where(np.hypot(x - 0.37, y - 0.45) < 0.05, 0.2, tone)
+    hair = 0.2 + 0.1 * np.sin(400 * x + 40 * np.sin(5 * y))
+    tone = np.where((y < 0.2) & (radius < 0.5), hair, tone)
+    planes = [tone, 0.9 * tone, 0.8 * tone]
+    return torch.from_numpy(np.stack(planes)).float()[None].clamp(0, 1)
+
+
+def degraded(hq: Tensor, *steps: StepTable) -> Tensor:
+    native: StepTable = {"op": "resize", "of": "native", "filter": "bicubic", "antialias": True}
+    return to_aligned(run_steps(hq, [*steps[:-1], native, steps[-1]], 2), 2)
+
+
+@pytest.mark.parametrize(("pitch", "angles"), [(7.3, [38.0]), (6.3, [18.3, 78.3, 3.3, 48.3])])
+def test_a_print_screen_is_found_and_its_waves_stay_together(
+    pitch: float, angles: list[float]
+) -> None:
+    hq = portrait()
+    screen: StepTable = {"op": "halftone", "pitch": pitch, "angles": angles, "softness": 0.4}
+    lq = degraded(hq, {**screen, "seed": 3}, {"op": "jpeg", "quality": 80})
+    rows = (..., slice(0, 144), slice(None))
+    found = find_lattice(lq[rows], hq[rows])
+    assert found is not None
+    turn = np.deg2rad(np.array(angles))
+    truth = np.concatenate([np.stack([np.cos(turn), np.sin(turn)], 1)] * 2) / pitch
+    truth[len(angles) :] = truth[len(angles) :] @ np.array([[0, 1], [-1, 0]])
+    got = np.array(found.frequencies)
+    distance = np.minimum(*(np.linalg.norm(got[:, None] - s * truth, axis=-1) for s in (1, -1)))
+    fundamentals = distance.min(1) < 2e-3
+    assert fundamentals.sum() >= (2 if len(angles) == 1 else 4)
+    assert distance.min(1)[fundamentals].max() < 3e-4
+    assert distance.min(1)[fundamentals][0] < 1e-4  # the strongest
+    if len(angles) == 1:
+        # Every wave is a whole sum of the two to rounding, so the dots keep their shape anywhere.
+        two = got[:2]
+        counts = np.linalg.solve(two.T, got.T).T
+        assert len(got) > 2
+        assert np.abs(counts - counts.round()).max() < 1e-9
+
+
+def test_jpeg_grain_and_hair_are_no_lattice() -> None:
+    hq = portrait(128)
+    y, x = np.mgrid[:128, :128]
+    sky = torch.from_numpy(0.2 + 0.3 * x / 128 + 0.05 * y / 128).float().expand(1, 3, 128, 128)
+    for quality in (10, 20):
+        compressed: StepTable = {"op": "jpeg", "quality": quality}
+        assert find_lattice(degraded(hq, compressed), hq) is None
+        # On a slope the blocks' steps are coherent, and still no screen.
+        assert find_lattice(degraded(sky.clone(), compressed), sky) is None
+    noisy = degraded(hq, {"op": "noise", "sigma": 0.1, "seed": 1})
+    assert find_lattice(noisy, hq) is None
+    smoother = torch.nn.functional.avg_pool2d(hq, 9, 1, 4, count_include_pad=False)
+    assert find_lattice(hq, smoother) is None
+
+
+def test_views_of_one_photo_are_taken_together() -> None:
+    hq = scene()
+    place = (700, 300)
+    fx, fy = 0.1731, 0.0613
+    phase = 2 * math.pi * (fx * place[0] + fy * place[1])
+    noise = [
+        0.05 * torch.randn(hq.shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1)
+    ]
+    views = [
+        View(hq, hq + 0.04 * plane(fx, fy) + noise[0]),
+        View(hq, hq + 0.04 * plane(fx, fy, phase) + noise[1], place),
+    ]
+    found = find_common_lattice(views)
+    assert found is not None
+    assert len(found.frequencies) == 1
+    x, y = found.frequencies[0]
+    along = ((x - fx) * place[0] + (y - fy) * place[1]) / math.hypot(*place)
+    assert abs(along) < 1e-5
