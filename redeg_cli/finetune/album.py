@@ -113,7 +113,8 @@ def finetune_album(
 
     stages.enter("faces")
     pages = _find_pages(photos, settings, device, stages.within, say)
-    regions, lattice = clean_regions([region for page in pages for region in page.regions])
+    found = [region for page in pages for region in page.regions]
+    regions, lattice = clean_regions(found, _of_one_photo(pages, found))
     if lattice is not None:
         finest = max(np.hypot(*frequency) for frequency in lattice.frequencies)
         say(
@@ -211,7 +212,7 @@ def finetune_album(
         agreed=agreed,
         device=str(device),
         lattice=[] if lattice is None else list(lattice.frequencies),
-        adaptation=None if adapted is None else adapted.losses,
+        adapted=adapted,
         seconds=time.monotonic() - started,
     )
     return Finetuned(
@@ -276,7 +277,7 @@ def _find_pages(
 
 
 def _of_one_photo(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
-    """Return those of the cleaned ``regions`` that lie in the photo of the largest one."""
+    """Return those of all ``regions``, page by page, that lie in the photo of the largest one."""
     owners = [index for index, page in enumerate(pages) for _ in page.regions]
     sizes = [region.pair.hq[0, 0].numel() for region in regions]
     chosen = owners[int(np.argmax(sizes))]

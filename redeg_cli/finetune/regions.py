@@ -1,5 +1,6 @@
 """The parts of a photo whose sharp version is known: what is fitted on, what is held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from redeg_cli.io.images import read_rgb, to_array, to_tensor
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.omega.adapt import FittedRegion
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
-from redeg_cli.omega.lattice import Lattice, find_lattice, without_lattice
+from redeg_cli.omega.lattice import Lattice, find_common_lattice, without_lattice
 from redeg_cli.omega.photo_pairs import FacePair
 
 MOST = 768
@@ -72,14 +73,15 @@ class Region:
         return HeldOut(self.context, self.pair.hq[:, :, split:], self.valid[:, :, split:], offset)
 
 
-def clean_regions(regions: list[Region]) -> tuple[list[Region], Lattice | None]:
+def clean_regions(
+    regions: list[Region], of_one_photo: Sequence[Region] | None = None
+) -> tuple[list[Region], Lattice | None]:
     """Return the regions with the lattice of the degradation, if any, taken out of their HQs.
 
-    The lattice is sought in the fitted rows of the largest region.
+    The lattice is sought in the fitted rows of all regions of one photo, by default all of them.
     """
-    largest = max(regions, key=lambda region: region.pair.hq[0, 0].numel())
-    pair = largest.fitted_pair()
-    lattice = find_lattice(pair.lq, pair.hq)
+    views = [region.fitted().view() for region in of_one_photo or regions]
+    lattice = find_common_lattice(views, regions[0].pair.scale)
     if lattice is None:
         return regions, None
     cleaned = [

@@ -10,6 +10,7 @@ from redeg_cli.finetune.regions import Region
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.images import Photo
 from redeg_cli.models import model_fingerprint, model_info
+from redeg_cli.omega.adapt import Adapted
 from redeg_cli.omega.agreement import Agreement
 from redeg_cli.omega.photo_pairs import FacePair
 from redeg_cli.omega.pool import Pool, pool_spread
@@ -55,7 +56,7 @@ def summarise(
     agreed: Sequence[Agreement],
     device: str,
     lattice: Sequence[tuple[float, float]],
-    adaptation: tuple[float, float] | None,
+    adapted: Adapted | None,
     seconds: float,
 ) -> dict[str, Any]:
     """Return what is written as summary.json, as JSON values."""
@@ -87,7 +88,9 @@ def summarise(
             for each in agreed
         ],
         "lattice": lattice,
-        "adaptation_l1": adaptation,
+        "adaptation": None
+        if adapted is None
+        else {"l1": adapted.losses, "kept_step": adapted.kept},
         "held_out_scores": {
             "general": _figures(general),
             **{check.method: _figures(check.score) for check in race.checks},

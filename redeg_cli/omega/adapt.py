@@ -93,7 +93,7 @@ def fitted_names(net: ReDegNetLite) -> list[str]:
     Ω and what it is turned into stay, so that blur and tone remain what DegNet says of them. A
     restored face is softer than what is synthesised from: a SynNet free to explain that unlearns
     blur. Distance of the radial spectra on other images after 150 steps, everything fitted against
-    this (Ω alone in brackets), with the embedded face restorer's HQ: newsprint 3.6 and 1.9 dB
+    this (Ω alone in brackets), with the embedded face restorer's HQ: newsprint 3.6 and 1.8 dB
     (4.9), re-photographed screen 9.0 and 3.6 (3.7), video tape 5.6 and 1.2 (1.3). With the sharp
     original: 1.6 and 1.9 (3.8), 0.7 and 0.7 (1.5), 2.8 and 4.2 (7.6).
     """
