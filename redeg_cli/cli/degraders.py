@@ -35,7 +35,7 @@ AdaptedOption = Annotated[
     Path | None,
     typer.Option(
         "--adapted",
-        help="A photo's degradation, the *_adapted.safetensors that `redeg finetune` writes.",
+        help="A photo's degradation, the adapted.safetensors that `redeg finetune` writes.",
     ),
 ]
 RedegnetOption = Annotated[

@@ -75,7 +75,7 @@ def load_adapted(
     tensors, metadata = load_tensors(Path(path))
     if metadata.get("kind") != KIND:
         raise ModelError(
-            f"{path} is no photo's degradation: give the *_adapted.safetensors that "
+            f"{path} is no photo's degradation: give the adapted.safetensors that "
             "`redeg finetune` writes"
         )
     if metadata.get("format") != FORMAT:
