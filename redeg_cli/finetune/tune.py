@@ -59,6 +59,8 @@ class Tuning:
         on_progress = on_progress or no_progress
         network = self.restorer.network
         network.load_state_dict(self.state if self.weights is None else self.weights)
+        # The average moves in place: what was handed out before this stretch stays as it is.
+        self.state = {name: tensor.clone() for name, tensor in self.state.items()}
         network.train().requires_grad_(True)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.9, 0.99))
         if self.optimizer_state is not None:

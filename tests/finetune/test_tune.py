@@ -141,3 +141,16 @@ def test_what_is_kept_is_an_average(start: Callable[..., Tuning]) -> None:
     assert tuning.weights is not None
     assert not same(tuning.state, tuning.weights)
     assert len(tuning.losses) == 30
+
+
+def test_the_average_of_a_stretch_stays_when_the_next_one_runs(
+    start: Callable[..., Tuning],
+) -> None:
+    """Who keeps the best of several stretches keeps that, not the last one."""
+    tuning = start(total=20)
+    tuning.run(10, CPU)
+    kept = tuning.state
+    before = {name: tensor.clone() for name, tensor in kept.items()}
+    tuning.run(10, CPU)
+    assert same(kept, before)
+    assert not same(tuning.state, kept)
