@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redeg_cli.cli.common import (
+    DetectorOption,
     DeviceOption,
+    FaceRestorerOption,
     JsonOption,
+    MaxFacesOption,
     OverwriteOption,
+    RedegnetOption,
     SeedOption,
     check_folder,
     emit_json,
@@ -71,18 +75,10 @@ def build_pool(
         ),
     ] = None,
     seed: SeedOption = 0,
-    redegnet: Annotated[
-        str, typer.Option("--redegnet", help="The ReDegNet to use: a name or a weights file.")
-    ] = "redegnet-lite",
-    face_restorer: Annotated[
-        str, typer.Option("--face-restorer", help="For --photos: a name or a weights file.")
-    ] = "face-restorer",
-    detector: Annotated[
-        str, typer.Option("--detector", help="For --photos: centerface or retinaface.")
-    ] = "centerface",
-    max_faces: Annotated[
-        int, typer.Option("--max-faces", min=1, help="Most faces taken of one photo.")
-    ] = 8,
+    redegnet: RedegnetOption = "redegnet-lite",
+    face_restorer: FaceRestorerOption = "face-restorer",
+    detector: DetectorOption = "centerface",
+    max_faces: MaxFacesOption = 8,
     overwrite: OverwriteOption = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

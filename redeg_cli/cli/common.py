@@ -52,6 +52,26 @@ PrecisionOption = Annotated[
         help="auto (bf16 where the device has it, else fp32), fp32, bf16 or fp16.",
     ),
 ]
+RedegnetOption = Annotated[
+    str, typer.Option("--redegnet", help="DegNet and SynNet: a name or a weights file.")
+]
+FaceRestorerOption = Annotated[
+    str,
+    typer.Option(
+        "--face-restorer", help="What restores faces in photos: a name or a file (GFPGAN, ...)."
+    ),
+]
+DetectorOption = Annotated[
+    str,
+    typer.Option(
+        "--detector",
+        help="What finds faces: centerface, or retinaface once `redeg models download retinaface` "
+        "has brought it.",
+    ),
+]
+MaxFacesOption = Annotated[
+    int, typer.Option("--max-faces", min=1, help="Use the largest N faces of a photo.")
+]
 
 _debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
 

@@ -9,6 +9,7 @@ from redeg_cli.cli.common import (
     DeviceOption,
     JsonOption,
     OverwriteOption,
+    RedegnetOption,
     check_folder,
     emit_json,
     emit_path,
@@ -37,9 +38,7 @@ def extract_omega(
             show_default=False,
         ),
     ] = None,
-    redegnet: Annotated[
-        str, typer.Option("--redegnet", help="The ReDegNet to use: a name or a weights file.")
-    ] = "redegnet-lite",
+    redegnet: RedegnetOption = "redegnet-lite",
     overwrite: OverwriteOption = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

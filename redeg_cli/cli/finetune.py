@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 
 from redeg_cli.cli.common import (
+    DetectorOption,
     DeviceOption,
+    FaceRestorerOption,
     JsonOption,
+    MaxFacesOption,
     OverwriteOption,
+    RedegnetOption,
     SeedOption,
     TileOption,
     check_folder,
@@ -60,7 +64,7 @@ def finetune(
     scale: Annotated[int, typer.Option("--scale", min=1, max=4, help="1, 2 or 4.")] = 2,
     quality: Annotated[
         Quality,
-        typer.Option("--quality", help="fast, standard (4 times as long) or best (12 times)."),
+        typer.Option("--quality", help="fast, standard or best: how long to fit."),
     ] = Quality.fast,
     steps: Annotated[
         int | None,
@@ -122,19 +126,13 @@ def finetune(
         float,
         typer.Option("--face-strength", min=0, max=1, help="How much of a restored face."),
     ] = 1.0,
-    max_faces: Annotated[int, typer.Option("--max-faces", min=1, help="Use the largest N.")] = 8,
+    max_faces: MaxFacesOption = 8,
     model: Annotated[
         str, typer.Option("--model", help="Restorer to start from: a name or a file.")
     ] = "f2n-compact",
-    face_restorer: Annotated[
-        str, typer.Option("--face-restorer", help="Face restorer: a name or a file (GFPGAN, ...).")
-    ] = "face-restorer",
-    redegnet: Annotated[
-        str, typer.Option("--redegnet", help="DegNet and SynNet: a name or a file.")
-    ] = "redegnet-lite",
-    detector: Annotated[
-        str, typer.Option("--detector", help="centerface, or retinaface once it is installed.")
-    ] = "centerface",
+    face_restorer: FaceRestorerOption = "face-restorer",
+    redegnet: RedegnetOption = "redegnet-lite",
+    detector: DetectorOption = "centerface",
     seed: SeedOption = 0,
     tile: TileOption = None,
     overwrite: OverwriteOption = False,

@@ -53,11 +53,6 @@ class Lattice:
         return float(x), float(y)
 
 
-def find_lattice(lq: Tensor, hq: Tensor) -> Lattice | None:
-    """Return the lattice of one aligned pair (1, 3, H, W), or None: see ``find_common_lattice``."""
-    return find_common_lattice([View(hq, lq)])
-
-
 def find_common_lattice(
     views: Sequence[View],
     scale: int = 2,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import Adapted, FittedRegion, adapt, with_lattice
-from redeg_cli.omega.lattice import Lattice, find_lattice
+from redeg_cli.omega.lattice import Lattice, find_common_lattice
 from redeg_cli.omega.tone import Tone
 
 CPU = torch.device("cpu")
@@ -34,8 +34,7 @@ def printed_region(origin: tuple[int, int] = (32, 16)) -> FittedRegion:
 
 def lattice_of(region: FittedRegion) -> Lattice | None:
     """What is found in the fitted rows."""
-    rows = slice(*region.rows)
-    return find_lattice(region.lq[:, :, rows], region.hq[:, :, rows])
+    return find_common_lattice([region.view()])
 
 
 def run(net: ReDegNetLite, regions: list[FittedRegion], steps: int, seed: int = 0) -> Adapted:

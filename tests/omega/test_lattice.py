@@ -9,10 +9,15 @@ from torch import Tensor
 
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.degrade.steps import StepTable, run_steps
-from redeg_cli.omega.lattice import Lattice, find_common_lattice, find_lattice
+from redeg_cli.omega.lattice import Lattice, find_common_lattice
 from redeg_cli.omega.peaks import View
 
 SIZE = (128, 160)
+
+
+def find_lattice(lq: Tensor, hq: Tensor) -> Lattice | None:
+    """What is found in one pair."""
+    return find_common_lattice([View(hq, lq)])
 
 
 def plane(fx: float, fy: float, phase: float = 0.0) -> Tensor:
