@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from redeg_cli.nets.dct import block_dct
+from redeg_cli.nets.pair_spectra import SIZE, pair_spectra
 
 # Quantisation steps of 8-bit coefficients that the comb features listen for.
 STEPS = (2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 20, 24, 29, 35, 42, 50)
@@ -17,9 +18,10 @@ LOW_FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1
 class DegNetLite(nn.Module):
     """Convolutions whose features are pooled over space (mean and deviation), then two layers.
 
-    Pooling takes any size and forgets where things are, as Ω must (ReDegNet, section 3.2). JPEG is
-    seen best at the block positions, so coefficient statistics of the native and of the HQ grid
-    are fed in beside the pooled features.
+    Pooling takes any size and forgets where things are, as Ω must (ReDegNet, section 3.2). Two
+    kinds of statistics are fed in beside the pooled features. JPEG is seen best at the block
+    positions, in the coefficients on the native and on the HQ grid; blur, resampling and the
+    colour of noise in the transfer function of the pair and in what it leaves.
     """
 
     def __init__(self, widths: Sequence[int] = (32, 64, 96, 128, 160), omega: int = 512) -> None:
@@ -32,7 +34,8 @@ class DegNetLite(nn.Module):
             before = width
         self.convolutions = nn.ModuleList(convolutions)
         self.statistics = nn.Linear(2 * _statistics_size(), 128)
-        self.first = nn.Linear(2 * sum(widths) + 128, 512)
+        self.spectra = nn.Linear(SIZE, 128)
+        self.first = nn.Linear(2 * sum(widths) + 256, 512)
         self.second = nn.Linear(512, omega)
 
     def forward(self, hq: torch.Tensor, lq: torch.Tensor, scale: int) -> torch.Tensor:
@@ -50,7 +53,9 @@ class DegNetLite(nn.Module):
         with torch.autocast(hq.device.type, enabled=False):
             grids = [_sample(hq.float(), lq.float(), s) for s in (1, scale)]
             statistics = torch.cat([block_statistics(*grid) for grid in grids], 1)
-        x = torch.cat([*pooled, F.leaky_relu(self.statistics(statistics), 0.2)], 1)
+            spectra = pair_spectra(hq.float(), lq.float())
+        measured = (self.statistics(statistics), self.spectra(spectra))
+        x = torch.cat([*pooled, *(F.leaky_relu(m, 0.2) for m in measured)], 1)
         return self.second(F.leaky_relu(self.first(x), 0.2)).float()
 
 

@@ -287,6 +287,33 @@ def restorer_terms(
     return terms
 
 
+def relative_attraction(omega_a: Tensor, omega_b: Tensor) -> Tensor:
+    """Return which share of the variance of Ω is due to content, mean over the 512 numbers.
+
+    Rows of both (B, 512) share a degradation. Eq. 7's attraction, number by number in units of the
+    spread over all rows: there content cannot hide in a number that varies little, nor can all
+    shrink. 0 when partners agree, 1 when they are no nearer than any two.
+    """
+    apart = (omega_a - omega_b).square().mean(dim=0) / 2
+    spread = torch.cat([omega_a, omega_b]).var(dim=0)
+    return (apart / (spread + 1e-6)).mean()
+
+
+def contrast(omega_a: Tensor, omega_b: Tensor, temperature: float = 0.5) -> Tensor:
+    """Return the cross-entropy of finding the partner of each row among all of the others.
+
+    Rows of both (B, 512) share a degradation; the logits are -||a − b||² / ``temperature``
+    (InfoNCE: van den Oord et al. 2018, eq. 4, with distances, by which Ωs are compared here).
+    """
+    omega = torch.cat([omega_a, omega_b])
+    count = omega.shape[0]
+    # Not torch.cdist: its gradient at distance 0 is not finite.
+    logits = -(omega[:, None] - omega).square().sum(dim=2) / temperature
+    logits = logits.masked_fill(torch.eye(count, dtype=torch.bool, device=omega.device), -1e9)
+    partner = torch.arange(count, device=omega.device).roll(count // 2)
+    return torch.nn.functional.cross_entropy(logits, partner)
+
+
 def gradient_l1(made: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference of the horizontal and vertical first differences."""
     error = made - truth

@@ -186,7 +186,12 @@ class ReDegNetRecipe(_Recipe):
     mean_weight: float = 1.0
     noise_weight: float = 0.1
     jpeg_weight: float = 0.05
-    attraction_weight: float = 0.02
+    attraction_weight: float = 0.05
+    """Of the difference of partners' Ωs as a share of the spread of all."""
+    contrast_weight: float = 0.02
+    """Of telling a partner's Ω from those of other records."""
+    init: str | None = None
+    """Weights to start from: an embedded or imported model's name, or a file."""
 
 
 TERM_WEIGHTS = {

@@ -2,7 +2,8 @@
 
 Two images A and B of any content are degraded by one record. Ω of A must make the LQ of B and the
 reverse (the degradation-consistent loss of ReDegNet, eq. 13, which here replaces plain
-reconstruction), and both Ωs must agree (the attraction of eq. 7). Since the degradations are
+reconstruction), and both Ωs must agree, and be told from other records' (the attraction and the
+repulsion of eq. 7). Since the degradations are
 recorded, each part of the LQ has its own truth: the LQ without grain for the mean, the grain
 alone for its statistics, the drawn quality for the JPEG stages.
 """
@@ -19,7 +20,7 @@ from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
-from redeg_cli.models import build
+from redeg_cli.models import build, load_network
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
@@ -29,7 +30,14 @@ from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, equal_share, load_store
 from redeg_cli.train.judge import judge_transfer
 from redeg_cli.train.loop import Averages, Course, Player
-from redeg_cli.train.losses import Terms, jpeg_parameters_loss, mean_psnr, pixel_l1
+from redeg_cli.train.losses import (
+    Terms,
+    contrast,
+    jpeg_parameters_loss,
+    mean_psnr,
+    pixel_l1,
+    relative_attraction,
+)
 from redeg_cli.train.recipes import ReDegNetRecipe
 
 REDEGNET = "redegnet"
@@ -86,7 +94,7 @@ def redegnet_course(
     if recipe.validation:
         held_out = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
     torch.manual_seed(recipe.seed)
-    network = SwapModel(build(recipe.architecture, recipe.config))
+    network = SwapModel(_network(recipe))
     degraders = recipe.degraders()
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")
@@ -139,6 +147,12 @@ def redegnet_course(
     return Course([player], validate, samples)
 
 
+def _network(recipe: ReDegNetRecipe) -> nn.Module:
+    if recipe.init:
+        return load_network(recipe.init, "redegnet", torch.device("cpu")).train()
+    return build(recipe.architecture, recipe.config)
+
+
 def swap_losses(
     net: nn.Module, batch: SwapBatch, scale: int, recipe: ReDegNetRecipe, seed: int
 ) -> tuple[torch.Tensor, Terms]:
@@ -151,7 +165,8 @@ def swap_losses(
         "mean": recipe.mean_weight * pixel_l1(made.mean, batch.mean),
         "grain": recipe.noise_weight * grain_distance(made.grain, batch.grain),
         "jpeg": recipe.jpeg_weight * jpeg_parameters_loss(made.jpeg, batch.jpeg),
-        "attraction": recipe.attraction_weight * (omega[:half] - omega[half:]).square().mean(),
+        "attraction": recipe.attraction_weight * relative_attraction(omega[:half], omega[half:]),
+        "contrast": recipe.contrast_weight * contrast(omega[:half], omega[half:]),
     }
 
 
