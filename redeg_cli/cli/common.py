@@ -36,6 +36,16 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
+TextureOption = Annotated[
+    float,
+    typer.Option(
+        "--texture",
+        min=0,
+        max=1,
+        help="How much texture may be invented: 0 stays with what the photo tells, 1 looks "
+        "sharpest.",
+    ),
+]
 TileOption = Annotated[
     int | None,
     typer.Option(

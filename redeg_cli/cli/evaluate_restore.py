@@ -70,7 +70,8 @@ def restore(
         list[str] | None,
         typer.Option(
             "--model",
-            help="A restorer to run on the LQs: bicubic, a model's name or its file, or NAME=FILE.",
+            help="A restorer to run on the LQs: bicubic, a model's name or its file, or NAME=FILE. "
+            "f2n-compact@0.5 is half way to its weights with texture.",
         ),
     ] = None,
     metric: Annotated[
@@ -252,7 +253,8 @@ def _models(
 ) -> list["Method"]:
     """Return the methods that restore the LQs themselves; a wrong model is an error now."""
     from redeg_cli.evaluate.methods import bicubic_method, dataset_scale, restorer_method
-    from redeg_cli.models import find_model, load_restorer, model_fingerprint
+    from redeg_cli.models import find_model, model_fingerprint
+    from redeg_cli.restore.texture import load_textured
 
     if models and not dataset.has_lqs:
         raise typer.BadParameter("--model restores LQs: give them with --lq or --dataset")
@@ -265,19 +267,20 @@ def _models(
         if text == BICUBIC:
             methods.append(bicubic_method(name or BICUBIC, scale))
             continue
-        path = find_model(text)
-        load = cache(partial(load_restorer, text, device=device))
+        model, texture = _textured(text)
+        path = find_model(model)
+        load = cache(partial(load_textured, model, texture, device=device))
         if factor is not None:
             load(factor)  # a scale that it cannot do is an error now
         methods.append(
             restorer_method(
-                name or path.stem,
+                name or (f"{path.stem}@{texture:g}" if texture else path.stem),
                 load,
                 scale,
                 device,
                 precision,
                 tile,
-                {"model": text, "fingerprint": model_fingerprint(path)},
+                {"model": model, "texture": texture, "fingerprint": model_fingerprint(path)},
             )
         )
     return methods
@@ -289,6 +292,20 @@ def _named(given: str) -> tuple[str, str]:
     if not separator or not name or "/" in name or Path(given).exists():
         return "", given
     return name, rest
+
+
+def _textured(given: str) -> tuple[str, float]:
+    """Return (model, texture) of ``MODEL@TEXTURE``; texture 0 without one."""
+    model, separator, text = given.rpartition("@")
+    if not separator or Path(given).exists():
+        return given, 0.0
+    try:
+        texture = float(text)
+    except ValueError:
+        return given, 0.0
+    if not 0 <= texture <= 1:
+        raise typer.BadParameter(f"{given}: texture is from 0 to 1")
+    return model, texture
 
 
 def _print(summary: "Summary") -> None:

@@ -14,6 +14,7 @@ from redeg_cli.cli.common import (
     Outcome,
     OverwriteOption,
     PrecisionOption,
+    TextureOption,
     TileOption,
     check_folder,
     emit_json,
@@ -78,6 +79,7 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    texture: TextureOption = 0.0,
     tile: TileOption = None,
     output_format: Annotated[
         OutputFormat, typer.Option("--format", help="Format of the results.")
@@ -116,7 +118,7 @@ def restore(
     todo = [job for job in jobs if job not in skipped]
     restorer = None
     if any(overwrite or not job.target.exists() for job in todo):
-        restorer = _load(model, scale, place)
+        restorer = _load(model, texture, scale, place)
     sizes: dict[str, list[int]] = {}
 
     def work(job: Job, on_progress: OnProgress) -> None:
@@ -219,15 +221,15 @@ def _named(name: str, output_format: OutputFormat) -> str:
     return name if path.suffix.lower() in WRITE_SUFFIXES else str(path.with_suffix(".png"))
 
 
-def _load(model: str, scale: int | None, device: "torch.device") -> "Restorer":
-    from redeg_cli.models import load_restorer
+def _load(model: str, texture: float, scale: int | None, device: "torch.device") -> "Restorer":
+    from redeg_cli.restore.texture import load_textured
 
     if scale is not None:
-        return load_restorer(model, scale, device)
+        return load_textured(model, texture, scale, device)
     try:
-        return load_restorer(model, DEFAULT_SCALE, device)
+        return load_textured(model, texture, DEFAULT_SCALE, device)
     except ModelError:  # it does another scale only; if it is broken the next line says so
-        return load_restorer(model, None, device)
+        return load_textured(model, texture, None, device)
 
 
 def _result(

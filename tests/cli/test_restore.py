@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from redeg_cli.io import files
+from redeg_cli.models import save_network
+from redeg_cli.nets.compact import CompactF2N
 
 
 def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> np.ndarray:
@@ -334,3 +336,32 @@ def test_ctrl_c_leaves_nothing_half_written(
     assert result.stderr == "interrupted\n"
     assert result.stdout == ""
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_texture_blends_with_the_weights_that_have_it(redeg: Callable, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    config = {"features": 4, "blocks": 1, "scales": [2]}
+    for seed, name in enumerate(("m", "m-perceptual")):
+        torch.manual_seed(seed)
+        tensors = {
+            key: each + torch.randn_like(each) / 20
+            for key, each in CompactF2N(**config).state_dict().items()
+        }
+        save_network(tmp_path / f"{name}.safetensors", "f2n-compact", config, tensors)
+    pixels = rng.integers(60, 200, (20, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    common = ["restore", tmp_path / "a.png", "--device", "cpu", "--precision", "fp32"]
+    model = ["--model", tmp_path / "m.safetensors"]
+    made = {}
+    for texture in (0, 0.5, 1):
+        out = tmp_path / f"{texture}.png"
+        assert redeg(*common, *model, "--texture", texture, "-o", out).exit_code == 0
+        made[texture] = out.read_bytes()
+    assert len(set(made.values())) == 3
+    partner = ["--model", tmp_path / "m-perceptual.safetensors"]
+    assert redeg(*common, *partner, "-o", tmp_path / "p.png").exit_code == 0
+    assert made[1] == (tmp_path / "p.png").read_bytes()
+    refused = redeg(*common, *partner, "--texture", 0.5, "-o", tmp_path / "q.png")
+    assert refused.exit_code == 1
+    assert "no weights with texture" in refused.stderr
+    assert redeg(*common, *model, "--texture", 2, "-o", tmp_path / "q.png").exit_code == 2

@@ -11,6 +11,7 @@ from redeg_cli.errors import RecipeError
 from redeg_cli.train.losses import (
     attraction,
     attraction_l1,
+    contrast,
     feature_loss,
     gradient_l1,
     gram,
@@ -23,6 +24,7 @@ from redeg_cli.train.losses import (
     l_real,
     pixel_l1,
     pixel_mse,
+    relative_attraction,
     repulsion,
     repulsion_l1,
     restorer_terms,
@@ -249,3 +251,31 @@ def test_what_a_restorer_is_compared_in() -> None:
     style = (1 - 0.25) / 3 + 3 * (0.25 - 0.0625)
     assert terms["style"].item() == pytest.approx(style)
     assert list(restorer_terms(made, truth, phi, WEIGHTS, style=False)) == ["pixel", "perceptual"]
+
+
+def test_relative_attraction_is_the_share_of_the_variance_within_partners() -> None:
+    rows = torch.Generator().manual_seed(0)
+    degradation, content = (torch.randn(4000, 6, generator=rows) for _ in range(2))
+    scale = torch.tensor([1e-2, 0.1, 1, 10, 100, 1.0])
+    a, b = (scale * (degradation[:2000] + 0.5 * c) for c in content.split(2000))
+    # Content has a quarter of the variance of the degradation: 0.25 / 1.25 of all.
+    assert relative_attraction(a, b).item() == pytest.approx(0.2, rel=0.05)
+    assert relative_attraction(a, a).item() == 0
+    assert relative_attraction(100 * a, 100 * b).item() == pytest.approx(
+        relative_attraction(a, b).item(), rel=1e-2
+    )
+
+
+def test_contrast_is_the_cross_entropy_of_finding_the_partner() -> None:
+    a, b = torch.tensor([[0.0, 0], [2, 0]]), torch.tensor([[0.0, 1], [2, 1]])
+    # From (0, 0): the partner at distance² 1, the others at 4 and 5; all rows are alike.
+    expected = -math.log(math.exp(-2) / (math.exp(-2) + math.exp(-8) + math.exp(-10)))
+    assert contrast(a, b).item() == pytest.approx(expected, rel=1e-3)
+    assert contrast(a, b.flip(0)) > contrast(a, b)
+
+
+def test_contrast_has_a_slope_where_all_omegas_are_equal() -> None:
+    omega = torch.zeros(3, 4, requires_grad=True)
+    contrast(omega, omega.detach() + 0).backward()
+    assert omega.grad is not None
+    assert omega.grad.isfinite().all()

@@ -1,22 +1,28 @@
 """Training pairs of ReDegNet: what partners share, and that the parts make the whole."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from accelerate import Accelerator
+from PIL import Image
 from torch import Tensor, nn
 
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.resize import resize
 from redeg_cli.degrade.steps import run_steps
+from redeg_cli.models import save_network
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore
-from redeg_cli.train.recipes import ReDegNetRecipe
+from redeg_cli.train.recipes import DataSource, ReDegNetRecipe
 from redeg_cli.train.redegnet import (
     SwapBatch,
     SwapModel,
     jpeg_truth,
     make_swap_batch,
+    redegnet_course,
     swap_losses,
 )
 
@@ -206,11 +212,10 @@ def test_the_terms_are_weighted_and_named(store: ImageStore) -> None:
     recipe = recipe_of(NOISE, NATIVE)
     batch = batch_of(store, recipe, 2, "train/0", 2)
     _, terms = swap_losses(net, batch, 2, recipe, 5)
-    assert set(terms) == {"mean", "grain", "jpeg", "attraction"}
-    double = recipe.model_copy(
-        update={f"{name}_weight": 2.0 for name in ("mean", "noise", "jpeg", "attraction")}
-    )
-    weights = {"mean": 1.0, "grain": 0.1, "jpeg": 0.05, "attraction": 0.02}
+    weights = {"mean": 1.0, "grain": 0.1, "jpeg": 0.05, "attraction": 0.05, "contrast": 0.02}
+    assert set(terms) == set(weights)
+    keys = {"grain": "noise"}
+    double = recipe.model_copy(update={f"{keys.get(name, name)}_weight": 2.0 for name in weights})
     for name, value in swap_losses(net, batch, 2, double, 5)[1].items():
         assert value.item() == pytest.approx(2 / weights[name] * terms[name].item(), rel=1e-4)
     _, other_noise = swap_losses(net, batch, 2, recipe, 6)
@@ -230,3 +235,21 @@ def test_processes_share_the_records(store: ImageStore, processes: int) -> None:
         for name, values in part._asdict().items():
             wanted = getattr(whole, name)[rows]
             torch.testing.assert_close(values, wanted, atol=1e-5, rtol=0)
+
+
+def test_a_run_starts_from_the_weights_that_it_is_given(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    trained = ReDegNetLite(**TINY)
+    save_network(tmp_path / "a.safetensors", "redegnet-lite", TINY, trained.state_dict())
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "gray.png")
+    recipe = recipe_of(NOISE, NATIVE).model_copy(
+        update={
+            "init": str(tmp_path / "a.safetensors"),
+            "data": [DataSource(folder=tmp_path, weight=1)],
+        }
+    )
+    (player,) = redegnet_course(recipe, Accelerator(cpu=True)).players
+    assert player.network.training
+    started = player.network.get_submodule("net").state_dict()
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(started[name], tensor)
