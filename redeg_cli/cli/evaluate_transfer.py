@@ -78,10 +78,11 @@ def transfer(
     from rich.console import Console
 
     from redeg_cli.device import pick_device
+    from redeg_cli.evaluate.grids import to_markdown, to_rich
     from redeg_cli.evaluate.sharp_images import read_sharp_images
     from redeg_cli.evaluate.transfer import TransferSettings, evaluate_transfer
     from redeg_cli.evaluate.transfer_sheet import transfer_sheet
-    from redeg_cli.evaluate.transfer_tables import to_markdown, to_rich
+    from redeg_cli.evaluate.transfer_tables import transfer_grids
     from redeg_cli.io.files import ensure_writable, write_json, write_text
     from redeg_cli.io.images import write_rgb
     from redeg_cli.models import find_model, load_network, model_fingerprint
@@ -126,16 +127,17 @@ def transfer(
         **vars(report),
         "failed": [{"name": name, "message": why} for name, why in failed],
     }
+    grids = transfer_grids(report)
     if output:
         title = f"Transfer of {weights.stem} ({record['fingerprint']}) at scale {scale}"
         write_json(files[0], record)
-        write_text(files[1], to_markdown(report, title))
+        write_text(files[1], to_markdown(grids, title))
         write_rgb(files[2], transfer_sheet(examples))
     if as_json:
         emit_json(record)
     else:
         # A pipe has no width: the tables are never folded there.
-        Console(width=None if sys.stdout.isatty() else 200).print(to_rich(report))
+        Console(width=None if sys.stdout.isatty() else 200).print(to_rich(grids))
     if output:
         say(f"written to {output}: {', '.join(file.name for file in files)}")
     for name, why in failed:

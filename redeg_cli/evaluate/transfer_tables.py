@@ -1,30 +1,15 @@
-"""The figures of a transfer evaluation as tables: for a terminal and in Markdown."""
+"""The figures of a transfer evaluation as tables."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from redeg_cli.evaluate.bootstrap import Interval
+from redeg_cli.evaluate.grids import Grid, interval
 from redeg_cli.evaluate.spectrum import BANDS
 from redeg_cli.evaluate.tables import number
 from redeg_cli.evaluate.transfer import TransferReport
 
-if TYPE_CHECKING:
-    from rich.console import Group
-
 PERIODS_SEEN = 6.0
 """dB from which a network's own grid can be seen in what it makes."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table: the first column is text, all others are figures."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 def transfer_grids(report: TransferReport) -> list[Grid]:
@@ -34,42 +19,14 @@ def transfer_grids(report: TransferReport) -> list[Grid]:
     return [grid for grid in grids if grid.rows]
 
 
-def to_markdown(report: TransferReport, title: str) -> str:
-    """Return all tables as GitHub's Markdown under one heading."""
-    parts = [f"# {title}"]
-    for grid in transfer_grids(report):
-        ruler = ["---", *["---:"] * (len(grid.head) - 1)]
-        lines = [_line(grid.head), _line(ruler), *map(_line, grid.rows)]
-        parts += [f"## {grid.title}", *([grid.note] if grid.note else []), "\n".join(lines)]
-    return "\n\n".join(parts) + "\n"
-
-
-def to_rich(report: TransferReport) -> "Group":
-    """Return all tables for a terminal."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    tables = []
-    for grid in transfer_grids(report):
-        table = Table(title=grid.title, title_justify="left", caption=grid.note or None)
-        table.caption_justify = "left"
-        for place, name in enumerate(grid.head):
-            table.add_column(Text(name), justify="right" if place else "left")
-        for row in grid.rows:
-            table.add_row(*map(Text, row))
-        tables.append(table)
-    return Group(*tables)
-
-
 def _transfer(report: TransferReport) -> Grid:
     rows = [
         (
             each.family,
-            _interval(each.psnr_hq, 2),
-            _interval(each.psnr_right, 2),
-            _interval(each.psnr_wrong, 2),
-            _interval(each.gain, 2, signed=True),
+            interval(each.psnr_hq, 2),
+            interval(each.psnr_right, 2),
+            interval(each.psnr_wrong, 2),
+            interval(each.gain, 2, signed=True),
             number(each.detail_ratio, 2),
             _ratio(each.energy_db),
             _ratio(each.energy_hq_db),
@@ -93,7 +50,7 @@ def _spectrum(report: TransferReport) -> Grid:
         (
             each.family,
             *(number(value, 1, signed=True) for value in each.spectrum_db),
-            _interval(each.spectral_distance, 1),
+            interval(each.spectral_distance, 1),
         )
         for each in report.families
     ]
@@ -117,7 +74,7 @@ def _grain(report: TransferReport) -> Grid:
                     number(max(map(abs, grain.spectrum_db)), 1),
                     _triple(grain.correlation_true),
                     _triple(grain.correlation_made),
-                    _interval(grain.correlation_error, 2),
+                    interval(grain.correlation_error, 2),
                 )
             )
     return Grid(
@@ -137,8 +94,8 @@ def _omega(report: TransferReport) -> Grid:
         by_group = ", ".join(
             f"{name} {share:.2f}" for name, share in omega.retrieval_by_group.items()
         )
-        rows.append(("retrieval, 5 nearest", _interval(omega.retrieval, 3), "0.25", by_group))
-    rows.append(("content probe", _interval(omega.content_probe, 3), "0.50", "low is good"))
+        rows.append(("retrieval, 5 nearest", interval(omega.retrieval, 3), "0.25", by_group))
+    rows.append(("content probe", interval(omega.content_probe, 3), "0.50", "low is good"))
     if omega.rank_correlation is not None:
         ranked = number(omega.rank_correlation, 3)
         rows.append(("rank correlation", ranked, "0.00", "distances in Ω and in parameters, mixed"))
@@ -148,9 +105,9 @@ def _omega(report: TransferReport) -> Grid:
 def _realism(report: TransferReport) -> Grid:
     realism = report.realism
     by_family = ", ".join(f"{name} {share:.2f}" for name, share in realism.by_family.items())
-    rows = [("synthetic", _interval(realism.synthetic, 3), by_family)]
-    rows += [(name, _interval(rival, 3), "") for name, rival in realism.rivals.items()]
-    rows.append(("other true LQs", _interval(realism.control, 3), "cannot be told apart"))
+    rows = [("synthetic", interval(realism.synthetic, 3), by_family)]
+    rows += [(name, interval(rival, 3), "") for name, rival in realism.rivals.items()]
+    rows.append(("other true LQs", interval(realism.control, 3), "cannot be told apart"))
     return Grid(
         "Realism",
         ("in place of true LQs", "told apart", ""),
@@ -167,10 +124,10 @@ def _screens(report: TransferReport) -> Grid:
     rows = (
         ("error of the frequency, % (median)", number(screens.frequency, 1), "at most 3"),
         ("error of the angle, degrees (median)", number(screens.angle, 1), "at most 3"),
-        ("energy, dB", _interval(screens.energy_db, 1, signed=True), "within 2"),
+        ("energy, dB", interval(screens.energy_db, 1, signed=True), "within 2"),
         (
             "coherence",
-            _interval(screens.coherence, 2),
+            interval(screens.coherence, 2),
             f"as the true screen: {number(screens.coherence_true.mean, 2)}",
         ),
         ("share with all four right", number(screens.hits, 2), "1.00"),
@@ -194,18 +151,11 @@ def _robustness(report: TransferReport) -> Grid:
     return Grid("Robustness", ("", "figure", ""), tuple(rows))
 
 
-def _interval(value: Interval, digits: int, signed: bool = False) -> str:
-    text = number(value.mean, digits, signed)
-    if math.isnan(value.low):
-        return text
-    return f"{text} [{number(value.low, digits, signed)}, {number(value.high, digits, signed)}]"
-
-
 def _ratio(decibels: Interval) -> str:
     """Return an interval in dB as a ratio of energies."""
     mean, low, high = (10 ** (x / 10) for x in (decibels.mean, decibels.low, decibels.high))
     digits = 2 if mean < 10 else 0
-    return _interval(Interval(decibels.n, mean, float("nan"), low, high), digits)
+    return interval(Interval(decibels.n, mean, float("nan"), low, high), digits)
 
 
 def _triple(values: Sequence[float]) -> str:
@@ -214,7 +164,3 @@ def _triple(values: Sequence[float]) -> str:
 
 def _rings() -> list[str]:
     return [f"{(ring + 1) / 2 / BANDS:.2f}" for ring in range(BANDS)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

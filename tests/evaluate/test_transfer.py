@@ -11,11 +11,12 @@ from degraded import REDEGNET
 from torch import Tensor
 
 from redeg_cli.evaluate import robustness, screen_transfer, transfer
+from redeg_cli.evaluate.grids import to_markdown, to_rich
 from redeg_cli.evaluate.realism import judge_realism
 from redeg_cli.evaluate.sharp_images import SharpImages
 from redeg_cli.evaluate.transfer import TransferSettings, evaluate_transfer
 from redeg_cli.evaluate.transfer_sheet import transfer_sheet
-from redeg_cli.evaluate.transfer_tables import to_markdown, to_rich, transfer_grids
+from redeg_cli.evaluate.transfer_tables import transfer_grids
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.families import FAMILIES
 
@@ -67,14 +68,14 @@ def test_everything_is_measured_and_shown(net: ReDegNetLite) -> None:
     counted = [done for done, total, _ in told if total == 72]
     assert counted == sorted(counted)
     assert counted[-1] == 72
-    text = to_markdown(report, "A title")
+    text = to_markdown(transfer_grids(report), "A title")
     grids = transfer_grids(report)
     assert text.startswith("# A title\n")
     for grid in grids:
         assert f"\n## {grid.title}\n" in text
         assert {len(row) for row in grid.rows} == {len(grid.head)}
     assert f"{report.families[0].psnr_hq.mean:.2f} [" in text
-    assert len(to_rich(report).renderables) == len(grids) == 7
+    assert len(to_rich(transfer_grids(report)).renderables) == len(grids) == 7
     sheet = transfer_sheet(examples)
     hq = examples[0].hq.permute(1, 2, 0).numpy() / 255
     # The first picture of 64 pixels is four times as large, in the corner under its title.
