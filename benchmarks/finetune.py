@@ -24,8 +24,10 @@ from redeg_cli.degrade.blur import filter2d, gaussian_kernels
 from redeg_cli.degrade.jpeg import jpeg
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.degrade.steps import StepTable, run_steps
+from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.identity import likeness
+from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.album import finetune_photo
 from redeg_cli.finetune.settings import EFFORT, Settings
 from redeg_cli.io.images import Photo, read_rgb, to_array, to_tensor
@@ -118,6 +120,8 @@ def face_likeness(picture: torch.Tensor, truth: torch.Tensor, box: list[int]) ->
 def measure(name: str, hq: torch.Tensor, kind: str, settings: Settings) -> dict[str, Any]:
     """Return the figures of one photo degraded in one way."""
     lq = degrade(hq, kind)
+    if is_gray(to_array(lq)):  # of a black and white print nothing tells the colours
+        hq = to_gray(hq)
     photo = Photo(to_array(lq))
     row: dict[str, Any] = {"photo": name, "degraded": kind}
     started = time.monotonic()

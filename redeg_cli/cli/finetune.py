@@ -112,6 +112,15 @@ def finetune(
             "wherever: a building, a page of text. No face is needed then.",
         ),
     ] = None,
+    true_colours: Annotated[
+        bool,
+        typer.Option(
+            "--true-colours",
+            "--true-colors",
+            help="The sharp version of --region or --face-pair shows the true colours: the "
+            "photo's fading is measured on it and undone.",
+        ),
+    ] = False,
     faces: Annotated[
         FaceRule | None,
         typer.Option(
@@ -144,6 +153,8 @@ def finetune(
         raise typer.BadParameter("no embedded restorer does 3: use 2 or 4", param_hint="--scale")
     if face_box and face_pair:
         raise typer.BadParameter("--face-box and --face-pair exclude each other")
+    if true_colours and not (face_pair or region):
+        raise typer.BadParameter("--true-colours needs --region or --face-pair to know them from")
     boxes = tuple(_box(text) for text in face_box or ())
     part = (_box(region[0], "--region"), region[1]) if region else None
     from redeg_cli.io.images import image_size
@@ -183,6 +194,7 @@ def finetune(
         detector=detector,
         max_faces=max_faces,
         region=part,
+        true_colours=true_colours,
         faces=faces.value if faces else None,
         face_strength=face_strength,
         seed=seed,

@@ -11,41 +11,29 @@ from torch import Tensor
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.device import pick_device
-from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.restore import is_gray
-from redeg_cli.faces.turns import turn_note
 from redeg_cli.finetune.choose import score
-from redeg_cli.finetune.consistency import draw_parts
 from redeg_cli.finetune.images import load_hq, tone_range
+from redeg_cli.finetune.pages import draw_photo_parts, find_pages, of_one_photo, toned_regions
 from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.race import Method, Race
-from redeg_cli.finetune.regions import (
-    Region,
-    brought_region,
-    clean_regions,
-    face_regions,
-    photo_region,
-)
+from redeg_cli.finetune.regions import Region, clean_regions
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.summary import Page, choose, summarise, verdict
 from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
-from redeg_cli.models import (
-    load_face_restorer,
-    load_redegnet,
-    load_restorer,
-    model_fingerprint,
-)
+from redeg_cli.io.listing import list_images
+from redeg_cli.models import load_redegnet, load_restorer, model_fingerprint
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.agreement import agreement, agreement_notes
 from redeg_cli.omega.extract import extract_many
 from redeg_cli.omega.learned import OmegaDegrader
-from redeg_cli.omega.photo_pairs import photo_pairs
 from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.synthesis import Stages as JpegStages
 from redeg_cli.omega.synthesis import jpeg_stages
+from redeg_cli.omega.tone import Tone, fit_tone
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.restore.photo import restore_photo
 from redeg_cli.seeds import sample_seed
@@ -105,25 +93,32 @@ def finetune_album(
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
     # Before the faces, which take the time: a wrong folder is told at once.
-    gray = all(photo.gray or is_gray(photo.rgb) for _, photo in photos)
-    tones = [tone_range(photo.rgb) for _, photo in photos]
-    tone = (np.mean([black for black, _ in tones], 0), np.mean([white for _, white in tones], 0))
-    store, source = load_hq(settings.hq_dir, CROP * settings.scale, tone, gray)
-    say(f"sharp images: {source}")
+    if settings.hq_dir is not None:
+        list_images([settings.hq_dir])
 
     stages.enter("faces")
-    pages = _find_pages(photos, settings, device, stages.within, say)
+    pages = find_pages(photos, settings, device, stages.within, say)
     found = [region for page in pages for region in page.regions]
-    regions, lattice = clean_regions(found, _of_one_photo(pages, found))
+    regions, lattice = clean_regions(found, of_one_photo(pages, found))
     if lattice is not None:
         finest = max(np.hypot(*frequency) for frequency in lattice.frequencies)
         say(
             f"a periodic pattern was found: {len(lattice.frequencies)} frequencies, the finest "
             f"every {1 / finest / settings.scale:.1f} px of the photo"
         )
+    tone = None
+    if settings.true_colours:
+        tone = fit_tone([region.fitted().view() for region in regions])
+        say(
+            "the photo has the colours of the sharp version"
+            if tone is None
+            else "the photo's colours differ from the sharp version's: they are put right"
+        )
+    store, source = load_hq(settings.hq_dir, CROP * settings.scale, *_tones(photos, tone))
+    say(f"sharp images: {source}")
 
     stages.enter("omega")
-    pool = _extract(net, regions, settings, device)
+    pool = _extract(net, toned_regions(regions, tone), settings, device)
     agreed = agreement(pool.omegas, pool.names)
     for note in agreement_notes(agreed):
         say(note)
@@ -131,7 +126,9 @@ def finetune_album(
     held_out = [region.held_out() for region in regions]
     general = score(restorer, held_out, device)
 
-    degraders: dict[Method, OmegaDegrader] = {"omega": OmegaDegrader(net, pool, settings.scale)}
+    degraders: dict[Method, OmegaDegrader] = {
+        "omega": OmegaDegrader(net, pool, settings.scale, tone=tone)
+    }
     adapted: Adapted | None = None
     jpeg: JpegStages | None = None
     if isinstance(net, ReDegNetLite):
@@ -140,10 +137,11 @@ def finetune_album(
         adapted = adapt(
             net,
             centre,
-            [region.fitted() for region in _of_one_photo(pages, regions)],
+            [region.fitted() for region in of_one_photo(pages, regions)],
             lattice,
             device,
             steps=settings.adapt_steps,
+            tone=tone,
             seed=settings.seed,
             on_progress=stages.within,
         )
@@ -167,7 +165,7 @@ def finetune_album(
             for method, degrader in degraders.items()
         },
         held_out,
-        _parts(pages, settings.seed),
+        draw_photo_parts(pages, settings.seed),
         device,
         settings.seed,
     )
@@ -227,72 +225,15 @@ def finetune_album(
     )
 
 
-def _find_pages(
-    photos: Sequence[tuple[str, Photo]],
-    settings: Settings,
-    device: torch.device,
-    on_progress: OnProgress,
-    say: Callable[[str], None],
-) -> list[Page]:
-    """Return the photos with their faces and regions; at least one has a region."""
-    several = len(photos) > 1
-    if settings.face_pair is not None:
-        region = brought_region(*settings.face_pair, settings.scale)
-        say(f"using {region.name}")
-        first, *others = photos
-        pages = [Page(*first, faces=[], dropped=[], regions=[region])]
-        return pages + [Page(*other, faces=[], dropped=[], regions=[]) for other in others]
-    face_restorer = load_face_restorer(settings.face_restorer, device)
-    pages = []
-    for index, (name, photo) in enumerate(photos):
-        faces, dropped = photo_pairs(
-            photo.rgb,
-            settings.scale,
-            face_restorer,
-            detector=settings.detector,
-            boxes=settings.boxes,
-            max_faces=settings.max_faces,
-        )
-        if note := turn_note([pair.face for pair in faces]):
-            say(f"{name}: {note}" if several else note)
-        regions = face_regions(photo.rgb, faces)
-        if settings.region is not None:
-            regions.append(photo_region(photo.rgb, *settings.region, settings.scale))
-        if several:
-            regions = [replace(region, name=f"{name}: {region.name}") for region in regions]
-        for region in regions:
-            say(f"using {region.name}")
-        for reason in dropped:
-            say(f"not used: {name}: {reason}" if several else f"not used: {reason}")
-        pages.append(Page(name, photo, faces, dropped, regions))
-        on_progress(index + 1, len(photos))
-    if not any(page.regions for page in pages):
-        reasons = "; ".join(reason for page in pages for reason in page.dropped)
-        raise NoFaceError(
-            f"no usable face ({reasons}): give its place with --face-box "
-            "LEFT,TOP,RIGHT,BOTTOM, bring your own restored face with --face-pair LQ HQ, or use "
-            "`redeg restore`, which needs no face"
-        )
-    return pages
-
-
-def _of_one_photo(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
-    """Return those of all ``regions``, page by page, that lie in the photo of the largest one."""
-    owners = [index for index, page in enumerate(pages) for _ in page.regions]
-    sizes = [region.pair.hq[0, 0].numel() for region in regions]
-    chosen = owners[int(np.argmax(sizes))]
-    return [region for owner, region in zip(owners, regions, strict=True) if owner == chosen]
-
-
-def _parts(pages: Sequence[Page], seed: int) -> Tensor:
-    """Return parts of the photos, outside of the faces, for the consistency check."""
-    count = max(2, 12 // len(pages))
-    drawn = []
-    for page in pages:
-        rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
-        drawn.append(draw_parts(rgb.float(), [region.box for region in page.regions], seed, count))
-    side = min(parts.shape[-1] for parts in drawn)
-    return torch.cat([parts[..., :side, :side] for parts in drawn])
+def _tones(
+    photos: Sequence[tuple[str, Photo]], tone: Tone | None
+) -> tuple[tuple[np.ndarray, np.ndarray], bool]:
+    """Return (black, white) of what is to come out, RGB in [0, 1], and whether that is gray."""
+    ranges = [tone_range(photo.rgb) for _, photo in photos]
+    black, white = (np.mean(ends, 0) for ends in zip(*ranges, strict=True))
+    if tone is not None:
+        black, white = tone.undo(np.stack([black, white]))
+    return (black, white), all(photo.gray or is_gray(photo.rgb) for _, photo in photos)
 
 
 def _extract(net: Any, regions: list[Region], settings: Settings, device: torch.device) -> Pool:
@@ -324,7 +265,12 @@ def _adapted_degrader(
         notes=("fitted to the photo",),
     )
     return OmegaDegrader(
-        adapted.net, fitted, settings.scale, lattice=adapted.lattice, stages=stages
+        adapted.net,
+        fitted,
+        settings.scale,
+        lattice=adapted.lattice,
+        tone=adapted.tone,
+        stages=stages,
     )
 
 

@@ -100,16 +100,21 @@ def face_regions(rgb: np.ndarray, faces: list[FacePair]) -> list[Region]:
 
 
 def photo_region(
-    rgb: np.ndarray, box: tuple[float, float, float, float], sharp_path: Path, scale: int
+    rgb: np.ndarray,
+    box: tuple[float, float, float, float],
+    sharp_path: Path,
+    scale: int,
+    *,
+    keep_colours: bool = False,
 ) -> Region:
     """Return the region of a part of a photo that the user has a sharp version of.
 
     ``box`` (left, top, right, bottom) in pixels of the photo (H, W, 3); the file shows the same
     part, at any size of that aspect, from another source. It is moved to lie on the photo (a few
-    pixels at most, ``find_shift``) and takes the photo's low-frequency colour. The region is what
-    lies within the box on the photo's grid of 16 px. Raises InputError when the box is outside the
-    photo or the file cannot be read, PairError when the two do not show the same or too little is
-    left.
+    pixels at most, ``find_shift``) and takes the photo's low-frequency colour, unless it is to
+    ``keep_colours``. The region is what lies within the box on the photo's grid of 16 px. Raises
+    InputError when the box is outside the photo or the file cannot be read, PairError when the two
+    do not show the same or too little is left.
     """
     height, width = rgb.shape[:2]
     left, top, right, bottom = (round(value) for value in box)
@@ -139,7 +144,8 @@ def photo_region(
             f"their likeness is {same:.2f}, at least {LEAST_SIMILAR:g} wanted"
         )
     known = _still_inside(matrix, wanted)
-    hq = colour_match(hq, aligned, known)
+    if not keep_colours:
+        hq = colour_match(hq, aligned, known)
     x0, y0 = (-(-start // ORIGIN_STEP) * ORIGIN_STEP for start in (left, top))
     x1, y1 = x0 + (right - x0) // 8 * 8, y0 + (bottom - y0) // 8 * 8
     if min(x1 - x0, y1 - y0) * scale < 2 * MINIMUM:
@@ -199,13 +205,15 @@ def _middle(start: int, stop: int, most: int) -> tuple[int, int]:
     return start, start + most
 
 
-def brought_region(lq_path: Path, hq_path: Path, scale: int) -> Region:
+def brought_region(
+    lq_path: Path, hq_path: Path, scale: int, *, keep_colours: bool = False
+) -> Region:
     """Return the region of a pair the user brought: a crop of the photo and its sharp version.
 
     The LQ is at the photo's own resolution; the HQ may be of any size with the same aspect and
-    is brought to ``scale`` times the LQ and takes its low-frequency colour: what a face restorer
-    does to the colour is not the photo's degradation. Raises PairError when the sizes cannot be a
-    pair.
+    is brought to ``scale`` times the LQ and takes its low-frequency colour, unless it is to
+    ``keep_colours``: what a face restorer does to the colour is not the photo's degradation.
+    Raises PairError when the sizes cannot be a pair.
     """
     lq, hq = to_tensor(read_rgb(lq_path)), to_tensor(read_rgb(hq_path))
     height, width = lq.shape[2] // 8 * 8, lq.shape[3] // 8 * 8
@@ -222,7 +230,8 @@ def brought_region(lq_path: Path, hq_path: Path, scale: int) -> Region:
         hq = resize(hq, wanted)
     lq, hq = lq[:, :, :height, :width], hq[:, :, : height * scale, : width * scale]
     aligned = to_aligned(lq, scale)
-    hq = to_tensor(colour_match(to_array(hq), to_array(aligned)))
+    if not keep_colours:
+        hq = to_tensor(colour_match(to_array(hq), to_array(aligned)))
     return Region(
         f"{lq_path.name} and {hq_path.name}",
         AlignedPair(hq, aligned, scale),

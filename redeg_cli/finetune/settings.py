@@ -53,6 +53,9 @@ class Settings:
     """Of each photo."""
     region: tuple[tuple[float, float, float, float], Path] | None = None
     """A part of the photo (left, top, right, bottom in pixels), and a file that shows it sharp."""
+    true_colours: bool = False
+    """The sharp version that was brought (``region``, ``face_pair``) shows true colours: where the
+    photo's differ, they have faded, and are put right. Faces that are found are not used then."""
     faces: FaceRule | None = None
     """What is done with restored faces; None: ``face_rule``."""
     face_strength: float = 1.0

@@ -88,6 +88,7 @@ def summarise(
             for each in agreed
         ],
         "lattice": lattice,
+        "colours_put_right": adapted is not None and adapted.tone is not None,
         "adaptation": None
         if adapted is None
         else {"l1": adapted.losses, "kept_step": adapted.kept},

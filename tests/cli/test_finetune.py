@@ -215,6 +215,7 @@ def test_an_album_gets_one_restorer(
     [
         (["--quality", "quick"], 2, "'--quality'"),
         (["--general-share", "1.5"], 2, "'--general-share'"),
+        (["--true-colours"], 2, "--true-colours needs --region or --face-pair"),
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "500,500,600,600"], 1, "500"),

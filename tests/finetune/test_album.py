@@ -8,10 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 
 from redeg_cli.errors import InputError, ModelError, NoFaceError, PairError
-from redeg_cli.finetune import album as album_module
+from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import finetune_photo
 from redeg_cli.finetune.settings import Settings
@@ -196,7 +197,7 @@ def test_a_wrong_folder_is_told_before_the_work(
     def work(*_: object, **__: object) -> None:
         raise AssertionError("faces were sought first")
 
-    monkeypatch.setattr(album_module, "photo_pairs", work)
+    monkeypatch.setattr(pages_module, "photo_pairs", work)
     with pytest.raises(InputError, match="nowhere"):
         finetune_photo(photo, replace(settings, hq_dir=Path("nowhere"), face_pair=None))
 
@@ -231,3 +232,57 @@ def test_a_region_needs_no_face(photo: Photo, settings: Settings, tmp_path: Path
     wrong = ((60.0, 60.0, 20.0, 90.0), tmp_path / "sharp.png")
     with pytest.raises((InputError, PairError), match="60"):
         finetune_photo(photo, replace(settings, face_pair=None, region=wrong))
+
+
+def fade(rgb: np.ndarray) -> np.ndarray:
+    """Brown paper, gray ink, darker middle tones."""
+    black, white = np.array([0.18, 0.15, 0.12]), np.array([0.92, 0.84, 0.66])
+    return (black + (white - black) * rgb**1.25).astype(np.float32)
+
+
+@pytest.mark.parametrize("faded", [True, False])
+@pytest.mark.parametrize("how", ["region", "face_pair"])
+def test_true_colours_are_those_of_the_sharp_version(
+    settings: Settings, tmp_path: Path, faded: bool, how: str
+) -> None:
+    full = skimage.data.astronaut()[:256, 100:356].astype(np.float32) / 255
+    small = cv2.resize(full, (128, 128), interpolation=cv2.INTER_AREA)
+    write_rgb(tmp_path / "photo.png", fade(small) if faded else small)
+    write_rgb(tmp_path / "sharp.png", full[32:224, 32:224])
+    write_rgb(tmp_path / "crop.png", (fade(small) if faded else small)[16:112, 16:112])
+    brought: dict[str, Any] = {"face_pair": None, "region": None}
+    brought[how] = {
+        "region": ((16.0, 16.0, 112.0, 112.0), tmp_path / "sharp.png"),
+        "face_pair": (tmp_path / "crop.png", tmp_path / "sharp.png"),
+    }[how]
+    said: list[str] = []
+    photo = read_photo(tmp_path / "photo.png")
+    result = finetune_photo(photo, replace(settings, true_colours=True, **brought), say=said.append)
+    assert result.adapted is not None
+    tone = result.adapted[0].tone
+    assert result.summary["colours_put_right"] == faded
+    assert any(("are put right" in line) == faded for line in said if "colours" in line)
+    if not faded:
+        assert tone is None
+        return
+    assert tone is not None
+    made = tone.apply(torch.from_numpy(full.transpose(2, 0, 1).copy())[None])[0]
+    wanted = fade(full).transpose(2, 0, 1)
+    assert np.abs(made.numpy() - wanted).mean() < 0.015
+    assert np.abs(full.transpose(2, 0, 1) - wanted).mean() > 0.08
+
+
+def test_other_colours_are_the_photos_own_unless_said_otherwise(
+    settings: Settings, tmp_path: Path
+) -> None:
+    full = skimage.data.astronaut()[:256, 100:356].astype(np.float32) / 255
+    small = cv2.resize(full, (128, 128), interpolation=cv2.INTER_AREA)
+    write_rgb(tmp_path / "photo.png", fade(small))
+    write_rgb(tmp_path / "sharp.png", full[32:224, 32:224])
+    region = ((16.0, 16.0, 112.0, 112.0), tmp_path / "sharp.png")
+    result = finetune_photo(
+        read_photo(tmp_path / "photo.png"), replace(settings, face_pair=None, region=region)
+    )
+    assert result.adapted is not None
+    assert result.adapted[0].tone is None
+    assert result.summary["colours_put_right"] is False

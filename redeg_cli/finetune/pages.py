@@ -1,0 +1,105 @@
+"""The photos of an album, and the parts of them whose sharp version is known."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from redeg_cli.errors import NoFaceError
+from redeg_cli.faces.turns import turn_note
+from redeg_cli.finetune.consistency import draw_parts
+from redeg_cli.finetune.regions import Region, brought_region, face_regions, photo_region
+from redeg_cli.finetune.settings import Settings
+from redeg_cli.finetune.summary import Page
+from redeg_cli.io.images import Photo
+from redeg_cli.models import load_face_restorer
+from redeg_cli.omega.photo_pairs import photo_pairs
+from redeg_cli.omega.tone import Tone
+from redeg_cli.progress import OnProgress
+
+
+def find_pages(
+    photos: Sequence[tuple[str, Photo]],
+    settings: Settings,
+    device: torch.device,
+    on_progress: OnProgress,
+    say: Callable[[str], None],
+) -> list[Page]:
+    """Return the photos with their faces and regions; at least one has a region."""
+    several = len(photos) > 1
+    if settings.face_pair is not None:
+        region = brought_region(
+            *settings.face_pair, settings.scale, keep_colours=settings.true_colours
+        )
+        say(f"using {region.name}")
+        first, *others = photos
+        pages = [Page(*first, faces=[], dropped=[], regions=[region])]
+        return pages + [Page(*other, faces=[], dropped=[], regions=[]) for other in others]
+    if settings.true_colours and settings.region is not None:
+        ((name, photo),) = photos
+        region = photo_region(photo.rgb, *settings.region, settings.scale, keep_colours=True)
+        say(f"using {region.name}")
+        return [Page(name, photo, faces=[], dropped=[], regions=[region])]
+    face_restorer = load_face_restorer(settings.face_restorer, device)
+    pages = []
+    for index, (name, photo) in enumerate(photos):
+        faces, dropped = photo_pairs(
+            photo.rgb,
+            settings.scale,
+            face_restorer,
+            detector=settings.detector,
+            boxes=settings.boxes,
+            max_faces=settings.max_faces,
+        )
+        if note := turn_note([pair.face for pair in faces]):
+            say(f"{name}: {note}" if several else note)
+        regions = face_regions(photo.rgb, faces)
+        if settings.region is not None:
+            regions.append(photo_region(photo.rgb, *settings.region, settings.scale))
+        if several:
+            regions = [replace(region, name=f"{name}: {region.name}") for region in regions]
+        for region in regions:
+            say(f"using {region.name}")
+        for reason in dropped:
+            say(f"not used: {name}: {reason}" if several else f"not used: {reason}")
+        pages.append(Page(name, photo, faces, dropped, regions))
+        on_progress(index + 1, len(photos))
+    if not any(page.regions for page in pages):
+        reasons = "; ".join(reason for page in pages for reason in page.dropped)
+        raise NoFaceError(
+            f"no usable face ({reasons}): give its place with --face-box "
+            "LEFT,TOP,RIGHT,BOTTOM, bring your own restored face with --face-pair LQ HQ, or use "
+            "`redeg restore`, which needs no face"
+        )
+    return pages
+
+
+def of_one_photo(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
+    """Return those of all ``regions``, page by page, that lie in the photo of the largest one."""
+    owners = [index for index, page in enumerate(pages) for _ in page.regions]
+    sizes = [region.pair.hq[0, 0].numel() for region in regions]
+    chosen = owners[int(np.argmax(sizes))]
+    return [region for owner, region in zip(owners, regions, strict=True) if owner == chosen]
+
+
+def toned_regions(regions: Sequence[Region], tone: Tone | None) -> list[Region]:
+    """Return the regions with their HQs in the photo's tones: what is left is texture."""
+    if tone is None:
+        return list(regions)
+    return [
+        replace(region, pair=replace(region.pair, hq=tone.apply(region.pair.hq)))
+        for region in regions
+    ]
+
+
+def draw_photo_parts(pages: Sequence[Page], seed: int) -> Tensor:
+    """Return parts of the photos, outside of the faces, for the consistency check."""
+    count = max(2, 12 // len(pages))
+    drawn = []
+    for page in pages:
+        rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
+        drawn.append(draw_parts(rgb.float(), [region.box for region in page.regions], seed, count))
+    side = min(parts.shape[-1] for parts in drawn)
+    return torch.cat([parts[..., :side, :side] for parts in drawn])
