@@ -21,7 +21,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from redeg_cli.models import build
 from redeg_cli.nets.discriminators import OmegaDiscriminator, PairDiscriminator
 from redeg_cli.nets.synnet import ReDegNet
 from redeg_cli.progress import OnProgress
@@ -45,6 +44,7 @@ from redeg_cli.train.losses import (
     style_loss,
     weigh,
 )
+from redeg_cli.train.networks import start_network
 from redeg_cli.train.recipes import PaperRecipe
 from redeg_cli.train.redegnet import REDEGNET
 from redeg_cli.train.triples import Stores, Triples, load_stores, make_triples
@@ -175,7 +175,7 @@ def paper_course(
         images = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
         held_out = Stores(images, images, None)
     torch.manual_seed(recipe.seed)
-    net = build(recipe.architecture, recipe.config)
+    net = start_network(recipe)
     assert isinstance(net, ReDegNet)
     network = PaperModel(net, recipe.paired)
     phi = make_features(recipe.features, recipe.vgg19, device)

@@ -66,6 +66,8 @@ class _Recipe(_Run):
 
     config: dict[str, Any] = {}
     """Arguments of the network's class."""
+    init: str | None = None
+    """Weights to start from: an embedded or imported model's name, or a file."""
     scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
     data: list[DataSource] = Field(min_length=1)
     validation: list[DataSource] = []
@@ -168,8 +170,6 @@ class RestorerRecipe(_Recipe):
     adversarial: Literal["hinge", "vanilla", "least-squares", "relativistic"] = "vanilla"
     discriminator: Literal["unet", "patch"] = "unet"
     discriminator_width: int = Field(64, ge=4)
-    init: str | None = None
-    """Weights to start from: an embedded or imported model's name, or a file."""
 
 
 class ReDegNetRecipe(_Recipe):
@@ -190,8 +190,6 @@ class ReDegNetRecipe(_Recipe):
     """Of the difference of partners' Ωs as a share of the spread of all."""
     contrast_weight: float = 0.02
     """Of telling a partner's Ω from those of other records."""
-    init: str | None = None
-    """Weights to start from: an embedded or imported model's name, or a file."""
 
 
 TERM_WEIGHTS = {

@@ -20,7 +20,6 @@ from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
-from redeg_cli.models import build, load_network
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
@@ -38,6 +37,7 @@ from redeg_cli.train.losses import (
     pixel_l1,
     relative_attraction,
 )
+from redeg_cli.train.networks import start_network
 from redeg_cli.train.recipes import ReDegNetRecipe
 
 REDEGNET = "redegnet"
@@ -94,7 +94,7 @@ def redegnet_course(
     if recipe.validation:
         held_out = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
     torch.manual_seed(recipe.seed)
-    network = SwapModel(_network(recipe))
+    network = SwapModel(start_network(recipe))
     degraders = recipe.degraders()
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")
@@ -145,12 +145,6 @@ def redegnet_course(
 
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
     return Course([player], validate, samples)
-
-
-def _network(recipe: ReDegNetRecipe) -> nn.Module:
-    if recipe.init:
-        return load_network(recipe.init, "redegnet", torch.device("cpu")).train()
-    return build(recipe.architecture, recipe.config)
 
 
 def swap_losses(

@@ -7,8 +7,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
-from redeg_cli.errors import RecipeError
-from redeg_cli.models import build, load_network, load_restorer
 from redeg_cli.nets.discriminators import PatchDiscriminator, UNetDiscriminator
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.adversarial import ADVERSARIAL, frozen
@@ -17,6 +15,7 @@ from redeg_cli.train.features import FeatureExtractor, layer_weights, make_featu
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
 from redeg_cli.train.lpips import Lpips
+from redeg_cli.train.networks import start_network
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
 
@@ -102,7 +101,7 @@ def restorer_course(
     process, processes = accelerator.process_index, accelerator.num_processes
     maker = PairMaker(recipe, device, process, processes, live)
     torch.manual_seed(recipe.seed)
-    network = _network(recipe)
+    network = start_network(recipe)
     phi = None
     if recipe.perceptual_weight or recipe.style_weight:
         phi = make_features(recipe.features, recipe.vgg19, device)
@@ -150,22 +149,6 @@ def restorer_course(
     if losses.discriminator is not None:
         players.append(Player(JUDGE, losses.discriminator, losses.judge, recipe))
     return Course(players, validate, samples, maker)
-
-
-def _network(recipe: RestorerRecipe) -> nn.Module:
-    """Return the network to train. Raises RecipeError and ModelError."""
-    if recipe.architecture == "spandrel":
-        if recipe.init is None:
-            raise RecipeError("'init': architecture spandrel needs a checkpoint to start from")
-        (scale,) = recipe.scales if len(recipe.scales) == 1 else (None,)
-        if scale is None:
-            raise RecipeError(f"'scales': a network of spandrel has one scale, got {recipe.scales}")
-        restorer = load_restorer(recipe.init, scale)
-        restorer.check_crop(recipe.crop)
-        return restorer.network.requires_grad_(True)
-    if recipe.init:
-        return load_network(recipe.init, "restorer", torch.device("cpu"))
-    return build(recipe.architecture, recipe.config)
 
 
 def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:

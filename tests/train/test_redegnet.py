@@ -245,6 +245,7 @@ def test_a_run_starts_from_the_weights_that_it_is_given(tmp_path: Path) -> None:
     recipe = recipe_of(NOISE, NATIVE).model_copy(
         update={
             "init": str(tmp_path / "a.safetensors"),
+            "config": TINY,
             "data": [DataSource(folder=tmp_path, weight=1)],
         }
     )

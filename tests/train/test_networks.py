@@ -1,0 +1,73 @@
+"""What a run starts from: new weights, or those of a file that must fit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from redeg_cli.errors import ModelError, RecipeError
+from redeg_cli.models import save_network
+from redeg_cli.nets.compact import CompactF2N
+from redeg_cli.nets.face import FaceUNet
+from redeg_cli.train.networks import start_network
+from redeg_cli.train.recipes import RestorerRecipe
+
+COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
+FACE = {"widths": [4, 4], "blocks": [1, 1]}
+
+
+def recipe_of(architecture: str, config: dict[str, Any], **more: Any) -> RestorerRecipe:
+    return RestorerRecipe.model_validate(
+        {
+            "kind": "restorer",
+            "name": "tiny",
+            "architecture": architecture,
+            "config": config,
+            "scales": [1],
+            "data": [{"folder": "pictures"}],
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "kind"),
+    [("f2n-compact", COMPACT, CompactF2N), ("face-restorer", FACE, FaceUNet)],
+)
+def test_a_run_starts_from_given_weights(
+    tmp_path: Path, architecture: str, config: dict[str, Any], kind: Any
+) -> None:
+    torch.manual_seed(3)
+    given = kind(**config)
+    save_network(tmp_path / "a.safetensors", architecture, config, given.state_dict())
+    init = str(tmp_path / "a.safetensors")
+    network = start_network(recipe_of(architecture, config, init=init))
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    for name, tensor in given.state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor)
+
+
+def test_without_any_the_seed_of_torch_decides() -> None:
+    made = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        made.append(start_network(recipe_of("f2n-compact", COMPACT)).state_dict()["head.weight"])
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    other = {**COMPACT, "features": 6}
+    save_network(tmp_path / "a.safetensors", "f2n-compact", other, CompactF2N(**other).state_dict())
+    init = str(tmp_path / "a.safetensors")
+    with pytest.raises(ModelError, match=r"a\.safetensors: .* wanted"):
+        start_network(recipe_of("f2n-compact", COMPACT, init=init))
+    with pytest.raises(ModelError, match=r"a\.safetensors: "):
+        start_network(recipe_of("face-restorer", FACE, init=init))
+
+
+def test_a_community_network_needs_its_checkpoint() -> None:
+    with pytest.raises(RecipeError, match="needs a checkpoint"):
+        start_network(recipe_of("spandrel", {}))
