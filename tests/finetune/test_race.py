@@ -8,6 +8,7 @@ import torch
 
 from redeg_cli.finetune import race as race_module
 from redeg_cli.finetune.choose import Score
+from redeg_cli.finetune.consistency import Consistency
 from redeg_cli.finetune.race import Race
 
 CPU = torch.device("cpu")
@@ -18,6 +19,8 @@ class Tuned:
     """A tuning that does nothing but count; its figure at a step is given."""
 
     figures: dict[int, float]
+    photo: dict[int, float] = field(default_factory=dict)
+    """How consistent the photo is at a step."""
     done: int = 0
     restorer: Any = None
     degrader: Any = None
@@ -40,8 +43,14 @@ def _given_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         figure = tuned.figures[max(step for step in tuned.figures if step <= tuned.done)]
         return Score(figure, figure)
 
+    def consistent(tuned: Tuned, *_: object) -> Consistency | None:
+        if not tuned.photo:
+            return None
+        step = max(step for step in tuned.photo if step <= tuned.done)
+        return Consistency(tuned.photo[step], 1.0)
+
     monkeypatch.setattr(race_module, "score", score)
-    monkeypatch.setattr(race_module, "consistency", lambda *_: None)
+    monkeypatch.setattr(race_module, "consistency", consistent)
 
 
 def run(steps: int, **figures: dict[int, float]) -> tuple[Race, list[str], list[tuple[int, int]]]:
@@ -86,3 +95,19 @@ def test_one_candidate_alone_needs_no_first_stretch() -> None:
 def test_very_few_steps(steps: int) -> None:
     race, _, _ = run(steps, omega={0: 1.0}, adapted={0: 2.0})
     assert race.tunings["adapted"].done == steps
+
+
+def test_weights_are_kept_by_the_faces_and_the_photo_together() -> None:
+    """The faces get worse by 1 dB, the photo better by 3: the last weights are the best."""
+    faces = {step: 30 - step / 400 for step in range(401)}
+    photo = {step: 40 + 3 * step / 400 for step in range(401)}
+    tuned = Tuned(faces, photo)
+    race = Race({"adapted": tuned}, [], torch.zeros(1), CPU)  # pyright: ignore
+    assert race.run(400).steps == 400
+
+
+def test_of_two_candidates_the_one_that_the_faces_prefer_goes_on() -> None:
+    """Each is consistent with a degradation of its own: that does not compare them."""
+    ahead, behind = Tuned({0: 30.0}, {0: 40.0}), Tuned({0: 29.0}, {0: 60.0})
+    race = Race({"omega": behind, "adapted": ahead}, [], torch.zeros(1), CPU)  # pyright: ignore
+    assert race.run(400).method == "adapted"
