@@ -62,8 +62,9 @@ def face_from_box(
     """Return the face in ``box`` (x0, y0, x1, y1) of a photo (H, W, 3) in [0, 1].
 
     For a face the detector misses: it looks again, closely, in and around the box; when it still
-    finds none, the landmarks of the mean face filling the box are taken and the score is 0.
-    Raises InputError when the box is empty or outside the photo.
+    finds none, the landmarks of the mean face filling the box are taken, turned as the photo's
+    other faces are, and the score is 0. Raises InputError when the box is empty or outside the
+    photo.
     """
     height, width = rgb.shape[:2]
     x0, y0, x1, y1 = box
@@ -79,11 +80,20 @@ def face_from_box(
     best = max(near, key=lambda face: overlap(face.box, box), default=None)
     if best is not None and overlap(best.box, box) > 0.2:
         return best
+    others = detect_faces(rgb, detector)
+    return _mean_face(box, others[0].turn if others else 0)
+
+
+def _mean_face(box: tuple[float, float, float, float], turn: int) -> Face:
+    """Return the mean face that fills a box of a photo which is upright after ``turn``."""
+    x0, y0, x1, y1 = box
+    width, height = (x1 - x0, y1 - y0) if turn in (0, 180) else (y1 - y0, x1 - x0)
     bx0, by0, bx1, by1 = MEAN_BOX_512
-    factor = np.sqrt((x1 - x0) * (y1 - y0) / ((bx1 - bx0) * (by1 - by0)))
+    factor = np.sqrt(width * height / ((bx1 - bx0) * (by1 - by0)))
     mean = np.array([(bx0 + bx1) / 2, (by0 + by1) / 2])
-    landmarks = (template() + 0.5 - mean) * factor
-    return Face(box, 0.0, landmarks + np.array([x0 + x1, y0 + y1]) / 2 - 0.5)
+    landmarks = (template() + 0.5 - mean) * factor + np.array([width, height]) / 2 - 0.5
+    upright = Face((0.0, 0.0, width, height), 0.0, landmarks)
+    return turned_back(upright, turn, (y1 - y0, x1 - x0)).moved(1, x0, y0)
 
 
 def _search(rgb: np.ndarray, find: Detector, threshold: float) -> list[Face]:

@@ -28,7 +28,7 @@ def turned(rgb: np.ndarray, turn: int) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(rgb, -(turn // 90)))
 
 
-def turned_back(face: Face, turn: int, image_hw: tuple[int, int]) -> Face:
+def turned_back(face: Face, turn: int, image_hw: tuple[float, float]) -> Face:
     """Return a face found in ``turned(rgb, turn)`` in the coordinates of ``rgb``.
 
     ``image_hw`` is the (H, W) of ``rgb`` itself. Left and right of the landmarks stay those of

@@ -127,6 +127,30 @@ def test_box_given_by_hand() -> None:
     assert guessed.eye_distance == pytest.approx(0.44 * 86, rel=0.05)
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_guessed_face_stands_as_the_others_do(turn: int) -> None:
+    """Beside a face there is a flat wall, of which the user says that it is one too."""
+    beside = np.concatenate([astronaut(), np.full((250, 200, 3), 0.5, np.float32)], 1)
+    lying = np.ascontiguousarray(np.rot90(beside, turn // 90))
+    upright = face_from_box(beside, (310, 60, 396, 173))
+    height, width = beside.shape[:2]
+    corners = np.array([[310, 60], [396, 173]], float)
+    for _ in range(turn // 90):
+        corners = np.stack([corners[:, 1], width - corners[:, 0]], 1)
+        height, width = width, height
+    x0, y0, x1, y1 = (*corners.min(0), *corners.max(0))
+    guessed = face_from_box(lying, (x0, y0, x1, y1))
+    assert (guessed.score, guessed.turn) == (0, turn)
+    assert guessed.box == pytest.approx((x0, y0, x1, y1))
+    assert guessed.tilt == pytest.approx(upright.tilt, abs=0.1)
+    back = guessed.landmarks
+    height, width = lying.shape[:2]
+    for _ in range(turn // 90):  # a quarter turn clockwise
+        back = np.stack([height - 1 - back[:, 1], back[:, 0]], 1)
+        height, width = width, height
+    np.testing.assert_allclose(back, upright.landmarks, atol=1e-6)
+
+
 @pytest.mark.parametrize("box", [(10, 10, 12, 12), (300, 10, 400, 90), (90, 90, 20, 20)])
 def test_wrong_box(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(InputError, match="250 x 250"):
