@@ -69,6 +69,8 @@ class Course:
     """Returns pictures (3, H, W) in [0, 1] by name."""
     keeper: Keeper | None = None
     """What else the run must remember."""
+    settle: Callable[[Averages], None] | None = None
+    """Puts the last touch to the averages when the run is over, in every process alike."""
 
 
 def make_accelerator(precision: str, cpu: bool) -> Accelerator:
@@ -174,6 +176,8 @@ def fit(
             stopping = _agree(accelerator, clock, stop)
             over = 0 < run.patience <= clock.stale
             done = over or clock.share(run.steps, run.minutes) >= 1
+            if done and course.settle:
+                course.settle(averages)
             looked = main and (done or clock.step % run.validate_every == 0)
             if looked and course.validate:
                 figures, validated = course.validate(averages), clock.step

@@ -190,6 +190,9 @@ class ReDegNetRecipe(_Recipe):
     """Of the difference of partners' Ωs as a share of the spread of all."""
     contrast_weight: float = 0.02
     """Of telling a partner's Ω from those of other records."""
+    omega_rank: int = Field(0, ge=0, le=512)
+    """At the end Ω is kept to this many directions, less the one that tells the images of the last
+    source from those of the first (``omega.content``); 0 leaves it as it is."""
 
 
 TERM_WEIGHTS = {

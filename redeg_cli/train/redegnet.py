@@ -8,7 +8,7 @@ recorded, each part of the LQ has its own truth: the LQ without grain for the me
 alone for its statistics, the drawn quality for the JPEG stages.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
 from redeg_cli.nets.synnet_lite import Synthesis
+from redeg_cli.omega.content import fold, without_content
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.statistics import grain_distance
@@ -42,6 +43,8 @@ from redeg_cli.train.recipes import ReDegNetRecipe
 
 REDEGNET = "redegnet"
 """The player of a run that is DegNet and SynNet."""
+SETTLED_ON = 400
+"""Pairs of each scale on which the directions of Ω are found."""
 
 
 class SwapModel(nn.Module):
@@ -143,8 +146,36 @@ def redegnet_course(
         rows = (batch.hq, degrader.apply(batch.hq, swapped), batch.lq)
         return {"synthesis": torch.cat([torch.cat(list(row), 2) for row in rows], 1)}
 
+    @torch.no_grad()
+    def settle(averages: Averages) -> None:
+        net = averages[REDEGNET].get_submodule("net")
+        take_out_content(net, store, recipe, degraders)
+
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
-    return Course([player], validate, samples)
+    return Course([player], validate, samples, settle=settle if recipe.omega_rank else None)
+
+
+def take_out_content(
+    net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe, degraders: Mapping[int, Degrader]
+) -> None:
+    """Change DegNet's last layer as the recipe's ``omega_rank`` says, see ``omega.content``.
+
+    Images of the first and of the last group are degraded alike, at every scale.
+    """
+    kinds = [ImageStore([group], [1.0]) for group in (store.groups[0], store.groups[-1])]
+    found: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for scale in sorted(set(recipe.scales)):
+        for index in range(0, SETTLED_ON, recipe.batch):
+            batch = make_swap_batch(
+                *(kinds[0], recipe, degraders[scale], f"settle/{scale}/{index}", recipe.batch),
+                others=kinds[1],
+            )
+            omega = net.extract(batch.hq, batch.lq, scale)  # pyright: ignore[reportCallIssue]
+            found.append((omega[: recipe.batch], omega[recipe.batch :]))
+    ours, theirs = (torch.cat(each) for each in zip(*found, strict=True))
+    last = net.get_submodule("degnet.second")
+    assert isinstance(last, nn.Linear)
+    fold(last, *without_content(ours, theirs, recipe.omega_rank))
 
 
 def swap_losses(
@@ -171,17 +202,20 @@ def make_swap_batch(
     key: str,
     count: int,
     own: slice = slice(None),
+    others: ImageStore | None = None,
 ) -> SwapBatch:
     """Return ``count`` records applied to two images each: a batch of 2 * count rows.
 
-    ``own`` are the records of one process of several: partners stay together.
+    ``own`` are the records of one process of several: partners stay together. The second images
+    come from ``others`` where that is given.
     """
     every = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
     firsts, seconds = every[:count][own], every[count:][own]
     seeds = firsts + seconds
     records = [degrader.draw(seed) for seed in firsts] * 2
+    drawn = [(store, seed) for seed in firsts] + [(others or store, seed) for seed in seconds]
     hq = torch.stack(
-        [store.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for seed in seeds]
+        [each.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for each, seed in drawn]
     )
     turn = int(numpy_generator(every[0]).integers(4))
     hq = hq.rot90(turn, (2, 3)).contiguous()
