@@ -46,8 +46,9 @@ def test_kernels_start_with_sum_1_and_no_two_alike(count: int) -> None:
 
 
 def test_a_new_network_keeps_the_brightness(net: LearnedDegradation) -> None:
+    """Within a half: DML's sigmoids of 0 would make it twice, DirectKPN's kernels of 0 black."""
     flat = torch.full((1, 3, 24, 24), 0.5)
-    assert float((net(flat) - flat).abs().mean()) < 0.15
+    assert 0.3 < float(net(flat).mean().detach()) < 0.75
 
 
 @pytest.mark.parametrize("colour", ["y", "rgb"])

@@ -59,7 +59,7 @@ def test_a_new_vdsr_enlarges_as_opencv_does(scale: int, colour: str) -> None:
     made = VDSR(4, 8, colour)(lq, scale)[0].permute(1, 2, 0).detach().numpy()
     size = (17 * scale, 12 * scale)
     wanted = cv2.resize(lq[0].permute(1, 2, 0).numpy(), size, interpolation=cv2.INTER_CUBIC)
-    np.testing.assert_allclose(made, wanted, atol=0.03)
+    np.testing.assert_allclose(made, wanted, atol=0.05)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
