@@ -165,7 +165,7 @@ def _network(recipe: RestorerRecipe) -> nn.Module:
         return restorer.network.requires_grad_(True)
     if recipe.init:
         return load_network(recipe.init, "restorer", torch.device("cpu"))
-    return build(recipe.architecture, recipe.config)
+    return _check_scales(recipe, build(recipe.architecture, recipe.config))
 
 
 def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:
@@ -176,7 +176,21 @@ def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:
     return UNetDiscriminator(recipe.discriminator_width)
 
 
+def _check_scales(recipe: RestorerRecipe, network: nn.Module) -> nn.Module:
+    """Return the network. Raises RecipeError for a scale that it does not have."""
+    own = getattr(network, "scales", getattr(network, "scale", (1,)))
+    own = (own,) if isinstance(own, int) else own
+    for scale in recipe.scales:
+        if scale not in own:
+            can = ", ".join(f"x{each}" for each in own)
+            raise RecipeError(
+                f"'scales': the network restores at {can}, x{scale} was asked for: change it or "
+                "'config'"
+            )
+    return network
+
+
 def _runner(recipe: RestorerRecipe) -> Run:
-    if recipe.architecture == "f2n-compact":
+    if recipe.architecture in ("f2n-compact", "vdsr"):
         return lambda net, lq, scale: net(lq, scale)
     return lambda net, lq, _: net(lq)

@@ -72,6 +72,7 @@ def test_rcan_takes_any_size(scale: int, colour: str, size: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("name", ["vdsr", "rcan"])
+@torch.no_grad()
 def test_on_luma_the_chroma_is_the_enlarged_one(name: str) -> None:
     net = network(name)
     torch.nn.init.normal_((net.last if isinstance(net, VDSR) else net.tail).weight)
