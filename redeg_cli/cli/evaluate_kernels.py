@@ -23,7 +23,8 @@ def kernels(
         str,
         typer.Argument(
             help="A degrader (`redeg degraders` lists them) or its TOML file; or an .npz or "
-            ".safetensors file with kernels (M, k, k) and perhaps weights (M, H, W)."
+            ".safetensors file with kernels (M, k, k) and perhaps weights (M, H, W); or a model of "
+            "`redeg train dml`."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet to write.")],
@@ -37,7 +38,11 @@ def kernels(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", help="Of a file: the picture that the weights belong to."),
+        typer.Option(
+            "--picture",
+            help="Of a file: the picture that the weights belong to; of a model: the HQ picture "
+            "that it predicts them for.",
+        ),
     ] = None,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
@@ -50,7 +55,14 @@ def kernels(
     of the HQ's after all blurs and resizes.
     """
     from redeg_cli.evaluate.kernel_sheet import draws_sheet, set_sheet
-    from redeg_cli.evaluate.kernels import FILES, draw_kernels, kernel_at, read_kernels
+    from redeg_cli.evaluate.kernels import (
+        FILES,
+        dml_kernels,
+        draw_kernels,
+        is_dml,
+        kernel_at,
+        read_kernels,
+    )
     from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.images import read_rgb, write_rgb
 
@@ -61,12 +73,14 @@ def kernels(
     check_folder(output)
     ensure_writable(output, overwrite)
     if of_file:
-        found = read_kernels(Path(what))
+        shown_picture = None if picture is None else read_rgb(picture)
+        model = is_dml(Path(what))
+        found = dml_kernels(Path(what), shown_picture) if model else read_kernels(Path(what))
         shown = [(f"kernel {m}", values) for m, values in enumerate(found.kernels)]
         if pixel is not None:
             shown.append((f"at {at}", kernel_at(found, *pixel)))
         facts: list[Any] = [_facts(label, values) for label, values in shown]
-        sheet = set_sheet(found, pixel, None if picture is None else read_rgb(picture))
+        sheet = set_sheet(found, pixel, shown_picture)
     else:
         draws = draw_kernels(what, scale, count, seed)
         facts = [

@@ -93,7 +93,7 @@ def load_degradation(path: str | Path, device: torch.device | str = "cpu") -> Le
 
 @torch.no_grad()
 def clean_lq(net: LearnedDegradation, hq: Tensor) -> Tensor:
-    """Return the LQ (B, 3, ...) without noise, on the model's grid, of HQ (B, 3, H, W)."""
+    """Return the LQ without noise of HQ (B, 3, H, W), on the model's grid, in [0, 1]."""
     return in_parts(net, hq, net.stride, net).clamp_(0, 1)
 
 
