@@ -55,7 +55,7 @@ class DmlDegrader:
     def digest(self) -> str:
         """What tells its settings, without the model's weights, from others."""
         return hashlib.blake2b(
-            json.dumps(["noise", self.noise]).encode(), digest_size=8
+            json.dumps(["noise", float(self.noise)]).encode(), digest_size=8
         ).hexdigest()
 
     def draw(self, seed: int) -> Record:

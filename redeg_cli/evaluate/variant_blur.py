@@ -11,6 +11,7 @@ HQ-LQ pairs of natural images for which a learned degradation model can be compa
   know it.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -51,8 +52,8 @@ class Widths:
 
     @property
     def mean(self) -> Tensor:
-        """One number for a kernel: the square root of its mean variance over directions."""
-        return ((self.across.square() + self.along.square()) / 2).sqrt()
+        """One number for a kernel: the geometric mean of both deviations."""
+        return (self.across * self.along).sqrt()
 
 
 def depth_of(hq: Tensor, camera: Camera) -> Tensor:
@@ -109,15 +110,13 @@ def photograph(hq: Tensor, widths: Widths, camera: Camera) -> Tensor:
 def width_map(kernels: Tensor, weights: Tensor) -> Tensor:
     """Return the widths (H, W) of the kernels that weights (M, H, W) make of kernels (M, k, k).
 
-    As ``Widths.mean``; 0 where a kernel has so much below zero that it has no width. The kernels'
-    moments are summed by the weights, so that no pixel's kernel is made.
+    As ``Widths.mean``: a Gaussian has Σk² = (Σk)² / (4π σ₁σ₂). Of any other kernel it is the width
+    of the Gaussian that averages as much noise away. (The second moment says more of the faint
+    values far from the middle than of the blur: it grows with the square of their distance.) The
+    kernels' products with each other are summed by the weights: no pixel's kernel is made.
     """
-    half = kernels.shape[-1] // 2
-    line = torch.arange(-half, half + 1, dtype=torch.float64)
-    dy, dx = line[:, None], line[None, :]
-    flat = kernels.double().cpu()
-    moments = torch.stack([(flat * m).sum((1, 2)) for m in (dx**0 * dy**0, dx, dy, dx**2 + dy**2)])
-    total, mx, my, square = torch.einsum("qm,mhw->qhw", moments, weights.double().cpu())
-    total = total.clamp(min=1e-6)
-    variance = square / total - (mx / total).square() - (my / total).square()
-    return (variance.clamp(min=0) / 2).sqrt().float()
+    flat = kernels.double().flatten(1).cpu()
+    shares = weights.double().cpu()
+    total = torch.einsum("m,mhw->hw", flat.sum(1), shares)
+    square = torch.einsum("mn,mhw,nhw->hw", flat @ flat.T, shares, shares)
+    return (total.square() / (4 * math.pi * square.clamp(min=1e-12))).sqrt().float()
