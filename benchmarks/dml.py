@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import skimage.data
@@ -83,10 +83,19 @@ def photographs(folder: Path | None, count: int, side: int, last: bool) -> list[
     return found
 
 
-def shoot(hq: Tensor, camera: Camera) -> tuple[Tensor, Widths]:
-    """Return the photograph (1, 3, H, W) without noise, and the true kernels."""
+class Shot(NamedTuple):
+    """What a camera makes of an HQ (1, 3, H, W)."""
+
+    hq: Tensor
+    lq: Tensor
+    """The photograph (1, 3, H, W) without noise."""
+    widths: Widths
+
+
+def shoot(hq: Tensor, camera: Camera) -> Shot:
+    """Return a photograph and its true kernels."""
     widths = widths_of(depth_of(hq, camera), camera)
-    return photograph(hq, widths, camera), widths
+    return Shot(hq, photograph(hq, widths, camera), widths)
 
 
 def noisy(lq: Tensor, seed: int) -> Tensor:
@@ -99,7 +108,7 @@ def write_pairs(folder: Path, hqs: Sequence[Tensor], camera: Camera) -> None:
     """Write the pairs as RealSR has them."""
     for number, hq in enumerate(hqs):
         write_rgb(folder / f"sim_{number:03d}_HR.png", to_array(hq))
-        lq = noisy(shoot(hq, camera)[0], number)
+        lq = noisy(shoot(hq, camera).lq, number)
         write_rgb(folder / f"sim_{number:03d}_LR{SCALE}.png", to_array(lq))
 
 
@@ -155,12 +164,18 @@ def restorer(name: str, images: Path, folder: Path, args: argparse.Namespace, **
     return train(recipe, folder / name, cpu=True)[0]
 
 
-def measure_model(path: Path, held_out: Sequence[Tensor], camera: Camera) -> dict[str, Any]:
+def rank(truth: Tensor, found: Tensor) -> float | None:
+    """Return Spearman's rank correlation; None where one side is the same everywhere."""
+    if truth.min() == truth.max() or found.min() == found.max():
+        return None
+    return float(spearmanr(truth, found).statistic)
+
+
+def measure_model(path: Path, held_out: Sequence[Shot]) -> dict[str, Any]:
     """Return the PSNR of a model's LQs, and of DML's the rank correlation of kernel widths."""
     net = load_degradation(path)
     figures, truths, found = [], [], []
-    for hq in held_out:
-        truth, widths = shoot(hq, camera)
+    for hq, truth, widths in held_out:
         figures.append(psnr(clean_lq(net, hq), truth))
         if isinstance(net, DML):
             learned = width_map(net.kernels.detach(), weight_maps(net, hq)[0])
@@ -172,24 +187,24 @@ def measure_model(path: Path, held_out: Sequence[Tensor], camera: Camera) -> dic
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
     }
     if truths:
-        each = [spearmanr(t, f).statistic for t, f in zip(truths, found, strict=True)]
-        told["rank"] = float(spearmanr(torch.cat(truths), torch.cat(found)).statistic)
-        told["rank_per_image"] = float(np.mean(each))
+        each = [rank(t, f) for t, f in zip(truths, found, strict=True)]
+        told["rank"] = rank(torch.cat(truths), torch.cat(found))
+        told["rank_per_image"] = float(np.mean([r for r in each if r is not None] or [0.0]))
         error = (torch.cat(truths) - torch.cat(found)).abs().mean()
         told["width_error"] = float(error)
     return told
 
 
-def measure_restorer(path: Path | None, held_out: Sequence[Tensor], camera: Camera) -> float:
+def measure_restorer(path: Path | None, held_out: Sequence[Shot]) -> float:
     """Return the mean PSNR of held-out photographs restored; by bicubic without a path."""
     figures = []
-    for number, hq in enumerate(held_out):
-        lq = to_native(noisy(shoot(hq, camera)[0], 1000 + number), SCALE)
+    for number, shot in enumerate(held_out):
+        lq = to_native(noisy(shot.lq, 1000 + number), SCALE)
         if path is None:
             made = torch.nn.functional.interpolate(lq, scale_factor=SCALE, mode="bicubic")
         else:
             made = load_restorer(path, SCALE)(lq)
-        figures.append(psnr(made, hq))
+        figures.append(psnr(made, shot.hq))
     return sum(figures) / len(figures)
 
 
@@ -197,17 +212,18 @@ def run(folder: Path, args: argparse.Namespace, console: Console) -> dict[str, A
     """Return all figures; what is trained is left in ``folder``."""
     camera = Camera()
     hqs = photographs(args.images, args.pairs, args.side, False)
-    held_out = photographs(args.held_out, args.tests, args.side, True)
+    sharp = photographs(args.held_out, args.tests, args.side, True)
+    held_out = [shoot(hq, camera) for hq in sharp]
     write_pairs(folder / "pairs", hqs, camera)
     for number, hq in enumerate(hqs):
         write_rgb(folder / "hq" / f"{number:03d}.png", to_array(hq))
     results: dict[str, Any] = {"pairs": len(hqs), "tests": len(held_out), "models": {}}
-    results["hq_psnr"] = sum(psnr(hq, shoot(hq, camera)[0]) for hq in held_out) / len(held_out)
+    results["hq_psnr"] = sum(psnr(shot.hq, shot.lq) for shot in held_out) / len(held_out)
     weights: dict[str, Path] = {}
     for model in MODELS:
         started = time.monotonic()
         weights[model] = learn(model, folder / "pairs", folder, args)
-        results["models"][model] = measure_model(weights[model], held_out, camera)
+        results["models"][model] = measure_model(weights[model], held_out)
         results["models"][model]["minutes"] = (time.monotonic() - started) / 60
         console.print(model, results["models"][model])
     noise = {"op": "noise", "sigma": NOISE / 255}
@@ -216,12 +232,12 @@ def run(folder: Path, args: argparse.Namespace, console: Console) -> dict[str, A
         "vdsr-dml": {"dml": weights["dml"], "dml_noise": NOISE},
         "vdsr-bicubic": {"degradation": {"steps": [shrink, noise]}},
     }
-    results["restorers"] = {"bicubic": {"psnr": measure_restorer(None, held_out, camera)}}
+    results["restorers"] = {"bicubic": {"psnr": measure_restorer(None, held_out)}}
     for name, source in sources.items():
         started = time.monotonic()
         path = restorer(name, folder / "hq", folder, args, **source)
         results["restorers"][name] = {
-            "psnr": measure_restorer(path, held_out, camera),
+            "psnr": measure_restorer(path, held_out),
             "minutes": (time.monotonic() - started) / 60,
         }
         console.print(name, results["restorers"][name])
@@ -233,8 +249,8 @@ def tables(results: dict[str, Any]) -> list[Table]:
     models = Table("model", "LQ PSNR, dB", "rank of widths", "parameters", "minutes")
     models.add_row("the HQ itself", f"{results['hq_psnr']:.2f}", "", "", "")
     for name, row in results["models"].items():
-        rank = f"{row['rank']:.3f}" if "rank" in row else ""
-        numbers = (f"{row['lr_psnr']:.2f}", rank, str(row["parameters"]), f"{row['minutes']:.1f}")
+        ranks = "" if row.get("rank") is None else f"{row['rank']:.3f}"
+        numbers = (f"{row['lr_psnr']:.2f}", ranks, str(row["parameters"]), f"{row['minutes']:.1f}")
         models.add_row(name, *numbers)
     restorers = Table("restorer", "HQ PSNR, dB", "minutes")
     for name, row in results["restorers"].items():
@@ -249,15 +265,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--held-out", type=Path, help="folder of HQ images to measure on")
     parser.add_argument("-o", "--output", type=Path, help="keeps pairs, weights and figures")
     parser.add_argument("--pairs", type=int, default=80, help="how many images to learn from")
-    parser.add_argument("--tests", type=int, default=12, help="how many to measure on")
+    parser.add_argument("--tests", type=int, default=8, help="how many to measure on")
     parser.add_argument("--side", type=int, default=384, help="largest side of the images")
-    parser.add_argument("--steps", type=int, default=1500, help="of each degradation model")
-    parser.add_argument("--crop", type=int, default=96, help="side of the HQ crops")
+    parser.add_argument("--steps", type=int, default=1000, help="of each degradation model")
+    parser.add_argument("--crop", type=int, default=64, help="side of the HQ crops")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=5e-3)
     parser.add_argument("--count", type=int, default=8, help="basis kernels")
     parser.add_argument("--widths", type=int, nargs="+", default=[12, 16, 24, 32])
-    parser.add_argument("--vdsr-steps", type=int, default=1200)
+    parser.add_argument("--vdsr-steps", type=int, default=600)
     parser.add_argument("--vdsr-crop", type=int, default=32, help="side of the native LQ crops")
     parser.add_argument("--features", type=int, default=16, help="channels of VDSR")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
