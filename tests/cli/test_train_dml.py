@@ -109,7 +109,7 @@ def test_check_data_names_the_pair(train: Callable, what: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--scale", "2"), 1, "'pairs'"),
+        (("--scale", "2"), 1, "data/pairs/train does not exist"),
         (("--pairs", "none", "--scale", "2"), 1, "none does not exist"),
         (("--pairs", "pairs", "--scale", "3"), 1, "holds no LQ of scale 3, only of 2"),
         (("--pairs", "pairs", "--scale", "5"), 2, "scale"),
