@@ -70,6 +70,17 @@ def test_a_learned_model_and_what_it_predicts_for_a_picture(run: Callable, tmp_p
     assert read_rgb("k.png").shape[0] > read_rgb("basis.png").shape[0]
 
 
+def test_a_page_to_click_on(run: Callable, tmp_path: Path) -> None:
+    save_dml(tmp_path / "dml.safetensors")
+    result = run("dml.safetensors", "-o", "k.html", "--picture", "photo.png", "--at", "3,4")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "k.html\n"
+    assert "click a pixel" in Path("k.html").read_text(encoding="utf-8")
+    for what in ("dml.safetensors", "bsrgan"):
+        assert run(what, "-o", "no.html").exit_code == 2
+        assert not Path("no.html").exists()
+
+
 def test_a_pixel_of_a_model_needs_a_picture(run: Callable, tmp_path: Path) -> None:
     save_dml(tmp_path / "dml.safetensors")
     result = run("dml.safetensors", "-o", "k.png", "--at", "1,1")
