@@ -194,6 +194,17 @@ class RestorerRecipe(_Recipe):
     init: str | None = None
     """Weights to start from: an embedded or imported model's name, or a file."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_vdsr_its_scales(cls, table: Any) -> Any:
+        """VDSR could restore at any scale: its weights say at which it was trained."""
+        if not isinstance(table, Mapping) or table.get("architecture") != "vdsr":
+            return table
+        config, scales = table.get("config", {}), table.get("scales")
+        if not isinstance(config, Mapping) or scales is None or "scales" in config:
+            return table
+        return {**table, "config": {**config, "scales": scales}}
+
 
 class ReDegNetRecipe(_Recipe):
     """How to train DegNet and SynNet together."""

@@ -190,6 +190,13 @@ def test_a_scale_that_the_network_lacks_is_named(pairs: Path, tmp_path: Path) ->
             train(recipe, tmp_path / "sr", cpu=True)
 
 
+def test_a_vdsr_restores_at_the_scales_it_was_trained_at(pairs: Path, tmp_path: Path) -> None:
+    (weights,) = train(restorer_of(pairs, scales=[3]), tmp_path / "sr", cpu=True)
+    assert load_restorer(weights).scale == 3
+    with pytest.raises(ModelError, match="restores at x3, x2 was asked for"):
+        load_restorer(weights, 2)
+
+
 def test_a_model_of_another_scale_is_refused(pairs: Path, model: Path, tmp_path: Path) -> None:
     recipe = restorer_of(pairs, dml=model, scales=[4], config={"layers": 3, "features": 4})
     with pytest.raises(ModelError, match="learned at scale 2, 4 was asked for"):
