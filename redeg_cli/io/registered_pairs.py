@@ -77,7 +77,9 @@ def _in_one_folder(folder: Path, scale: int, problems: list[str]) -> list[ImageP
         raise InputError(f"{folder} holds no images: give a folder of registered pairs")
     if not sides["lr"] and scales:
         there = ", ".join(map(str, sorted(scales)))
-        raise PairError(f"{folder} holds no LQ of scale {scale}, only of {there}: give --scale")
+        raise PairError(
+            f"{folder} holds no LQ of scale {scale}, only of {there}: say so with --scale"
+        )
     if scales:  # HQs of the others miss nothing here
         sides["hr"] = {key: each for key, each in sides["hr"].items() if key in sides["lr"]}
     problems += [f"{path} is neither NAME_HR nor NAME_LR{scale}" for path in strangers]

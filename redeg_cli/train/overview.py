@@ -9,7 +9,7 @@ import torch
 from redeg_cli.device import autocast_dtype, pick_device
 from redeg_cli.io.listing import list_images
 from redeg_cli.io.registered_pairs import find_registered
-from redeg_cli.models import build, load_network
+from redeg_cli.models import build, find_model, load_network
 from redeg_cli.train.journal import CURVES, LOG
 from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
 from redeg_cli.train.settled import RECIPE, check_settled
@@ -70,6 +70,8 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
         for key, group in sources.items()
         if group
     }
+    if recipe.kind == "restorer" and recipe.dml:
+        find_model(recipe.dml)
     if recipe.kind == "restorer" and recipe.init:
         network = load_network(recipe.init, "restorer", torch.device("cpu"))
     else:
