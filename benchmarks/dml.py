@@ -178,7 +178,7 @@ def measure_model(path: Path, held_out: Sequence[Shot]) -> dict[str, Any]:
     for hq, truth, widths in held_out:
         figures.append(psnr(clean_lq(net, hq), truth))
         if isinstance(net, DML):
-            learned = width_map(net.kernels.detach(), weight_maps(net, hq)[0])
+            learned = width_map(net.basis().detach(), weight_maps(net, hq)[0])
             inner = (slice(EDGE, -EDGE, EVERY), slice(EDGE, -EDGE, EVERY))
             truths.append(widths.mean[inner].flatten())
             found.append(learned[inner].flatten())

@@ -223,7 +223,7 @@ def dml_kernels(path: Path, picture: np.ndarray | None = None) -> KernelSet:
     """
     net = cast("DML", load_degradation(path))
     weights = None if picture is None else weight_maps(net, to_tensor(picture))[0]
-    return KernelSet(net.kernels.detach().float(), weights)
+    return KernelSet(net.basis().detach(), weights)
 
 
 def kernel_at(kernels: KernelSet, x: int, y: int) -> Tensor:

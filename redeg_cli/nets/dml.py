@@ -101,21 +101,32 @@ class DML(LearnedDegradation):
         colour: Colour = "y",
         kernel: int = KERNEL,
         widths: Sequence[int] = WIDTHS,
+        unit_sum: bool = False,
     ) -> None:
         """``count`` is M. Kernels start uniformly random, with sum 1 (section 4.2).
 
         Weights start near 1 / M, so that the first LQ has the brightness of the HQ: from sigmoids
         of 0 it would be M / 2 times as bright. The paper does not say.
+
+        With ``unit_sum`` the kernel of every pixel has sum 1: basis kernels and weights are divided
+        by their sums. Without, as in the paper, the network may also make a pixel brighter or
+        darker, and then does so instead of another blur.
         """
         if count < 1:
             raise ValueError(f"count is the number of basis kernels, not {count!r}")
         super().__init__(count, scale, grid, colour, kernel, widths)
+        self.unit_sum = unit_sum
         start = torch.rand(count, kernel, kernel)
         self.kernels = nn.Parameter(start / start.sum((1, 2), keepdim=True))
         if count > 1:
             last = self.backbone.last
             assert last.bias is not None
             nn.init.constant_(last.bias, -torch.tensor(count - 1.0).log().item())
+
+    def basis(self) -> Tensor:
+        """Return the basis kernels φ (M, k, k) as they are applied."""
+        kernels = self.kernels.float()
+        return kernels / kernels.sum((1, 2), keepdim=True) if self.unit_sum else kernels
 
     def weights(self, hq: Tensor) -> Tensor:
         """Return C (B, M, H, W) in [0, 1] on the HQ's grid for RGB (B, 3, H, W)."""
@@ -130,14 +141,15 @@ class DML(LearnedDegradation):
         return self._blurred(hq, self.weights(hq))
 
     def _weights(self, planes: Tensor) -> Tensor:
-        return torch.sigmoid(self.backbone(planes).float())
+        weights = torch.sigmoid(self.backbone(planes).float())
+        return weights / weights.sum(1, keepdim=True) if self.unit_sum else weights
 
     def _blurred(self, planes: Tensor, weights: Tensor) -> Tensor:
         # Eight bits of bfloat16 would show in an LQ that is to be met within 40 dB.
         with torch.autocast(planes.device.type, enabled=False):
             around = self._surrounded(planes)
             batch, channels = around.shape[:2]
-            blurred = blur_by_each(around.flatten(0, 1)[:, None], self.kernels.float(), self.stride)
+            blurred = blur_by_each(around.flatten(0, 1)[:, None], self.basis(), self.stride)
             blurred = blurred.view(batch, channels, *blurred.shape[1:])
             return torch.einsum("bcmhw,bmhw->bchw", blurred, self._sampled(weights))
 

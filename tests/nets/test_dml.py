@@ -93,6 +93,18 @@ def test_the_luma_of_the_picture_is_what_training_compares(net: LearnedDegradati
         )
 
 
+@torch.no_grad()
+def test_kernels_of_sum_1_keep_the_brightness() -> None:
+    """Whatever was learned, a flat picture stays as it is; without, it does not."""
+    flat = torch.rand(1, 3, 1, 1, generator=torch.Generator().manual_seed(0)).expand(1, 3, 24, 24)
+    unit, free = (trained(DML(3, kernel=5, unit_sum=on, **SMALL)) for on in (True, False))
+    torch.testing.assert_close(unit(flat), flat, atol=1e-5, rtol=0)
+    assert float((free(flat) - flat).abs().max()) > 0.01
+    hq = images_of(1, 3, 16, 16)
+    torch.testing.assert_close(unit.weights(hq).sum(1), torch.ones(1, 16, 16))
+    torch.testing.assert_close(unit.basis().sum((1, 2)), torch.ones(3))
+
+
 def test_direct_net_on_luma_leaves_the_chroma() -> None:
     net, hq = trained(DirectNet(**SMALL)), images_of(1, 3, 16, 20)
     with torch.no_grad():
