@@ -21,7 +21,7 @@ from redeg_cli.nets.community import face_run, load_community, restorer_run
 from redeg_cli.nets.rrdb import infer_config
 from redeg_cli.nets.wrap import FaceRestorer, Restorer
 
-Kind = Literal["redegnet", "restorer", "face"]
+Kind = Literal["redegnet", "restorer", "face", "degrader"]
 
 DEFAULT_REDEGNET = "redegnet-lite"
 DEFAULT_RESTORER = "f2n-compact"
@@ -37,6 +37,11 @@ ARCHITECTURES: dict[str, tuple[Kind, str, str]] = {
     "f2n": ("restorer", "redeg_cli.nets.rrdb", "RRDBNet"),
     "f2n-compact": ("restorer", "redeg_cli.nets.compact", "CompactF2N"),
     "face-restorer": ("face", "redeg_cli.nets.face", "FaceUNet"),
+    "vdsr": ("restorer", "redeg_cli.nets.vdsr", "VDSR"),
+    "rcan": ("restorer", "redeg_cli.nets.rcan", "RCAN"),
+    "dml": ("degrader", "redeg_cli.nets.dml", "DML"),
+    "direct-net": ("degrader", "redeg_cli.nets.dml", "DirectNet"),
+    "direct-kpn": ("degrader", "redeg_cli.nets.dml", "DirectKPN"),
 }
 
 
@@ -229,7 +234,7 @@ def load_restorer(
     if architecture not in ARCHITECTURES:
         return _community_restorer(path, label, tensors, scale, device)
     net = _fill(path, tensors, metadata, "restorer").to(device)
-    # CompactF2N has one tail per scale and is told which; RRDBNet has one scale.
+    # CompactF2N and VDSR serve several scales and are told which; RRDBNet and RCAN have one.
     takes_scale = hasattr(net, "scales")
     scales: Sequence[int] = getattr(net, "scales" if takes_scale else "scale", (1,))
     scales = (scales,) if isinstance(scales, int) else scales

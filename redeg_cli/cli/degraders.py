@@ -18,13 +18,15 @@ OMEGA = "omega"
 """The degrader that a pool drives."""
 ADAPTED = "adapted"
 """The degrader of one photo, which `redeg finetune` writes."""
+DML = "dml"
+"""A degradation that `redeg train dml` has learned."""
 
 DegraderOption = Annotated[
     str | None,
     typer.Option(
         "--degrader",
-        help="omega (needs --pool), a preset such as bsrgan, real-esrgan or old-photo "
-        "(`redeg degraders` lists them), or a TOML file.",
+        help="omega (needs --pool), dml (needs --model), a preset such as bsrgan, real-esrgan or "
+        "old-photo (`redeg degraders` lists them), or a TOML file.",
         show_default=False,
     ),
 ]
@@ -36,6 +38,25 @@ AdaptedOption = Annotated[
     typer.Option(
         "--adapted",
         help="A photo's degradation, the adapted.safetensors that `redeg finetune` writes.",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="Of --degrader dml: what `redeg train dml` wrote.",
+        show_default=False,
+    ),
+]
+NoiseOption = Annotated[
+    float | None,
+    typer.Option(
+        "--noise",
+        min=0,
+        max=255,
+        help="Of --degrader dml: standard deviation of the white noise, of 255.  [default: 5]",
+        show_default=False,
     ),
 ]
 RedegnetOption = Annotated[
@@ -58,6 +79,16 @@ ScaleOption = Annotated[
 ]
 
 
+class Learned(NamedTuple):
+    """The options of a learned degradation model."""
+
+    model: str | None = None
+    noise: float | None = None
+
+
+NOT_LEARNED = Learned()
+
+
 class Chosen(NamedTuple):
     """A degrader and how to get it again."""
 
@@ -66,9 +97,17 @@ class Chosen(NamedTuple):
 
 
 def check_choice(
-    degrader: str | None, pool: Path | None, redegnet: str | None, adapted: Path | None = None
+    degrader: str | None,
+    pool: Path | None,
+    redegnet: str | None,
+    adapted: Path | None = None,
+    learned: Learned = NOT_LEARNED,
 ) -> None:
     """Raise BadParameter unless one of an adapted SynNet, a pool and a degrader was chosen."""
+    if degrader == DML and learned.model is None:
+        raise typer.BadParameter("--degrader dml needs --model, which `redeg train dml` writes")
+    if degrader != DML and learned != NOT_LEARNED:
+        raise typer.BadParameter("--model and --noise need --degrader dml")
     if adapted is not None:
         if degrader is not None or pool is not None:
             raise typer.BadParameter("--adapted excludes --pool and --degrader")
@@ -90,8 +129,11 @@ def choose(
     seed: int,
     device: "torch.device",
     adapted: Path | None = None,
+    learned: Learned = NOT_LEARNED,
 ) -> Chosen:
     """Return the degrader that the options ask for (see ``check_choice``)."""
+    if degrader == DML:
+        return _dml(learned, scale, aligned, seed, device)
     if adapted is not None:
         return _adapted(adapted, redegnet, scale, aligned, seed, device)
     if pool is not None:
@@ -109,8 +151,17 @@ def choose_again(
     redegnet: str | None,
     device: "torch.device",
     adapted: Path | None = None,
+    model: str | None = None,
 ) -> Chosen:
     """Return what applies the records of a manifest's rows with these settings."""
+    if settings.degrader == DML:
+        wanted = Learned(model or settings.model)  # the noise is in the records
+        chosen = _dml(wanted, settings.scale, settings.aligned, settings.seed, device)
+        if chosen.settings.fingerprint != settings.fingerprint:
+            raise InputError(
+                f"{wanted.model} is not the model that the manifest was made with: give --model"
+            )
+        return Chosen(chosen.degrader, settings)
     if settings.degrader == ADAPTED:
         adapted = adapted or Path(str(settings.pool))
         chosen = _adapted(
@@ -192,6 +243,23 @@ def _adapted(
         pool_digest=adapted_digest(path),
         model=degrader.pool.model,
         fingerprint=degrader.pool.fingerprint,
+    )
+    return Chosen(degrader, settings)
+
+
+def _dml(
+    learned: Learned, scale: int | None, aligned: bool, seed: int, device: "torch.device"
+) -> Chosen:
+    from redeg_cli.degrade.dml import NOISE, load_dml
+    from redeg_cli.models import model_fingerprint
+    from redeg_cli.run.synthesis import Settings
+
+    noise = NOISE if learned.noise is None else learned.noise
+    degrader = load_dml(str(learned.model), noise, scale, device)
+    settings = Settings(
+        *(DML, degrader.scale, aligned, seed, degrader.digest),
+        model=learned.model,
+        fingerprint=model_fingerprint(str(learned.model)),
     )
     return Chosen(degrader, settings)
 

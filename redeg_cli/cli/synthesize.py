@@ -23,6 +23,9 @@ from redeg_cli.cli.degraders import (
     AdaptedOption,
     Chosen,
     DegraderOption,
+    Learned,
+    ModelOption,
+    NoiseOption,
     PoolOption,
     RedegnetOption,
     ScaleOption,
@@ -55,6 +58,8 @@ def synthesize(
     pool: PoolOption = None,
     adapted: AdaptedOption = None,
     degrader: DegraderOption = None,
+    model: ModelOption = None,
+    noise: NoiseOption = None,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -89,12 +94,13 @@ def synthesize(
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
     if replay is None:
-        check_choice(degrader, pool, redegnet, adapted)
+        check_choice(degrader, pool, redegnet, adapted, Learned(model, noise))
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, scale, variants, seed, aligned) != (None, None, 1, 0, False):
+    elif (degrader, noise, scale, variants, seed, aligned) != (None, None, None, 1, 0, False):
         raise typer.BadParameter(
-            "--replay takes the degrader, scale, variants, seed and --aligned from the manifest"
+            "--replay takes the degrader, its noise, scale, variants, seed and --aligned from the "
+            "manifest"
         )
 
     from redeg_cli.device import pick_device
@@ -106,11 +112,12 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         jobs = plan(images or [], output, variants, f".{output_format.value}")
-        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place, adapted)
+        learned = Learned(model, noise)
+        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place, adapted, learned)
         groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
-            chosen = choose_again(group.settings, pool, redegnet, place, adapted)
+            chosen = choose_again(group.settings, pool, redegnet, place, adapted, model)
             groups.append((chosen, group.jobs))
 
     outcome, rows = Outcome(), []

@@ -44,6 +44,7 @@ class Network(str, Enum):
     redegnet = "redegnet"
     restorer = "restorer"
     joint = "joint"
+    dml = "dml"
 
 
 def train(
@@ -51,16 +52,27 @@ def train(
         Network,
         typer.Argument(
             help="redegnet: DegNet and SynNet; restorer: of whole photos or of faces; joint: both "
-            "at once, as the release does (one after the other is better)."
+            "at once, as the release does (one after the other is better); dml: a degradation, "
+            "from registered pairs."
         ),
     ],
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--recipe",
-            help="A TOML file, or a preset: redegnet-lite, f2n-compact, face-restorer.",
+            help="A TOML file, or a preset: redegnet-lite, f2n-compact, face-restorer.  "
+            "[default of dml: dml]",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--pairs", help="Of dml: a folder of pairs, as RealSR or with hr/ and lr/."),
+    ] = None,
+    scale: Annotated[
+        int | None,
+        typer.Option("--scale", min=2, max=4, help="Of dml: how much coarser the LQs are."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for state, log and weights.")
     ] = None,
@@ -88,6 +100,14 @@ def train(
 
     The data folders of a preset are relative to the working folder, those of a file to the file.
     """
+    if network is Network.dml:
+        recipe = recipe or "dml"
+        overrides = [*_of_pairs(pairs, scale), *(overrides or [])]
+    elif pairs or scale is not None:
+        raise typer.BadParameter(f"--pairs and --scale are of dml, {network.value} has a recipe")
+    if recipe is None:
+        raise typer.BadParameter("give a TOML file or a preset's name", param_hint="--recipe")
+
     from redeg_cli.device import is_first_process
     from redeg_cli.train.recipe_files import find_recipe, load_recipe, plain_recipe, recipe_kind
     from redeg_cli.train.settled import settle_recipe
@@ -97,6 +117,8 @@ def train(
     if check:
         _check(wanted, as_json)
         return
+    if output is None and wanted.kind == "dml":
+        output = Path(f"{wanted.name}-x{wanted.scale}")
     if output is None:
         raise typer.BadParameter("give a folder for state, log and weights", param_hint="-o")
     check_folder(output)
@@ -125,6 +147,12 @@ def train(
     elif first:
         for each in weights:
             emit_path(each)
+
+
+def _of_pairs(pairs: list[Path] | None, scale: int | None) -> list[str]:
+    """Return what ``--pairs`` and ``--scale`` set in a recipe."""
+    told = [f"pairs={json.dumps([str(each) for each in pairs])}"] if pairs else []
+    return told if scale is None else [*told, f"scale={scale}"]
 
 
 def _silent(text: str) -> None:

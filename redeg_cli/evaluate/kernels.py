@@ -2,7 +2,7 @@
 
 A file (.npz or .safetensors) holds ``kernels`` (M, k, k), as a kernel pool or the basis of
 Degradation Model Learning (Xiao et al. 2020, eq. 3), and perhaps ``weights`` (M, H, W): how much of
-each kernel every pixel takes.
+each kernel every pixel takes. A model of `redeg train dml` predicts them for a picture.
 """
 
 import math
@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,9 +18,13 @@ from torch import Tensor
 
 from redeg_cli.degrade.blur import Blur, make_kernels
 from redeg_cli.degrade.chain import load_degrader
+from redeg_cli.degrade.dml import load_degradation, weight_maps
 from redeg_cli.degrade.steps import run_chains
 from redeg_cli.errors import InputError
 from redeg_cli.io.checkpoints import load_tensors
+from redeg_cli.io.images import to_tensor
+from redeg_cli.models import model_info
+from redeg_cli.nets.dml import DML
 from redeg_cli.seeds import sample_seed
 
 FILES = (".npz", ".safetensors")
@@ -195,13 +199,43 @@ def read_kernels(path: Path) -> KernelSet:
     return KernelSet(kernels, weights)
 
 
+def is_dml(path: Path) -> bool:
+    """Return whether a file is a DML that `redeg train dml` wrote.
+
+    Raises ModelError for one that is unreadable, InputError for one of its rivals: they have no
+    basis kernels.
+    """
+    if path.suffix.lower() != ".safetensors" or not path.is_file():
+        return False
+    info = model_info(path)
+    if info.kind == "degrader" and info.architecture != "dml":
+        raise InputError(
+            f"{path} is a {info.architecture}, which has no basis kernels: give a dml model, or "
+            "its LQs with `redeg synthesize`"
+        )
+    return info.architecture == "dml"
+
+
+def dml_kernels(path: Path, picture: np.ndarray | None = None) -> KernelSet:
+    """Return the basis kernels of a DML, and their weights for a picture (H, W, 3) in [0, 1].
+
+    Raises ModelError.
+    """
+    net = cast("DML", load_degradation(path))
+    weights = None if picture is None else weight_maps(net, to_tensor(picture))[0]
+    return KernelSet(net.basis().detach(), weights)
+
+
 def kernel_at(kernels: KernelSet, x: int, y: int) -> Tensor:
     """Return the kernel (k, k) of the pixel in column ``x`` and row ``y``: the weighted sum.
 
     Raises InputError when there are no weights or the pixel is outside of them.
     """
     if kernels.weights is None:
-        raise InputError("the kernel at a pixel needs weights (M, H, W), and the file has none")
+        raise InputError(
+            "the kernel at a pixel needs weights (M, H, W), and there are none: a dml model "
+            "predicts them for a --picture"
+        )
     height, width = kernels.weights.shape[1:]
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(f"pixel {x},{y} is outside of the weights, which are {width}x{height}")

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from redeg_cli.degrade.base import Degrader, Record
+from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import InputError, OutputError
@@ -41,13 +42,13 @@ class Settings:
     """What every row of the manifest repeats, so that each can be told and replayed alone."""
 
     degrader: str
-    """"omega", "adapted", a preset's name or that of a TOML file."""
+    """"omega", "adapted", "dml", a preset's name or that of a TOML file."""
     scale: int
     aligned: bool
     seed: int
     """Of the run; a file's own is ``sample_seed(seed, name of the HQ, variant)``."""
     digest: str | None = None
-    """Of the tables that a handcrafted degrader was read from."""
+    """Of the tables that a handcrafted degrader was read from, of a learned one's settings."""
     pool: str | None = None
     """The file of the pool, or of the photo's adapted SynNet, as it was given."""
     pool_digest: str | None = None
@@ -133,8 +134,9 @@ class Synthesis:
 
     @property
     def threads(self) -> int:
-        """How many jobs to run at a time: a handcrafted degrader keeps one core busy each."""
-        if isinstance(self.degrader, OmegaDegrader) or self.device.type == "mps":
+        """How many jobs to run at a time: a handcrafted degrader keeps one core busy each, a
+        network all of them."""
+        if isinstance(self.degrader, OmegaDegrader | DmlDegrader) or self.device.type == "mps":
             return 1
         return torch.get_num_threads()
 

@@ -16,6 +16,7 @@ from redeg_cli.io.listing import list_images
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.train.check_pairs import check_pairs
 from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
+from redeg_cli.train.registered import HELD_OUT_SIDE, check_registered
 
 Problem = Literal["unreadable", "small", "duplicate", "mismatched"]
 
@@ -73,6 +74,10 @@ def check_data(recipe: AnyRecipe, progress: OnProgress = no_progress) -> Check:
             findings += [
                 Finding(path, "mismatched", text) for path, text in check_pairs(part.pairs)
             ]
+        if part.kind == "dml":
+            for folders, least in ((part.pairs, part.crop), (part.held_out, HELD_OUT_SIDE)):
+                wrong = check_registered(folders, part.scale, least, part.max_shift)
+                findings += [Finding(path, "mismatched", text) for path, text in wrong]
     return Check(len(needs), findings)
 
 
@@ -85,6 +90,9 @@ def _inputs(parts: Sequence[Recipe]) -> dict[Path, int]:
     """Return each image file once, with the side it needs; faces are cut out and may be any."""
     folders: list[tuple[Path, int]] = []
     for recipe in parts:
+        if recipe.kind == "dml":
+            folders += [(folder, 0) for folder in (*recipe.pairs, *recipe.held_out)]
+            continue
         sources = [*recipe.data, *recipe.validation]
         folders += [(s.folder, 0 if s.align_faces else smallest_side(recipe)) for s in sources]
         if recipe.kind == "redegnet-paper":

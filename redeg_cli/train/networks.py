@@ -4,7 +4,7 @@ from torch import nn
 
 from redeg_cli.errors import RecipeError
 from redeg_cli.models import build, check_layout, find_model, load_restorer, load_tensors
-from redeg_cli.train.recipes import Recipe
+from redeg_cli.train.recipes import Recipe, RestorerRecipe
 
 
 def start_network(recipe: Recipe) -> nn.Module:
@@ -13,20 +13,37 @@ def start_network(recipe: Recipe) -> nn.Module:
     With ``init`` it has those weights, which must fit the recipe's architecture and ``config``.
     Raises RecipeError and ModelError.
     """
-    init = recipe.init
-    if recipe.architecture == "spandrel":
-        if init is None:
-            raise RecipeError("'init': architecture spandrel needs a checkpoint to start from")
-        if len(recipe.scales) != 1:
-            raise RecipeError(f"'scales': a network of spandrel has one scale, got {recipe.scales}")
-        restorer = load_restorer(init, recipe.scales[0])
-        if recipe.kind == "restorer":
-            restorer.check_crop(recipe.crop)
-        return restorer.network.requires_grad_(True).train()
+    if recipe.kind == "restorer" and recipe.architecture == "spandrel":
+        return _community_network(recipe)
     network = build(recipe.architecture, recipe.config)
-    if init is not None:
-        path = find_model(init)
+    if recipe.init is not None:
+        path = find_model(recipe.init)
         tensors, _ = load_tensors(path)
         check_layout(str(path), network, tensors)
         network.load_state_dict(tensors)
+    if recipe.kind == "restorer":
+        _check_scales(recipe, network)
     return network.train()
+
+
+def _community_network(recipe: RestorerRecipe) -> nn.Module:
+    if recipe.init is None:
+        raise RecipeError("'init': architecture spandrel needs a checkpoint to start from")
+    if len(recipe.scales) != 1:
+        raise RecipeError(f"'scales': a network of spandrel has one scale, got {recipe.scales}")
+    restorer = load_restorer(recipe.init, recipe.scales[0])
+    restorer.check_crop(recipe.crop)
+    return restorer.network.requires_grad_(True).train()
+
+
+def _check_scales(recipe: RestorerRecipe, network: nn.Module) -> None:
+    """Raise RecipeError for a scale that the network does not have."""
+    own = getattr(network, "scales", getattr(network, "scale", (1,)))
+    own = (own,) if isinstance(own, int) else own
+    for scale in recipe.scales:
+        if scale not in own:
+            can = ", ".join(f"x{each}" for each in own)
+            raise RecipeError(
+                f"'scales': the network restores at {can}, x{scale} was asked for: change it or "
+                "'config'"
+            )

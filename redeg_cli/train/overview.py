@@ -8,12 +8,14 @@ import torch
 
 from redeg_cli.device import autocast_dtype, pick_device
 from redeg_cli.io.listing import list_images
+from redeg_cli.io.registered_pairs import find_registered
+from redeg_cli.models import build, find_model
 from redeg_cli.train.journal import CURVES, LOG
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
 from redeg_cli.train.settled import RECIPE, check_settled
 
-IMAGES_PER_ROW = {"restorer": 1, "redegnet": 2, "redegnet-paper": 3}
+IMAGES_PER_ROW = {"restorer": 1, "redegnet": 2, "redegnet-paper": 3, "dml": 1}
 """Images that a network sees of each row of a batch, by the recipe's kind."""
 
 
@@ -51,6 +53,16 @@ def overview(recipe: AnyRecipe, folder: Path, cpu: bool = False) -> dict[str, An
 
 def _of_part(recipe: Recipe) -> dict[str, Any]:
     """Return what one network is trained on, and how large it is."""
+    if recipe.kind == "dml":
+        groups = {"pairs": recipe.pairs, "held-out pairs": recipe.held_out}
+        told: dict[str, Any] = {
+            key: {str(each): len(find_registered([each], recipe.scale)[0]) for each in group}
+            for key, group in groups.items()
+            if group
+        }
+        network = build(recipe.architecture, recipe.config)
+        parameters = sum(each.numel() for each in network.parameters())
+        return {**told, "parameters": parameters, "batch": recipe.batch}
     sources = {"data": recipe.data, "validation": recipe.validation}
     if recipe.kind == "redegnet-paper":
         sources["faces"] = recipe.faces
@@ -59,6 +71,8 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
         for key, group in sources.items()
         if group
     }
+    if recipe.kind == "restorer" and recipe.dml:
+        find_model(recipe.dml)
     network = start_network(recipe)
     parameters = sum(each.numel() for each in network.parameters())
     return {**images, "parameters": parameters, "batch": recipe.batch}

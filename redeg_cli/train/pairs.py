@@ -8,6 +8,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.canvas import Canvas
+from redeg_cli.degrade.dml import DmlDegrader, load_degradation
 from redeg_cli.degrade.fields import normal_field
 from redeg_cli.degrade.sharpen import Sharpen, apply_sharpen
 from redeg_cli.errors import RecipeError
@@ -40,7 +41,7 @@ class PairMaker:
         ``live`` takes the pool's place in the batches that are trained on, by scale.
         """
         self.recipe = recipe
-        self.degraders = recipe.degraders()
+        self.degraders = recipe.degraders() if recipe.dml is None else _dml(recipe, device)
         self.learned = _learned(recipe, device)
         self.live = live
         self.rows = slice(process, None, processes)
@@ -135,6 +136,13 @@ class PairMaker:
         """Take over what ``state_dict`` returned."""
         for scale, queue in self.queues.items():
             queue.load_state_dict(state[str(scale)])
+
+
+def _dml(recipe: RestorerRecipe, device: torch.device) -> dict[int, Degrader]:
+    """Return the recipe's learned degradation model, for its scale."""
+    assert recipe.dml is not None
+    net = load_degradation(recipe.dml, device)
+    return {scale: DmlDegrader(net, recipe.dml_noise, scale) for scale in recipe.scales}
 
 
 def _learned(recipe: RestorerRecipe, device: torch.device) -> dict[int, Degrader]:

@@ -13,6 +13,7 @@ from redeg_cli.errors import RecipeError
 from redeg_cli.train.recipes import (
     AnyRecipe,
     DataSource,
+    DmlRecipe,
     JointRecipe,
     PaperRecipe,
     ReDegNetRecipe,
@@ -22,7 +23,7 @@ from redeg_cli.validation import did_you_mean, explain, read_toml
 
 _T = TypeVar("_T", bound=AnyRecipe)
 
-What = Literal["redegnet", "restorer", "joint"]
+What = Literal["redegnet", "restorer", "joint", "dml"]
 """What a recipe trains."""
 
 SIDES = ("redegnet", "restorer")
@@ -30,6 +31,10 @@ SIDES = ("redegnet", "restorer")
 
 _SOURCES = ("data", "validation", "faces")
 """Keys that hold a list of DataSource."""
+_FOLDERS = ("pairs", "held_out")
+"""Keys that hold a list of folders."""
+_FILES = ("pool", "dml", "vgg19", "alexnet", "cache")
+"""Keys that hold a file or a folder."""
 
 
 def presets() -> list[str]:
@@ -60,7 +65,8 @@ def recipe_kind(what: What, path: Path) -> type[AnyRecipe]:
     if what == "redegnet":
         paper = read_toml(path).get("kind") == "redegnet-paper"
         return PaperRecipe if paper else ReDegNetRecipe
-    return JointRecipe if what == "joint" else RestorerRecipe
+    kinds = {"joint": JointRecipe, "restorer": RestorerRecipe, "dml": DmlRecipe}
+    return kinds[what]
 
 
 def _preset_folder() -> Path:
@@ -79,8 +85,9 @@ def _absolute(table: dict[str, Any]) -> dict[str, Any]:
     for key in _SOURCES:
         for source in table.get(key, ()):
             source["folder"] = os.path.abspath(source["folder"])
-    if "pairs" in table:
-        table["pairs"] = [os.path.abspath(folder) for folder in table["pairs"]]
+    for key in _FOLDERS:
+        if key in table:
+            table[key] = [os.path.abspath(folder) for folder in table[key]]
     return table
 
 
@@ -147,13 +154,15 @@ def _place(table: dict[str, Any], base: Path) -> None:
         for source in sources if isinstance(sources, list) else []:
             if isinstance(source, dict) and isinstance(source.get("folder"), str):
                 source["folder"] = str(base / Path(source["folder"]).expanduser())
-    for key in ("pool", "vgg19", "alexnet", "cache"):
+    for key in _FILES:
         if isinstance(table.get(key), str):
             table[key] = str(base / Path(table[key]).expanduser())
-    if isinstance(pairs := table.get("pairs"), list):
-        table["pairs"] = [
-            str(base / Path(each).expanduser()) if isinstance(each, str) else each for each in pairs
-        ]
+    for key in _FOLDERS:
+        if isinstance(folders := table.get(key), list):
+            table[key] = [
+                str(base / Path(each).expanduser()) if isinstance(each, str) else each
+                for each in folders
+            ]
     degrader = table.get("degradation")
     if isinstance(degrader, str) and degrader not in degrader_presets():
         file = base / Path(degrader).expanduser()

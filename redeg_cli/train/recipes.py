@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -61,18 +61,13 @@ class _Run(_Strict):
         return self
 
 
-class _Recipe(_Run):
-    """What is trained, on what, and how it is optimised."""
+class _Optimised(_Run):
+    """How a network is made and optimised."""
 
     config: dict[str, Any] = {}
     """Arguments of the network's class."""
     init: str | None = None
     """Weights to start from: an embedded or imported model's name, or a file."""
-    scales: list[Literal[1, 2, 4]] = Field([1, 2, 4], min_length=1)
-    data: list[DataSource] = Field(min_length=1)
-    validation: list[DataSource] = []
-    cache: Path | None = None
-    """Folder where decoded images are kept, mapped into memory; without one they are in memory."""
     batch: int = Field(16, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
     schedule: Literal["cosine", "constant", "step", "plateau"] = "cosine"
@@ -89,11 +84,38 @@ class _Recipe(_Run):
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(0.999, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> "_Optimised":
+        if self.schedule == "step" and not self.milestones:
+            raise RecipeError("'milestones': schedule step needs the steps at which it falls")
+        if self.schedule == "plateau" and not self.watched:
+            raise RecipeError("'watched': schedule plateau needs a figure of the validation")
+        return self
+
+
+class _Recipe(_Optimised):
+    """What is trained, and on what."""
+
+    known_scales: ClassVar[tuple[int, ...]] = (1, 2, 4)
+    scales: list[Literal[1, 2, 3, 4]] = Field([1, 2, 4], min_length=1)
+    data: list[DataSource] = Field(min_length=1)
+    validation: list[DataSource] = []
+    cache: Path | None = None
+    """Folder where decoded images are kept, mapped into memory; without one they are in memory."""
     gray: float = Field(0.05, ge=0, le=1)
     """Share of the images that are turned gray."""
     degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))
     """What makes the LQs: the name of a degrader, a TOML file or its tables, of which the tables
     are kept. See ``degrade.chain``."""
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, value: list[int]) -> list[int]:
+        if any(scale not in cls.known_scales for scale in value):
+            known = ", ".join(map(str, cls.known_scales))
+            raise RecipeError(f"'scales': expected some of {known}, got {value}")
+        return value
 
     @field_validator("degradation", mode="before")
     @classmethod
@@ -109,11 +131,7 @@ class _Recipe(_Run):
         return dict(table)
 
     @model_validator(mode="after")
-    def _check_schedule(self) -> "_Recipe":
-        if self.schedule == "step" and not self.milestones:
-            raise RecipeError("'milestones': schedule step needs the steps at which it falls")
-        if self.schedule == "plateau" and not self.watched:
-            raise RecipeError("'watched': schedule plateau needs a figure of the validation")
+    def _check_validation(self) -> "_Recipe":
         if (self.schedule == "plateau" or self.patience) and not self.validation:
             raise RecipeError("'validation': schedule plateau and patience go by its figures")
         return self
@@ -128,8 +146,9 @@ class _Recipe(_Run):
 class RestorerRecipe(_Recipe):
     """How to train a restorer on pairs made by handcrafted degradations."""
 
+    known_scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
     kind: Literal["restorer"]
-    architecture: Literal["f2n-compact", "f2n", "face-restorer", "spandrel"]
+    architecture: Literal["f2n-compact", "f2n", "vdsr", "rcan", "face-restorer", "spandrel"]
     """Of a new network, or of that of ``init``; spandrel takes whatever ``init`` holds."""
     crop: int = Field(48, ge=8)
     """Side of the native LQ crop in pixels."""
@@ -141,6 +160,10 @@ class RestorerRecipe(_Recipe):
     """Which part of the LQs, where there is a pool."""
     redegnet: str | None = None
     """The ReDegNet that made the pool, if not the default one: a name or a file."""
+    dml: Path | None = None
+    """A model of `redeg train dml` that makes the LQs in the place of ``degradation``."""
+    dml_noise: float = Field(5.0, ge=0, le=255)
+    """Standard deviation, of 255, of the noise on its LQs."""
     lq_noise: float = Field(0.0, ge=0, le=1)
     """Share of the LQs that get noise at last, so that SynNet hides nothing in them."""
     lq_noise_sigma: float = Field(0.1, ge=0, le=1)
@@ -170,6 +193,17 @@ class RestorerRecipe(_Recipe):
     adversarial: Literal["hinge", "vanilla", "least-squares", "relativistic"] = "vanilla"
     discriminator: Literal["unet", "patch"] = "unet"
     discriminator_width: int = Field(64, ge=4)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_vdsr_its_scales(cls, table: Any) -> Any:
+        """VDSR could restore at any scale: its weights say at which it was trained."""
+        if not isinstance(table, Mapping) or table.get("architecture") != "vdsr":
+            return table
+        config, scales = table.get("config", {}), table.get("scales")
+        if not isinstance(config, Mapping) or scales is None or "scales" in config:
+            return table
+        return {**table, "config": {**config, "scales": scales}}
 
 
 class ReDegNetRecipe(_Recipe):
@@ -219,7 +253,7 @@ class PaperRecipe(_Recipe):
     """Rows of each of the three kinds of pairs. The paper gives none: this is the release's."""
     learning_rate: float = Field(2e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.999)
-    scales: list[Literal[1, 2, 4]] = Field([1], min_length=1)
+    scales: list[Literal[1, 2, 3, 4]] = Field([1], min_length=1)
     faces: list[DataSource] = []
     """HQ faces: what ``data`` is of natural images."""
     pairs: list[Path] = []
@@ -307,9 +341,44 @@ class JointRecipe(_Run):
         return self
 
 
+class DmlRecipe(_Optimised):
+    """How to learn a degradation from registered pairs; defaults are the paper's (Xiao et al. 2020,
+    section 4.2) but for ``ema``."""
+
+    kind: Literal["dml"]
+    architecture: Literal["dml", "direct-net", "direct-kpn"] = "dml"
+    scale: Literal[2, 3, 4] = 4
+    pairs: list[Path] = Field(min_length=1)
+    """Folders of registered pairs: RealSR's layout, or hr/ and lr/."""
+    held_out: list[Path] = []
+    """Such folders for the validation."""
+    max_shift: float = Field(0.5, gt=0)
+    """HQ pixels by which an LQ may be shifted against its HQ."""
+    crop: int = Field(192, ge=32)
+    """Side of the HQ crop in pixels."""
+    batch: int = Field(16, ge=1)
+    steps: int = Field(100_000, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["cosine", "constant", "step", "plateau"] = "constant"
+    warm_up: int = Field(0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> "DmlRecipe":
+        for key in ("scale", "grid"):
+            if key in self.config:
+                told = "set 'scale' of the recipe" if key == "scale" else "the pairs decide it"
+                raise RecipeError(f"'config.{key}': {told}")
+        if self.crop % self.scale:
+            raise RecipeError(f"'crop': {self.crop} is no multiple of the scale {self.scale}")
+        if (self.schedule == "plateau" or self.patience) and not self.held_out:
+            raise RecipeError("'held_out': schedule plateau and patience go by its figures")
+        return self
+
+
 _OF_BOTH = ("steps", "minutes", "seed", "precision", "compile", "channels_last")
 
-Recipe = RestorerRecipe | ReDegNetRecipe | PaperRecipe
+Recipe = RestorerRecipe | ReDegNetRecipe | PaperRecipe | DmlRecipe
 """Of one network."""
 AnyRecipe = Recipe | JointRecipe
 

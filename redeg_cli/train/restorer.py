@@ -160,6 +160,6 @@ def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:
 
 
 def _runner(recipe: RestorerRecipe) -> Run:
-    if recipe.architecture == "f2n-compact":
+    if recipe.architecture in ("f2n-compact", "vdsr"):
         return lambda net, lq, scale: net(lq, scale)
     return lambda net, lq, _: net(lq)

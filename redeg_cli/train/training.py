@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from redeg_cli.device import is_out_of_memory
 from redeg_cli.errors import RedegError
 from redeg_cli.progress import OnProgress
+from redeg_cli.train.dml import dml_course
 from redeg_cli.train.joint import joint_course
 from redeg_cli.train.loop import Course, Watch, fit, make_accelerator, save_trained
 from redeg_cli.train.paper import paper_course
@@ -62,6 +63,8 @@ def _course(
         return redegnet_course(recipe, accelerator, progress)
     if recipe.kind == "redegnet-paper":
         return paper_course(recipe, accelerator, progress, say)
+    if recipe.kind == "dml":
+        return dml_course(recipe, accelerator, progress, say)
     return restorer_course(recipe, accelerator, progress, say)
 
 

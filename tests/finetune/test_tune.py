@@ -1,6 +1,7 @@
 """Fine-tuning: it learns, in one stretch or several, and nothing depends on what ran between."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from redeg_cli.degrade.chain import ChainDegrader
 from redeg_cli.finetune.tune import BATCH, Tuning, copy_state
+from redeg_cli.models import build, load_restorer, save_network
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.train.data import ImageStore
 
@@ -154,3 +156,32 @@ def test_the_average_of_a_stretch_stays_when_the_next_one_runs(
     tuning.run(10, CPU)
     assert same(kept, before)
     assert not same(tuning.state, kept)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        ("vdsr", {"layers": 3, "features": 4}),
+        ("vdsr", {"layers": 3, "features": 4, "colour": "rgb"}),
+        ("rcan", {"scale": 2, "groups": 1, "blocks": 1, "features": 4, "reduction": 2}),
+    ],
+)
+def test_the_restorers_of_dml_are_tuned(
+    scene: Callable[..., np.ndarray], tmp_path: Path, architecture: str, config: dict
+) -> None:
+    torch.manual_seed(0)
+    network = build(architecture, config)
+    save_network(tmp_path / "sr.safetensors", architecture, config, network.state_dict())
+    restorer = load_restorer(tmp_path / "sr.safetensors", 2)
+    image = torch.from_numpy((scene(64, 72) * 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+    tuning = Tuning(
+        *(restorer, ChainDegrader(BLUR, 2), ImageStore([[image]], [1.0])),
+        *(copy_state(restorer.network), 80),
+        crop=12,
+        seed=0,
+        learning_rate=1e-2,
+    )
+    lq, hq = tuning.batch(1000, CPU)
+    before = float((restorer(lq) - hq).abs().mean())
+    tuning.run(80, CPU)
+    assert float((restorer(lq) - hq).abs().mean()) < 0.97 * before

@@ -20,10 +20,13 @@ def test_the_presets_are_valid_recipes() -> None:
     for name in presets():
         path, base = find_recipe(name)
         what = name.partition("-")[0]
-        kind = recipe_kind(what if what in ("redegnet", "joint") else "restorer", path)
+        kind = recipe_kind(what if what in ("redegnet", "joint", "dml") else "restorer", path)
         recipe = load_recipe(path, kind, base=base)
         assert recipe.name == name
         for part in parts_of(recipe):
+            if part.kind == "dml":
+                assert part.pairs[0].parts[0] == "data"
+                continue
             assert part.data[0].folder.parts[0] == "data"  # relative to the working folder
             assert set(part.degraders()) == set(part.scales)
 
@@ -82,6 +85,12 @@ def test_a_fault_in_a_file_of_steps_names_file_and_key(workplace: Path) -> None:
         load_recipe(workplace / "restorer.toml", RestorerRecipe, [override])
 
 
+def test_only_restorers_know_scale_3(workplace: Path) -> None:
+    assert load_recipe(workplace / "restorer.toml", RestorerRecipe, ["scales=[3]"]).scales == [3]
+    with pytest.raises(RecipeError, match=r"'scales': expected some of 1, 2, 4, got \[1, 3\]"):
+        load_recipe(workplace / "redegnet.toml", ReDegNetRecipe, ["scales=[1, 3]"])
+
+
 def test_an_unknown_recipe_names_the_presets() -> None:
     with pytest.raises(RecipeError, match=r"did you mean 'f2n-compact'.*one of .*redegnet-lite"):
         find_recipe("f2n-compakt")
@@ -131,7 +140,7 @@ def test_overrides_reach_into_tables_and_lists(workplace: Path) -> None:
         ("steps=0", r"'steps': .*greater than or equal to 1, got 0"),
         ("steps=many", r"'steps': .*integer.*got 'many'"),
         ("architecture=f3n", r"'architecture': .*'f2n'"),
-        ("scales=[3]", r"'scales.0'"),
+        ("scales=[5]", r"'scales.0'"),
         ("kind=redegnet", r"'kind'"),
         ("data=[]", r"'data'"),
         ("data=3", r"'data'"),
