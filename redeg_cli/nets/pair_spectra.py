@@ -57,9 +57,7 @@ def pair_spectra(hq: Tensor, lq: Tensor) -> Tensor:
         / (powers[a] * powers[b] + floor.square()).sqrt()
         for a, b in _PAIRS
     ]
-    return torch.cat(
-        [gain, (size + 1e-2).log() / 2, ratio.log() / 4, *log_powers, *shared], 1
-    )
+    return torch.cat([gain, (size + 1e-2).log() / 2, ratio.log() / 4, *log_powers, *shared], 1)
 
 
 def _windows(images: Tensor) -> Tensor:
