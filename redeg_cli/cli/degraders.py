@@ -12,19 +12,22 @@ if TYPE_CHECKING:
     import torch
 
     from redeg_cli.degrade.base import Degrader
+    from redeg_cli.degrade.kernel_noise import JpegChoice
     from redeg_cli.run.synthesis import Settings
 
 OMEGA = "omega"
 """The degrader that a pool drives."""
 ADAPTED = "adapted"
 """The degrader of one photo, which `redeg finetune` writes."""
+KERNEL_NOISE = "kernel-noise"
+"""The degrader of kernels and noise that were estimated from real LR images."""
 
 DegraderOption = Annotated[
     str | None,
     typer.Option(
         "--degrader",
-        help="omega (needs --pool), a preset such as bsrgan, real-esrgan or old-photo "
-        "(`redeg degraders` lists them), or a TOML file.",
+        help="omega (needs --pool), kernel-noise (needs --kernels and --noise), a preset such as "
+        "bsrgan, real-esrgan or old-photo (`redeg degraders` lists them), or a TOML file.",
         show_default=False,
     ),
 ]
@@ -36,6 +39,22 @@ AdaptedOption = Annotated[
     typer.Option(
         "--adapted",
         help="A photo's degradation, the adapted.safetensors that `redeg finetune` writes.",
+    ),
+]
+KernelsOption = Annotated[
+    Path | None,
+    typer.Option("--kernels", help="Pool of blur kernels, made by `redeg build-kernels`."),
+]
+NoiseOption = Annotated[
+    Path | None, typer.Option("--noise", help="Pool of noise, made by `redeg build-noise`.")
+]
+JpegOption = Annotated[
+    str | None,
+    typer.Option(
+        "--jpeg",
+        help="Of kernel-noise. auto: each LQ as one of the images that the noise is of; a quality "
+        "from 1 to 100, with probability 0.9; none.  [default: auto]",
+        show_default=False,
     ),
 ]
 RedegnetOption = Annotated[
@@ -65,10 +84,31 @@ class Chosen(NamedTuple):
     settings: "Settings"
 
 
+class Estimated(NamedTuple):
+    """What a kernel-noise degrader is made of, as it was given."""
+
+    kernels: Path | None = None
+    noise: Path | None = None
+    jpeg: str | None = None
+
+
 def check_choice(
-    degrader: str | None, pool: Path | None, redegnet: str | None, adapted: Path | None = None
+    degrader: str | None,
+    pool: Path | None,
+    redegnet: str | None,
+    adapted: Path | None = None,
+    estimated: Estimated = Estimated(),  # noqa: B008 - immutable
 ) -> None:
     """Raise BadParameter unless one of an adapted SynNet, a pool and a degrader was chosen."""
+    if degrader == KERNEL_NOISE:
+        if (pool, redegnet, adapted) != (None, None, None):
+            raise typer.BadParameter("--degrader kernel-noise takes --kernels and --noise alone")
+        if estimated.kernels is None or estimated.noise is None:
+            raise typer.BadParameter("--degrader kernel-noise needs --kernels and --noise")
+        read_jpeg(estimated.jpeg)
+        return
+    if estimated != Estimated():
+        raise typer.BadParameter("--kernels, --noise and --jpeg are of --degrader kernel-noise")
     if adapted is not None:
         if degrader is not None or pool is not None:
             raise typer.BadParameter("--adapted excludes --pool and --degrader")
@@ -90,8 +130,11 @@ def choose(
     seed: int,
     device: "torch.device",
     adapted: Path | None = None,
+    estimated: Estimated = Estimated(),  # noqa: B008 - immutable
 ) -> Chosen:
     """Return the degrader that the options ask for (see ``check_choice``)."""
+    if degrader == KERNEL_NOISE:
+        return _estimated(estimated, scale, aligned, seed)
     if adapted is not None:
         return _adapted(adapted, redegnet, scale, aligned, seed, device)
     if pool is not None:
@@ -109,8 +152,26 @@ def choose_again(
     redegnet: str | None,
     device: "torch.device",
     adapted: Path | None = None,
+    estimated: Estimated = Estimated(),  # noqa: B008 - immutable
 ) -> Chosen:
     """Return what applies the records of a manifest's rows with these settings."""
+    if settings.degrader == KERNEL_NOISE:
+        given = Estimated(
+            estimated.kernels or Path(str(settings.pool)),
+            estimated.noise or Path(str(settings.noise)),
+            settings.jpeg,
+        )
+        chosen = _estimated(given, settings.scale, settings.aligned, settings.seed)
+        made = chosen.settings
+        for path, option, now, then in (
+            (given.kernels, "--kernels", made.pool_digest, settings.pool_digest),
+            (given.noise, "--noise", made.noise_digest, settings.noise_digest),
+        ):
+            if now != then:
+                raise InputError(
+                    f"{path} is not the pool that the manifest was made with: give {option}"
+                )
+        return Chosen(chosen.degrader, settings)
     if settings.degrader == ADAPTED:
         adapted = adapted or Path(str(settings.pool))
         chosen = _adapted(
@@ -192,6 +253,43 @@ def _adapted(
         pool_digest=adapted_digest(path),
         model=degrader.pool.model,
         fingerprint=degrader.pool.fingerprint,
+    )
+    return Chosen(degrader, settings)
+
+
+def read_jpeg(text: str | None) -> "JpegChoice":
+    """Return what ``--jpeg`` asks for. Raises BadParameter."""
+    if text in (None, "auto"):
+        return "auto"
+    if text == "none":
+        return "none"
+    if text.isdecimal() and 1 <= int(text) <= 100:
+        return int(text)
+    raise typer.BadParameter(f"--jpeg {text}: expected auto, none or a quality from 1 to 100")
+
+
+def _estimated(given: Estimated, scale: int | None, aligned: bool, seed: int) -> Chosen:
+    from redeg_cli.degrade.kernel_noise import KernelNoiseDegrader
+    from redeg_cli.degrade.kernel_pool import load_kernel_pool
+    from redeg_cli.degrade.noise_pool import load_noise_pool
+    from redeg_cli.run.synthesis import Settings
+
+    kernels, noise = (
+        load_kernel_pool(Path(str(given.kernels))),
+        load_noise_pool(Path(str(given.noise))),
+    )
+    jpeg = read_jpeg(given.jpeg)
+    try:
+        degrader = KernelNoiseDegrader(kernels, noise, scale or 4, jpeg)
+    except InputError as error:
+        raise InputError(f"{given.kernels}: {error}") from None
+    settings = Settings(
+        *(KERNEL_NOISE, degrader.scale, aligned, seed, degrader.digest),
+        pool=str(given.kernels),
+        pool_digest=kernels.digest,
+        noise=str(given.noise),
+        noise_digest=noise.digest,
+        jpeg=str(jpeg),
     )
     return Chosen(degrader, settings)
 

@@ -15,6 +15,10 @@ from redeg_cli.cli.common import (
 )
 from redeg_cli.cli.degraders import (
     DegraderOption,
+    Estimated,
+    JpegOption,
+    KernelsOption,
+    NoiseOption,
     PoolOption,
     RedegnetOption,
     ScaleOption,
@@ -27,6 +31,9 @@ def degrade_preview(
     image: Annotated[Path, typer.Argument(help="A sharp image.", readable=False)],
     degrader: DegraderOption = None,
     pool: PoolOption = None,
+    kernels: KernelsOption = None,
+    noise: NoiseOption = None,
+    jpeg: JpegOption = None,
     count: Annotated[
         int, typer.Option("--count", "-n", min=1, max=200, help="How many times to degrade it.")
     ] = 12,
@@ -51,7 +58,8 @@ def degrade_preview(
 
     Each cell is an LQ enlarged to the size of the image (bicubic), named by its seed.
     """
-    check_choice(degrader, pool, redegnet)
+    estimated = Estimated(kernels, noise, jpeg)
+    check_choice(degrader, pool, redegnet, estimated=estimated)
 
     from redeg_cli.degrade.preview import contact_sheet, describe_record
     from redeg_cli.device import pick_device
@@ -59,12 +67,13 @@ def degrade_preview(
     from redeg_cli.io.images import write_rgb
     from redeg_cli.run.preview import degrade_crop, read_crop
 
-    chosen = choose(degrader, pool, redegnet, scale, False, seed, pick_device(device))
+    place = pick_device(device)
+    chosen = choose(degrader, pool, redegnet, scale, False, seed, place, estimated=estimated)
     label = chosen.settings.degrader.removesuffix(".toml")
     output = output or Path(f"{image.stem}_{label}.png")
     ensure_writable(output, overwrite)
     hq = read_crop(image, crop, chosen.settings.scale)
-    previews = degrade_crop(hq, chosen.degrader, seed, count, pick_device(device))
+    previews = degrade_crop(hq, chosen.degrader, seed, count, place)
     titles = [f"{label}, seed {seed}, no. {number}" for number in range(1, count + 1)]
     texts = [describe_record(preview.record) for preview in previews]
     sheet = contact_sheet(hq, [preview.aligned for preview in previews], titles, texts)

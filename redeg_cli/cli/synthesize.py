@@ -23,6 +23,10 @@ from redeg_cli.cli.degraders import (
     AdaptedOption,
     Chosen,
     DegraderOption,
+    Estimated,
+    JpegOption,
+    KernelsOption,
+    NoiseOption,
     PoolOption,
     RedegnetOption,
     ScaleOption,
@@ -55,6 +59,9 @@ def synthesize(
     pool: PoolOption = None,
     adapted: AdaptedOption = None,
     degrader: DegraderOption = None,
+    kernels: KernelsOption = None,
+    noise: NoiseOption = None,
+    jpeg: JpegOption = None,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -88,13 +95,15 @@ def synthesize(
     """
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
+    estimated = Estimated(kernels, noise, jpeg)
     if replay is None:
-        check_choice(degrader, pool, redegnet, adapted)
+        check_choice(degrader, pool, redegnet, adapted, estimated)
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, scale, variants, seed, aligned) != (None, None, 1, 0, False):
+    elif (degrader, scale, variants, seed, aligned, jpeg) != (None, None, 1, 0, False, None):
         raise typer.BadParameter(
-            "--replay takes the degrader, scale, variants, seed and --aligned from the manifest"
+            "--replay takes the degrader, scale, variants, seed, --aligned and --jpeg from the "
+            "manifest"
         )
 
     from redeg_cli.device import pick_device
@@ -106,11 +115,11 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         jobs = plan(images or [], output, variants, f".{output_format.value}")
-        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place, adapted)
+        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place, adapted, estimated)
         groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
-            chosen = choose_again(group.settings, pool, redegnet, place, adapted)
+            chosen = choose_again(group.settings, pool, redegnet, place, adapted, estimated)
             groups.append((chosen, group.jobs))
 
     outcome, rows = Outcome(), []

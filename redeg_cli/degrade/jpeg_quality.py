@@ -1,4 +1,4 @@
-"""How strongly pictures were JPEG-compressed: read from files, or from the pixels where they are none.
+"""How pictures were JPEG-compressed: read from the file, or estimated from the pixels.
 
 A file tells by its quantisation tables. A picture that was a JPEG once and was saved as something
 else still has DCT coefficients that crowd at multiples of the table's steps.
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image, JpegImagePlugin
 from torch import Tensor
 
-from redeg_cli.degrade.jpeg import CHROMA_TABLE, LUMA_TABLE, quality_tables
+from redeg_cli.degrade.jpeg import quality_tables
 from redeg_cli.nets.dct import block_dct
 
 _FREQUENCIES = 20

@@ -1,8 +1,8 @@
 """The degrader of real LR images: their blur kernels, their noise, their JPEG compression.
 
-Aakerberg et al. 2021, "Real-World Super-Resolution of Face-Images from Surveillance Cameras", eq. 2:
-I_LR = (I_HR * k)↓s + n + c, with k and n drawn from pools that were estimated from the LR images
-alone (eqs. 3 and 7).
+Aakerberg et al. 2021, "Real-World Super-Resolution of Face-Images from Surveillance Cameras",
+eq. 2: I_LR = (I_HR * k)↓s + n + c, with k and n drawn from pools that were estimated from the LR
+images alone (eqs. 3 and 7).
 """
 
 import hashlib

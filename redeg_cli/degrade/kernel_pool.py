@@ -66,7 +66,9 @@ class KernelPool:
         if scale == self.scale:
             return self.kernels
         if scale == self.scale**2:
-            return np.stack([analytic_kernel(kernel, self.scale) for kernel in self.kernels])
+            made = [analytic_kernel(kernel, self.scale) for kernel in self.kernels]
+            side = max(kernel.shape[0] for kernel in made)
+            return np.stack([np.pad(kernel, (side - kernel.shape[0]) // 2) for kernel in made])
         raise InputError(
             f"the pool holds kernels of scale {self.scale}, which serve scale {self.scale} and "
             f"{self.scale**2}, not {scale}"

@@ -17,13 +17,14 @@ import numpy as np
 from redeg_cli.errors import InputError
 
 REASONS = {
-    "flat": "variance below φ (eq. 6)",
-    "mean": "means of the parts differ (eq. 4)",
-    "variance": "variances of the parts differ (eq. 5)",
-    "clipped": "pixels at 0 or 255",
-    "texture": "far above the noise floor of the image",
-    "overlap": "overlaps an evener one",
-    "surplus": "more than are taken of one image",
+    "flat": "with a variance below φ (eq. 6)",
+    "mean": "with parts of different means (eq. 4)",
+    "variance": "with parts of different variances (eq. 5)",
+    "clipped": "with pixels at 0 or 255",
+    "texture": "far above the image's noise floor",
+    "overlap": "over an evener one",
+    "surplus": "beyond the most of one image",
+    "duplicate": "there already",
 }
 """Why a patch is left out, in the order in which the rules are looked at."""
 
@@ -128,7 +129,7 @@ def _look(rgb: np.ndarray, rules: Rules) -> _Windows:
     ends = ((rgb <= 0) | (rgb >= 1)).any(2)
     # Squares of deviations from the middle: integrals of large images lose no digits.
     sums, squares = cv2.integral2(luma - np.float32(128), sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
-    clipped = cv2.integral(ends.astype(np.uint8))
+    clipped = cv2.integral(np.asarray(ends, np.uint8))
     height, width = luma.shape
     ys = np.arange(0, height - rules.p + 1, rules.stride)
     xs = np.arange(0, width - rules.p + 1, rules.stride)

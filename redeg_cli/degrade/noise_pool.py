@@ -178,6 +178,11 @@ class NoiseRows:
         self.jpegs.append((name, jpeg))
 
     @property
+    def patches(self) -> int:
+        """Patches that were found, duplicates too."""
+        return sum(len(found.places) for _, found in self.found)
+
+    @property
     def looked_at(self) -> int:
         """Patches that were looked at."""
         return sum(found.looked_at for _, found in self.found)

@@ -58,3 +58,13 @@ def read_arrays(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str,
 def reason(error: Exception) -> str:
     """Return an exception's message as a single line; one without text gives its class name."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of a file of arrays; {} for any other file, and for none."""
+    try:
+        with np.load(Path(path), allow_pickle=False) as file:
+            header = json.loads(str(file[_HEADER]))
+    except DAMAGE:
+        return {}
+    return header if isinstance(header, dict) else {}

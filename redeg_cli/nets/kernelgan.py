@@ -103,7 +103,7 @@ class PatchJudges(nn.Module):
         return weight / size[:, None, None]
 
 
-def _drawn(seeds: Sequence[torch.Generator], shape: tuple[int, ...], gain: float) -> nn.Parameter:
+def _drawn(seeds: Sequence[torch.Generator], shape: tuple[int, ...]) -> nn.Parameter:
     """Return weights (K, *shape), Glorot's normal law, each image's from its own generator."""
     area = math.prod(shape[2:])
     deviation = math.sqrt(2 / ((shape[0] + shape[1]) * area))

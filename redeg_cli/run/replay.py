@@ -10,6 +10,10 @@ from redeg_cli.io.listing import list_images
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.run.synthesis import Job, Settings, latest
 
+_WRITTEN = tuple(field.name for field in fields(Settings))
+_HEAD = ("degrader", "scale", "aligned", "seed", "digest", "pool", "pool_digest", "model")
+"""Settings that every manifest has; the others came later."""
+
 
 @dataclass(frozen=True)
 class Replayed:
@@ -45,7 +49,9 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> list[Replayed]:
 
 def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
     try:
-        settings = Settings(**{field.name: row[field.name] for field in fields(Settings)})
+        settings = Settings(
+            **{name: row[name] for name in _WRITTEN if name in row or name in _HEAD}
+        )
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
         job = replace(job, hq_digest=row["hq_digest"])
         lq = PurePosixPath(job.lq)

@@ -188,7 +188,8 @@ class Crops:
 def gradient_magnitude(image: np.ndarray) -> np.ndarray:
     """Return |∇| (H, W) of the luma of an image (H, W, 3), by central differences."""
     luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.hypot(*np.gradient(luma))
+    down, right = np.gradient(luma)
+    return np.hypot(down, right)
 
 
 def _chances(gradient: np.ndarray, side: int) -> tuple[np.ndarray, int]:
