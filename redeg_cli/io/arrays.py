@@ -63,7 +63,8 @@ def reason(error: Exception) -> str:
 def read_header(path: Path) -> dict[str, Any]:
     """Return the header of a file of arrays; {} for any other file, and for none."""
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
+        # From memory: NumPy leaves a file that is no archive open.
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
             header = json.loads(str(file[_HEADER]))
     except DAMAGE:
         return {}

@@ -32,6 +32,7 @@ Averages = Mapping[str, nn.Module]
 
 
 _PLACES = {"data", "validation", "faces", "pairs", "pool", "vgg19", "alexnet", "cache"}
+_PLACES |= {"kernels", "noise"}
 """Keys of recipes that name folders and files: they stay out of weights that are shared."""
 
 

@@ -51,6 +51,8 @@ def overview(recipe: AnyRecipe, folder: Path, cpu: bool = False) -> dict[str, An
 
 def _of_part(recipe: Recipe) -> dict[str, Any]:
     """Return what one network is trained on, and how large it is."""
+    if recipe.kind == "restorer":
+        recipe.degraders()  # pools that are missing, or of another scale, are told now
     sources = {"data": recipe.data, "validation": recipe.validation}
     if recipe.kind == "redegnet-paper":
         sources["faces"] = recipe.faces

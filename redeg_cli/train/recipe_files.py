@@ -147,7 +147,7 @@ def _place(table: dict[str, Any], base: Path) -> None:
         for source in sources if isinstance(sources, list) else []:
             if isinstance(source, dict) and isinstance(source.get("folder"), str):
                 source["folder"] = str(base / Path(source["folder"]).expanduser())
-    for key in ("pool", "vgg19", "alexnet", "cache"):
+    for key in ("pool", "kernels", "noise", "vgg19", "alexnet", "cache"):
         if isinstance(table.get(key), str):
             table[key] = str(base / Path(table[key]).expanduser())
     if isinstance(pairs := table.get("pairs"), list):
