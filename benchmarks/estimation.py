@@ -31,7 +31,7 @@ from scipy.ndimage import gaussian_filter
 
 from redeg_cli.degrade.blur import filter2d
 from redeg_cli.degrade.jpeg_quality import estimate_traits
-from redeg_cli.degrade.kernel_pool import kernel_similarity
+from redeg_cli.degrade.kernel_pool import estimated_pool, kernel_similarity
 from redeg_cli.degrade.kernels import gaussian_kernels
 from redeg_cli.degrade.noise_patches import Rules, find_noise
 from redeg_cli.degrade.resize import to_aligned
@@ -73,9 +73,10 @@ def measure_kernels(images: list[np.ndarray], names: list[str], steps: int, devi
         part = slice(first, first + BATCH)
         place = pick_device(device)
         found += list(estimate_kernels(lqs[part], names[part], Settings(steps=steps), 0, place))
+    pool = estimated_pool(found, names, {})
     seconds = time.perf_counter() - start
     rows = []
-    for image, name, kernel, truth in zip(images, names, found, truths, strict=True):
+    for image, name, kernel, truth in zip(images, names, pool.kernels, truths, strict=True):
         known = truth.numpy()
         similar = kernel_similarity(kernel, known)
         bicubic = kernel_similarity(bicubic_kernel().numpy(), known)

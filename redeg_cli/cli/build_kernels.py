@@ -70,11 +70,10 @@ def build_kernels(
     import numpy as np
 
     from redeg_cli.cli.estimated_pools import kernel_summary
-    from redeg_cli.degrade.kernel_pool import KernelPool
+    from redeg_cli.degrade.kernel_pool import estimated_pool
     from redeg_cli.device import pick_device
     from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.listing import list_images
-    from redeg_cli.nets.kernelgan import STRIDE
     from redeg_cli.train.kernelgan import Settings, estimate_kernels
 
     place = pick_device(device)
@@ -104,7 +103,7 @@ def build_kernels(
                 names += list(usable)
     outcome.done = len(kernels)
     if kernels:
-        pool = KernelPool(np.stack(kernels), tuple(names), STRIDE, {**vars(settings), "seed": seed})
+        pool = estimated_pool(kernels, names, {**vars(settings), "seed": seed})
         pool.save(output)
         summary = kernel_summary(output, pool)
         say(f"{len(pool)} kernels, {summary['text']}")

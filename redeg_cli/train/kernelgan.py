@@ -70,6 +70,9 @@ def estimate_kernels(
 ) -> np.ndarray:
     """Return the ×2 kernels (K, k, k) float32 of LR images (H, W, 3) in [0, 1], all at once.
 
+    They relate the images to themselves at half the size; ``estimated_pool`` makes of them what
+    sharp images are filtered with.
+
     Each sums to 1, is not negative, and is centred as ``centred_kernel`` says. An image's crops,
     noise and first weights depend on ``seed`` and its own name, not on its neighbours. Sides are at
     least ``CROP``.

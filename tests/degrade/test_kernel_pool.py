@@ -14,6 +14,7 @@ from redeg_cli.degrade.kernel_pool import (
     analytic_kernel,
     centre_of_mass,
     centred_kernel,
+    estimated_pool,
     kernel_similarity,
     load_kernel_pool,
     merge_kernel_pools,
@@ -118,3 +119,35 @@ def test_shrinking_keeps_the_picture_in_its_place() -> None:
     found = F.conv2d(ramp, kernel, stride=2)[0, 0, 0]
     wanted = torch.arange(0, 48, 2) + 8 + 0.5
     torch.testing.assert_close(found, wanted[: len(found)].float(), atol=2e-2, rtol=0)
+
+
+def covariance(kernel: np.ndarray) -> np.ndarray:
+    axis = (
+        np.arange(kernel.shape[0])
+        - kernel.shape[0] // 2
+        - np.array(centre_of_mass(kernel))[:, None]
+    )
+    places = np.meshgrid(axis[0], axis[1], indexing="ij")
+    return np.cov(np.stack([each.ravel() for each in places]), aweights=kernel.ravel(), ddof=0)
+
+
+def test_sharp_images_get_the_whole_blur() -> None:
+    """k, k half as wide, k a quarter as wide ...: 4/3 of its covariance, and 4 times that at 4."""
+    relation = gaussians((1.4, 1.0))[0]
+    pool = estimated_pool([relation, relation], ["a", "b"], {"steps": 5})
+    own = covariance(relation)
+    np.testing.assert_allclose(covariance(pool.at_scale(2)[0]), 4 / 3 * own, rtol=0.02)
+    np.testing.assert_allclose(covariance(pool.at_scale(4)[1]), 16 / 3 * own, rtol=0.02)
+    assert centre_of_mass(pool.kernels[0]) == pytest.approx((0.5, 0.5), abs=0.01)
+    assert centre_of_mass(pool.at_scale(4)[0]) == pytest.approx((1.5, 1.5), abs=0.01)
+
+
+def test_kernels_of_scale_4_are_kept_with_the_pool(tmp_path: Path) -> None:
+    pool = estimated_pool([gaussians((1.4, 1.0))[0]], ["a"], {})
+    pool.save(tmp_path / "a.npz")
+    again = load_kernel_pool(tmp_path / "a.npz")
+    assert np.array_equal(again.at_scale(4), pool.at_scale(4))
+    assert again.digest == pool.digest
+    merged = merge_kernel_pools([(Path("a"), pool), (Path("b"), kernel_pool())])
+    assert len(merged.at_scale(4)) == 4
+    np.testing.assert_allclose(merged.at_scale(4).sum((1, 2)), 1, atol=1e-4)
