@@ -10,8 +10,8 @@
 # OUT  takes kernels.npz, noise.npz, the trained networks and two tables
 #
 # STEPS=300, KERNELS=8, KERNEL_STEPS=300 and TEST=6 set how much is done: by themselves they show
-# the way in minutes on a CPU, with a network of 0.1 M parameters. FULL=1 takes the paper's network,
-# crops and batches (give it a GPU, and STEPS=400000).
+# the way in minutes on a CPU, with a small network that starts as a bicubic enlargement. FULL=1
+# takes the paper's network, crops and batches (give it a GPU, and STEPS=400000).
 #
 # Without arguments: sharp photos of scikit-image, and others of them made into LR images.
 set -euo pipefail
@@ -49,9 +49,9 @@ PYTHON
 fi
 
 # What the LR images say of themselves. Images that cannot be used are named; the others go on.
-redeg build-kernels "$lr" -n "${KERNELS:-8}" --steps "${KERNEL_STEPS:-300}" \
-    -o "$out/kernels.npz" --overwrite || [[ -f "$out/kernels.npz" ]]
-rm -f "$out/noise.npz"
+rm -f "$out/kernels.npz" "$out/noise.npz"
+redeg build-kernels "$lr" -n "${KERNELS:-8}" --steps "${KERNEL_STEPS:-300}" -o "$out/kernels.npz" ||
+    [[ -f "$out/kernels.npz" ]]
 redeg build-noise "$lr" -o "$out/noise.npz" || true
 # Compressed images seldom have 32x32 px of even noise.
 [[ -f "$out/noise.npz" ]] || redeg build-noise "$lr" --patch 16 --variance 0.5 -o "$out/noise.npz"
@@ -85,16 +85,22 @@ redeg synthesize "$out/test/hr" -o "$out/test/lr" --scale 4 --seed 1 --overwrite
 
 options=(--set "steps=$steps" --set "data=[{\"folder\": \"$out/train\"}]" --set "validation=[]")
 if [[ -z "${FULL:-}" ]]; then
-    options+=(--set 'config={"scale": 4, "features": 16, "growth": 8, "blocks": 2}')
-    options+=(--set crop=24 --set batch=8)
+    options+=(--set architecture=f2n-compact)
+    options+=(--set 'config={"features": 24, "blocks": 4, "scales": [4]}')
+    options+=(--set crop=24 --set batch=8 --set ema=0.98)
 fi
 pools=(--set "kernels=$out/kernels.npz" --set "noise=$out/noise.npz")
 pools+=(--set "init=$out/bicubic-trained/f2n.safetensors")
-[[ -n "${FULL:-}" ]] || pools+=(--set discriminator_width=16)
+start=(--set queue=0)
+if [[ -z "${FULL:-}" ]]; then
+    start+=(--set learning_rate=1e-3)
+    pools+=(--set discriminator_width=16)
+fi
 
+bicubic='{"op": "resize", "of": "native", "filter": "bicubic", "antialias": true}'
 # The start of all others: trained on pairs that bicubic shrinking makes.
-redeg train restorer --recipe f2n -o "$out/bicubic-trained" "${options[@]}" --set queue=0 \
-    --set 'degradation={"steps": [{"op": "resize", "of": "native", "filter": "bicubic", "antialias": true}]}'
+redeg train restorer --recipe f2n -o "$out/bicubic-trained" "${options[@]}" \
+    "${start[@]}" --set "degradation={\"steps\": [$bicubic]}"
 models=(--model bicubic --model "bicubic-trained=$out/bicubic-trained/f2n.safetensors")
 for jpeg in none 30; do
     for lpips in 0 0.001; do
