@@ -284,7 +284,7 @@ def _estimated(given: Estimated, scale: int | None, aligned: bool, seed: int) ->
     except InputError as error:
         raise InputError(f"{given.kernels}: {error}") from None
     settings = Settings(
-        *(KERNEL_NOISE, degrader.scale, aligned, seed, degrader.digest),
+        *(KERNEL_NOISE, degrader.scale, aligned, seed, None),
         pool=str(given.kernels),
         pool_digest=kernels.digest,
         noise=str(given.noise),

@@ -5,8 +5,6 @@ eq. 2: I_LR = (I_HR * k)↓s + n + c, with k and n drawn from pools that were es
 images alone (eqs. 3 and 7).
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -61,12 +59,6 @@ class KernelNoiseDegrader:
         self.scale = scale
         self.jpeg = jpeg
         self._table = torch.from_numpy(kernels.at_scale(scale))
-
-    @property
-    def digest(self) -> str:
-        """What tells it from one of other pools, or another compression."""
-        text = json.dumps([self.kernels.digest, self.noise.digest, self.jpeg])
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def draw(self, seed: int) -> Record:
         """Return rows of both pools, and how to compress. Pure."""

@@ -10,9 +10,8 @@ from redeg_cli.io.listing import list_images
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.run.synthesis import Job, Settings, latest
 
-_WRITTEN = tuple(field.name for field in fields(Settings))
-_HEAD = ("degrader", "scale", "aligned", "seed", "digest", "pool", "pool_digest", "model")
-"""Settings that every manifest has; the others came later."""
+_LATER = ("noise", "noise_digest", "jpeg")
+"""Settings that older manifests do not have."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> list[Replayed]:
 
 def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
     try:
-        settings = Settings(
-            **{name: row[name] for name in _WRITTEN if name in row or name in _HEAD}
-        )
+        names = [each.name for each in fields(Settings)]
+        settings = Settings(**{n: row[n] for n in names if n in row or n not in _LATER})
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
         job = replace(job, hq_digest=row["hq_digest"])
         lq = PurePosixPath(job.lq)

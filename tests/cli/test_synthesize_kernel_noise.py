@@ -56,7 +56,7 @@ def test_other_settings_want_another_folder(run: Callable) -> None:
     assert run("hq", "-o", "out", *POOLS, "--jpeg", 30).exit_code == 0
     result = run("hq", "-o", "out", *POOLS, "--jpeg", 40)
     assert result.exit_code == 1
-    assert "give another folder with -o" in result.stderr
+    assert "was made with jpeg 30, now it is 40: give another folder with -o" in result.stderr
 
 
 def test_a_replay_wants_the_pools_that_it_was_made_with(run: Callable) -> None:
