@@ -21,6 +21,7 @@ columns cut off. Printed: mean error of the quality, and how often the chroma su
 import argparse
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -122,6 +123,9 @@ def measure_noise(images: list[np.ndarray]) -> None:
             white = gaussian_filter(white, (0, BLUR, BLUR), mode="wrap")
             white /= white.std()
         pool = np.concatenate(patches)
+        if not len(pool):
+            print(f"noise, {kind}, deviation {sigma:g}: no patch in {len(clean)} images")
+            continue
         planes = pool.transpose(0, 3, 1, 2).reshape(-1, 32, 32)
         known = white[:, :32, :32] * sigma
         deviation = float(np.sqrt(np.square(pool, dtype=np.float64).mean()))
@@ -166,14 +170,14 @@ def measure_jpeg(images: list[np.ndarray]) -> None:
     )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=30)
     parser.add_argument("--only", nargs="+", default=["kernels", "noise", "jpeg"])
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     files = list_images([options.folder])
     files = [files[int(i)] for i in np.linspace(0, len(files) - 1, min(options.images, len(files)))]
     images = [read_rgb(file.path) for file in files]

@@ -1,7 +1,9 @@
 """``redeg build-kernels``: real LR images in, the blur kernels they were made with out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,8 +87,9 @@ def build_kernels(
         files = [files[index] for index in chosen]
     batch = batch or (8 if place.type == "cpu" else 128)
     settings = Settings(steps=steps)
+    noted = {**vars(settings), "seed": seed}
     outcome, kernels, names = Outcome(), [], []
-    with progress("estimating kernels") as on_progress:
+    with progress("estimating kernels") as on_progress, _kept(output, kernels, names, noted):
         for first in range(0, len(files), batch):
             part = files[first : first + batch]
 
@@ -99,11 +102,16 @@ def build_kernels(
                 found = estimate_kernels(
                     list(usable.values()), list(usable), settings, seed, place, within
                 )
-                kernels += list(found)
-                names += list(usable)
+                for name, kernel in zip(usable, found, strict=True):
+                    if np.isfinite(kernel).all():
+                        kernels.append(kernel)
+                        names.append(name)
+                    else:
+                        message = f"the kernel of {name} did not settle: another --seed may help"
+                        outcome.failed.append((name, message))
     outcome.done = len(kernels)
     if kernels:
-        pool = estimated_pool(kernels, names, {**vars(settings), "seed": seed})
+        pool = estimated_pool(kernels, names, noted)
         pool.save(output)
         summary = kernel_summary(output, pool)
         say(f"{len(pool)} kernels, {summary['text']}")
@@ -113,6 +121,22 @@ def build_kernels(
         else:
             emit_path(output)
     outcome.finish()
+
+
+@contextmanager
+def _kept(
+    output: Path, kernels: "list[np.ndarray]", names: list[str], noted: dict[str, Any]
+) -> Iterator[None]:
+    """Write what there is when the work within is interrupted: a kernel takes many seconds."""
+    from redeg_cli.degrade.kernel_pool import estimated_pool
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if kernels:
+            estimated_pool(kernels, names, noted).save(output)
+            say(f"the {len(kernels)} kernels estimated so far are in {output}")
+        raise
 
 
 def _readable(files: "list[ImageFile]", outcome: Outcome) -> "dict[str, np.ndarray]":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 from degraded import save_pool, save_redegnet
-from estimated import kernel_pool, noise_pool, save_pools
+from estimated import gaussians, kernel_pool, noise_pool, save_pools
 from PIL import Image
 
 from redeg_cli.degrade.kernel_pool import load_kernel_pool
@@ -59,6 +59,36 @@ def test_an_image_without_detail_has_no_kernel(redeg: Callable, tmp_path: Path) 
     assert "flat.png is flat" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "k.npz").exists()
+
+
+def test_a_stop_keeps_what_there_is(
+    redeg: Callable, lr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def estimate(images: list, names: list, *_: object) -> np.ndarray:
+        if "b.jpg" in names:
+            raise KeyboardInterrupt
+        return gaussians(*[(1.2, 0.9)] * len(images))
+
+    monkeypatch.setattr("redeg_cli.train.kernelgan.estimate_kernels", estimate)
+    result = redeg("build-kernels", lr, "-o", "k.npz", "--batch", 1, "--device", "cpu")
+    assert result.exit_code == 130
+    assert "the 1 kernels estimated so far are in k.npz" in result.stderr
+    assert load_kernel_pool(Path("k.npz")).names == ("a.png",)
+
+
+def test_a_kernel_that_went_astray_is_named_and_the_others_stay(
+    redeg: Callable, lr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def estimate(images: list, names: list, *_: object) -> np.ndarray:
+        made = gaussians(*[(1.2, 0.9)] * len(images))
+        made[names.index("b.jpg")] = np.nan
+        return made
+
+    monkeypatch.setattr("redeg_cli.train.kernelgan.estimate_kernels", estimate)
+    result = redeg("build-kernels", lr, "-o", "k.npz", "--device", "cpu")
+    assert result.exit_code == 1
+    assert "the kernel of b.jpg did not settle" in result.stderr
+    assert load_kernel_pool(Path("k.npz")).names == ("a.png",)
 
 
 def test_noise_is_found_and_what_was_left_out_is_said(redeg: Callable, lr: Path) -> None:
