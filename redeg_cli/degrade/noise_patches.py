@@ -39,6 +39,9 @@ _FLOOR = 0.02
 bright."""
 _AS_BRIGHT = 24.0
 """In levels from 0 to 255."""
+_BRIGHTER = 8.0
+"""How many times that of the whole image, flat parts aside, the floor at a brightness may be: where
+only a texture is so bright, it would be its own floor."""
 
 
 @dataclass(frozen=True)
@@ -176,13 +179,14 @@ def _floors(luma: np.ndarray, rules: Rules) -> np.ndarray:
     mean, variance = parts.mean((1, 3)).ravel(), parts.var((1, 3)).ravel()
     order = np.argsort(mean)
     mean, variance = mean[order], variance[order]
+    uneven = variance[variance >= rules.phi]
     floors = np.full(256, np.inf)
     for level in range(256):
         first = np.searchsorted(mean, level - _AS_BRIGHT)
         last = np.searchsorted(mean, level + 1 + _AS_BRIGHT)
         if last > first:
             floors[level] = np.quantile(variance[first:last], _FLOOR)
-    return floors
+    return np.minimum(floors, _BRIGHTER * np.quantile(uneven, _FLOOR)) if len(uneven) else floors
 
 
 def _cut(rgb: np.ndarray, places: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

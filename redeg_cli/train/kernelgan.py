@@ -7,10 +7,10 @@ those of the image itself. The kernel that the generator has become is the one t
 with.
 
 Three things are not as published; on six photographs with known kernels they brought the median
-similarity from 0.73 to 0.89, both in 1000 steps, a third of the published ones. The generator begins as the
-bicubic kernel itself, not by imitating its results; real and shrunk crops get the same noise, which
-hides the levels that only files have; and the result is the mean of the kernels of the later steps,
-since single ones swing about it.
+similarity from 0.73 to 0.89, both in 1000 steps, a third of the published ones. The generator
+begins as the bicubic kernel itself, not by imitating its results; real and shrunk crops get the
+same noise, which hides the levels that only files have; and the result is the mean of the kernels
+of the later steps, since single ones swing about it.
 """
 
 from collections.abc import Sequence
