@@ -8,7 +8,7 @@ import torch
 
 from redeg_cli.device import autocast_dtype, pick_device
 from redeg_cli.io.listing import list_images
-from redeg_cli.models import build, load_network
+from redeg_cli.models import build, load_network, load_restorer
 from redeg_cli.train.journal import CURVES, LOG
 from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
 from redeg_cli.train.settled import RECIPE, check_settled
@@ -61,7 +61,9 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
         for key, group in sources.items()
         if group
     }
-    if recipe.kind == "restorer" and recipe.init:
+    if recipe.kind == "restorer" and recipe.init and recipe.architecture == "spandrel":
+        network = load_restorer(recipe.init).network
+    elif recipe.kind == "restorer" and recipe.init:
         network = load_network(recipe.init, "restorer", torch.device("cpu"))
     else:
         network = build(recipe.architecture, recipe.config)

@@ -20,6 +20,7 @@ from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
+from redeg_cli.train.overview import overview
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import RestorerRecipe
@@ -349,6 +350,15 @@ def test_what_a_network_of_spandrel_cannot_do(
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
     with pytest.raises(RedegError, match=message):
         train(recipe, workplace / "run", cpu=True)
+
+
+@FOREIGN
+def test_a_network_of_spandrel_is_told_of_before_the_run(workplace: Path, swinir: Path) -> None:
+    overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", "scales=[2]")
+    recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
+    network = load_restorer(swinir, 2).network
+    told = overview(recipe, workplace / "run", cpu=True)
+    assert told["parameters"] == sum(each.numel() for each in network.parameters())
 
 
 def test_estimated_pools_take_the_place_of_the_degradation(workplace: Path) -> None:
