@@ -10,8 +10,9 @@
 # OUT  takes kernels.npz, noise.npz, the trained networks and two tables
 #
 # STEPS=300, KERNELS=8, KERNEL_STEPS=300 and TEST=6 set how much is done: by themselves they show
-# the way in minutes on a CPU, with a small network that starts as a bicubic enlargement. FULL=1
-# takes the paper's network, crops and batches (give it a GPU, and STEPS=400000).
+# the way in minutes on a CPU, with a small network that starts as a bicubic enlargement (and shows a
+# faint grid still: 300 steps are few for an adversarial loss). FULL=1 takes the paper's network,
+# crops and batches (give it a GPU, and STEPS=400000).
 #
 # Without arguments: sharp photos of scikit-image, and others of them made into LR images.
 set -euo pipefail
@@ -94,7 +95,8 @@ pools+=(--set "init=$out/bicubic-trained/f2n.safetensors")
 start=(--set queue=0)
 if [[ -z "${FULL:-}" ]]; then
     start+=(--set learning_rate=1e-3)
-    pools+=(--set discriminator_width=16)
+    # A new discriminator's first steps would undo a small network.
+    pools+=(--set discriminator_width=16 --set warm_up=100)
 fi
 
 bicubic='{"op": "resize", "of": "native", "filter": "bicubic", "antialias": true}'
