@@ -29,6 +29,8 @@ COMMANDS: dict[str, Entry] = {
     "restore": Entry("redeg_cli.cli.restore", "restore"),
     "extract-omega": Entry("redeg_cli.cli.extract", "extract_omega"),
     "build-pool": Entry("redeg_cli.cli.build_pool", "build_pool"),
+    "build-kernels": Entry("redeg_cli.cli.build_kernels", "build_kernels"),
+    "build-noise": Entry("redeg_cli.cli.build_noise", "build_noise"),
     "pool": Entry("redeg_cli.cli.pool", "app"),
     "synthesize": Entry("redeg_cli.cli.synthesize", "synthesize"),
     "degraders": Entry("redeg_cli.cli.degraders", "degraders"),

@@ -1,32 +1,19 @@
-"""Degraders by name: the options that choose one, and ``redeg degraders``."""
+"""The options that choose a degrader, and ``redeg degraders``, which lists those with a name."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from redeg_cli.cli.common import JsonOption, emit_json, warn
-from redeg_cli.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-
-    from redeg_cli.degrade.base import Degrader
-    from redeg_cli.run.synthesis import Settings
-
-OMEGA = "omega"
-"""The degrader that a pool drives."""
-ADAPTED = "adapted"
-"""The degrader of one photo, which `redeg finetune` writes."""
-DML = "dml"
-"""A degradation that `redeg train dml` has learned."""
+from redeg_cli.cli.common import JsonOption, emit_json
 
 DegraderOption = Annotated[
     str | None,
     typer.Option(
         "--degrader",
-        help="omega (needs --pool), dml (needs --model), a preset such as bsrgan, real-esrgan or "
-        "old-photo (`redeg degraders` lists them), or a TOML file.",
+        help="omega (needs --pool), dml (needs --model), kernel-noise (needs --kernels and "
+        "--noise), a preset such as bsrgan, real-esrgan or old-photo (`redeg degraders` lists "
+        "them), or a TOML file.",
         show_default=False,
     ),
 ]
@@ -49,13 +36,29 @@ ModelOption = Annotated[
         show_default=False,
     ),
 ]
-NoiseOption = Annotated[
+NoiseSigmaOption = Annotated[
     float | None,
     typer.Option(
-        "--noise",
+        "--noise-sigma",
         min=0,
         max=255,
         help="Of --degrader dml: standard deviation of the white noise, of 255.  [default: 5]",
+        show_default=False,
+    ),
+]
+KernelsOption = Annotated[
+    Path | None,
+    typer.Option("--kernels", help="Pool of blur kernels, made by `redeg build-kernels`."),
+]
+NoiseOption = Annotated[
+    Path | None, typer.Option("--noise", help="Pool of noise, made by `redeg build-noise`.")
+]
+JpegOption = Annotated[
+    str | None,
+    typer.Option(
+        "--jpeg",
+        help="Of kernel-noise. auto: each LQ as one of the images that the noise is of; a quality "
+        "from 1 to 100, with probability 0.9; none.  [default: auto]",
         show_default=False,
     ),
 ]
@@ -77,191 +80,6 @@ ScaleOption = Annotated[
         show_default=False,
     ),
 ]
-
-
-class Learned(NamedTuple):
-    """The options of a learned degradation model."""
-
-    model: str | None = None
-    noise: float | None = None
-
-
-NOT_LEARNED = Learned()
-
-
-class Chosen(NamedTuple):
-    """A degrader and how to get it again."""
-
-    degrader: "Degrader"
-    settings: "Settings"
-
-
-def check_choice(
-    degrader: str | None,
-    pool: Path | None,
-    redegnet: str | None,
-    adapted: Path | None = None,
-    learned: Learned = NOT_LEARNED,
-) -> None:
-    """Raise BadParameter unless one of an adapted SynNet, a pool and a degrader was chosen."""
-    if degrader == DML and learned.model is None:
-        raise typer.BadParameter("--degrader dml needs --model, which `redeg train dml` writes")
-    if degrader != DML and learned != NOT_LEARNED:
-        raise typer.BadParameter("--model and --noise need --degrader dml")
-    if adapted is not None:
-        if degrader is not None or pool is not None:
-            raise typer.BadParameter("--adapted excludes --pool and --degrader")
-        return
-    if degrader is None and pool is None:
-        raise typer.BadParameter("give --pool, or --degrader with a preset's name or a TOML file")
-    if degrader == OMEGA and pool is None:
-        raise typer.BadParameter("--degrader omega needs --pool")
-    if degrader not in (None, OMEGA) and (pool is not None or redegnet is not None):
-        raise typer.BadParameter(f"--degrader {degrader} takes no --pool and no --redegnet")
-
-
-def choose(
-    degrader: str | None,
-    pool: Path | None,
-    redegnet: str | None,
-    scale: int | None,
-    aligned: bool,
-    seed: int,
-    device: "torch.device",
-    adapted: Path | None = None,
-    learned: Learned = NOT_LEARNED,
-) -> Chosen:
-    """Return the degrader that the options ask for (see ``check_choice``)."""
-    if degrader == DML:
-        return _dml(learned, scale, aligned, seed, device)
-    if adapted is not None:
-        return _adapted(adapted, redegnet, scale, aligned, seed, device)
-    if pool is not None:
-        return _learned(pool, redegnet, scale, aligned, seed, device)
-    from redeg_cli.degrade.chain import load_degrader
-    from redeg_cli.run.synthesis import Settings
-
-    chain = load_degrader(str(degrader), scale or 4)
-    return Chosen(chain, Settings(chain.name, chain.scale, aligned, seed, chain.digest))
-
-
-def choose_again(
-    settings: "Settings",
-    pool: Path | None,
-    redegnet: str | None,
-    device: "torch.device",
-    adapted: Path | None = None,
-    model: str | None = None,
-) -> Chosen:
-    """Return what applies the records of a manifest's rows with these settings."""
-    if settings.degrader == DML:
-        wanted = Learned(model or settings.model)  # the noise is in the records
-        chosen = _dml(wanted, settings.scale, settings.aligned, settings.seed, device)
-        if chosen.settings.fingerprint != settings.fingerprint:
-            raise InputError(
-                f"{wanted.model} is not the model that the manifest was made with: give --model"
-            )
-        return Chosen(chosen.degrader, settings)
-    if settings.degrader == ADAPTED:
-        adapted = adapted or Path(str(settings.pool))
-        chosen = _adapted(
-            adapted, redegnet, settings.scale, settings.aligned, settings.seed, device
-        )
-        if chosen.settings.pool_digest != settings.pool_digest:
-            raise InputError(
-                f"{adapted} is not the file that the manifest was made with: give --adapted"
-            )
-        return Chosen(chosen.degrader, settings)
-    if settings.degrader != OMEGA:
-        from redeg_cli.degrade.chain import Replay
-
-        return Chosen(Replay(settings.scale), settings)
-    pool = pool or Path(str(settings.pool))
-    redegnet = redegnet or settings.model
-    chosen = _learned(pool, redegnet, settings.scale, settings.aligned, settings.seed, device)
-    if chosen.settings.pool_digest != settings.pool_digest:
-        raise InputError(f"{pool} is not the pool that the manifest was made with: give --pool")
-    return Chosen(chosen.degrader, settings)
-
-
-def _learned(
-    path: Path,
-    redegnet: str | None,
-    scale: int | None,
-    aligned: bool,
-    seed: int,
-    device: "torch.device",
-) -> Chosen:
-    from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
-    from redeg_cli.omega.learned import OmegaDegrader
-    from redeg_cli.omega.pool import load_pool
-    from redeg_cli.run.synthesis import Settings
-
-    pool = load_pool(path)
-    weights = find_model(redegnet or DEFAULT_REDEGNET)
-    fingerprint = model_fingerprint(weights)
-    pool.check_model(fingerprint, path, weights.stem)
-    if scale is None:
-        scale = pool.scale or 4
-    elif pool.scale not in (None, scale):
-        warn(
-            f"{path} was taken at scale {pool.scale} and is used at scale {scale}: "
-            "grain and JPEG blocks will have another size than in its photos"
-        )
-    net = load_network(weights, "redegnet", device)
-    settings = Settings(
-        *(OMEGA, scale, aligned, seed, None),
-        pool=str(path),
-        pool_digest=pool.digest,
-        model=weights.stem,
-        fingerprint=fingerprint,
-    )
-    return Chosen(OmegaDegrader(net, pool, scale, aligned=aligned), settings)
-
-
-def _adapted(
-    path: Path,
-    redegnet: str | None,
-    scale: int | None,
-    aligned: bool,
-    seed: int,
-    device: "torch.device",
-) -> Chosen:
-    from redeg_cli.omega.adapted import adapted_digest, load_adapted
-    from redeg_cli.run.synthesis import Settings
-
-    degrader = load_adapted(path, scale, redegnet=redegnet, aligned=aligned, device=device)
-    if degrader.pool.scale != degrader.scale:
-        warn(
-            f"{path} was fitted at scale {degrader.pool.scale} and is used at scale "
-            f"{degrader.scale}: dots, grain and JPEG blocks will have another size than in the "
-            "photo"
-        )
-    settings = Settings(
-        *(ADAPTED, degrader.scale, aligned, seed, None),
-        pool=str(path),
-        pool_digest=adapted_digest(path),
-        model=degrader.pool.model,
-        fingerprint=degrader.pool.fingerprint,
-    )
-    return Chosen(degrader, settings)
-
-
-def _dml(
-    learned: Learned, scale: int | None, aligned: bool, seed: int, device: "torch.device"
-) -> Chosen:
-    from redeg_cli.degrade.dml import NOISE, load_dml
-    from redeg_cli.models import model_fingerprint
-    from redeg_cli.run.synthesis import Settings
-
-    noise = NOISE if learned.noise is None else learned.noise
-    degrader = load_dml(str(learned.model), noise, scale, device)
-    settings = Settings(
-        *(DML, degrader.scale, aligned, seed, degrader.digest),
-        model=learned.model,
-        fingerprint=model_fingerprint(str(learned.model)),
-    )
-    return Chosen(degrader, settings)
 
 
 def degraders(

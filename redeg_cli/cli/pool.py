@@ -1,4 +1,4 @@
-"""``redeg pool``: what pools of Ωs hold; several made one."""
+"""``redeg pool``: what pools hold; several made one."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,21 @@ from redeg_cli.cli.common import (
     emit_json,
     emit_path,
 )
+from redeg_cli.cli.estimated_pools import (
+    OMEGAS,
+    common_kind,
+    describe,
+    merge,
+    pool_kind,
+    summary_line,
+)
 from redeg_cli.cli.pool_plot import PoolArgument, plot
 
 if TYPE_CHECKING:
     from redeg_cli.omega.pool import Pool
 
 app = typer.Typer(
-    help="Say what pools of Ωs hold, plot them, merge them.",
+    help="Say what pools of Ωs, kernels or noise hold, plot them, merge them.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -30,15 +38,28 @@ plot_command = app.command("plot")(plot)
 
 @app.command("info")
 def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
-    """Say what pools hold: Ωs of which pairs, how far apart they lie, which are double or odd."""
+    """Say what pools hold: Ωs of which pairs, how far apart they lie, which are double or odd.
+
+    Of kernels their widths; of noise its deviation, how the images were compressed, and what was
+    left out.
+    """
     from redeg_cli.omega.pool import load_pool
 
-    loaded = [(path, load_pool(path)) for path in pools]
-    told = [pool_summary(path, pool) | _figures(pool) for path, pool in loaded]
+    told: list[dict[str, Any]] = []
+    for path in pools:
+        kind = pool_kind(path)
+        if kind != OMEGAS:
+            told.append(describe(path, kind))
+        else:
+            pool = load_pool(path)
+            told.append(pool_summary(path, pool) | _figures(pool))
     if as_json:
         emit_json(told)
         return
     for summary in told:
+        if "kind" in summary:
+            print(summary_line(summary))
+            continue
         print(
             f"{summary['path']}: {summary['omegas']} Ωs of {summary['pairs']} pairs, "
             f"scale {', '.join(map(str, summary['scales']))}, spread {summary['spread']:.3f}, "
@@ -55,12 +76,20 @@ def merge_command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put the Ωs of several pools, made by one model, into one."""
+    """Put the Ωs of several pools, made by one model, into one; or kernels, or noise."""
     from redeg_cli.io.files import ensure_writable
     from redeg_cli.omega.pool import load_pool, merge_pools
 
     check_folder(output)
     ensure_writable(output, overwrite)
+    kind = common_kind(pools)
+    if kind != OMEGAS:
+        summary = merge(pools, kind, output)
+        if as_json:
+            emit_json(summary)
+        else:
+            emit_path(output)
+        return
     merged = merge_pools([(path, load_pool(path)) for path in pools])
     merged.save(output)
     if as_json:

@@ -1,4 +1,4 @@
-"""``redeg pool plot``: pools of Ωs as a picture."""
+"""``redeg pool plot``: pools as a picture."""
 
 from enum import Enum
 from pathlib import Path
@@ -19,6 +19,7 @@ from redeg_cli.cli.common import (
     say,
     warn,
 )
+from redeg_cli.cli.estimated_pools import OMEGAS, common_kind, draw
 from redeg_cli.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -104,7 +105,16 @@ def plot(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Plot pools: each Ω is a point, those that are alike lie together."""
+    """Plot pools: each Ω is a point, those that are alike lie together.
+
+    Of kernels a sheet of them, of noise a sheet with patches and spectra (.png).
+    """
+    kind = common_kind(pools)
+    if kind != OMEGAS:
+        if (colour_by, groups, perplexity, neighbours, crops) != (None,) * 5:
+            raise typer.BadParameter(f"a sheet of {kind} takes -o alone: colours are of Ωs")
+        _write_sheet(pools, kind, output, overwrite, as_json)
+        return
     _check_options(output, method, perplexity, neighbours, crops)
     from redeg_cli.evaluate.embedding import embed, fit_perplexity
     from redeg_cli.evaluate.pool_map import PoolMap, make_groups
@@ -153,6 +163,21 @@ def plot(
     else:
         emit_path(output)
     outcome.finish()
+
+
+def _write_sheet(
+    pools: list[Path], kind: str, output: Path, overwrite: bool, as_json: bool
+) -> None:
+    from redeg_cli.io.files import ensure_writable
+
+    check_folder(output)
+    ensure_writable(output, overwrite)
+    summary = draw(pools, kind, output)
+    say(summary["text"])
+    if as_json:
+        emit_json(summary)
+    else:
+        emit_path(output)
 
 
 def _check_options(

@@ -13,16 +13,17 @@ from redeg_cli.cli.common import (
     emit_json,
     emit_path,
 )
+from redeg_cli.cli.degrader_choice import Asked, choose
 from redeg_cli.cli.degraders import (
     DegraderOption,
-    Learned,
+    JpegOption,
+    KernelsOption,
     ModelOption,
     NoiseOption,
+    NoiseSigmaOption,
     PoolOption,
     RedegnetOption,
     ScaleOption,
-    check_choice,
-    choose,
 )
 
 
@@ -31,7 +32,10 @@ def degrade_preview(
     degrader: DegraderOption = None,
     pool: PoolOption = None,
     model: ModelOption = None,
+    noise_sigma: NoiseSigmaOption = None,
+    kernels: KernelsOption = None,
     noise: NoiseOption = None,
+    jpeg: JpegOption = None,
     count: Annotated[
         int, typer.Option("--count", "-n", min=1, max=200, help="How many times to degrade it.")
     ] = 12,
@@ -56,8 +60,17 @@ def degrade_preview(
 
     Each cell is an LQ enlarged to the size of the image (bicubic), named by its seed.
     """
-    learned = Learned(model, noise)
-    check_choice(degrader, pool, redegnet, learned=learned)
+    asked = Asked(
+        degrader,
+        pool,
+        redegnet,
+        model=model,
+        noise_sigma=noise_sigma,
+        kernels=kernels,
+        noise=noise,
+        jpeg=jpeg,
+    )
+    asked.check()
 
     from redeg_cli.degrade.preview import contact_sheet, describe_record
     from redeg_cli.device import pick_device
@@ -66,7 +79,7 @@ def degrade_preview(
     from redeg_cli.run.preview import degrade_crop, read_crop
 
     place = pick_device(device)
-    chosen = choose(degrader, pool, redegnet, scale, False, seed, place, learned=learned)
+    chosen = choose(asked, scale, False, seed, place)
     label = chosen.settings.degrader.removesuffix(".toml")
     output = output or Path(f"{image.stem}_{label}.png")
     ensure_writable(output, overwrite)

@@ -19,19 +19,18 @@ from redeg_cli.cli.common import (
     run_batch,
     say,
 )
+from redeg_cli.cli.degrader_choice import Asked, Chosen, choose, choose_again
 from redeg_cli.cli.degraders import (
     AdaptedOption,
-    Chosen,
     DegraderOption,
-    Learned,
+    JpegOption,
+    KernelsOption,
     ModelOption,
     NoiseOption,
+    NoiseSigmaOption,
     PoolOption,
     RedegnetOption,
     ScaleOption,
-    check_choice,
-    choose,
-    choose_again,
 )
 from redeg_cli.progress import OnProgress
 
@@ -59,7 +58,10 @@ def synthesize(
     adapted: AdaptedOption = None,
     degrader: DegraderOption = None,
     model: ModelOption = None,
+    noise_sigma: NoiseSigmaOption = None,
+    kernels: KernelsOption = None,
     noise: NoiseOption = None,
+    jpeg: JpegOption = None,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -93,14 +95,18 @@ def synthesize(
     """
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
+    asked = Asked(degrader, pool, redegnet, adapted, model, noise_sigma, kernels, noise, jpeg)
     if replay is None:
-        check_choice(degrader, pool, redegnet, adapted, Learned(model, noise))
+        asked.check()
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, noise, scale, variants, seed, aligned) != (None, None, None, 1, 0, False):
+    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg) != (
+        *(None, None, None, 1, 0),
+        *(False, None),
+    ):
         raise typer.BadParameter(
-            "--replay takes the degrader, its noise, scale, variants, seed and --aligned from the "
-            "manifest"
+            "--replay takes the degrader, its noise, scale, variants, seed, --aligned and --jpeg "
+            "from the manifest"
         )
 
     from redeg_cli.device import pick_device
@@ -112,12 +118,11 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         jobs = plan(images or [], output, variants, f".{output_format.value}")
-        learned = Learned(model, noise)
-        chosen = choose(degrader, pool, redegnet, scale, aligned, seed, place, adapted, learned)
+        chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
-            chosen = choose_again(group.settings, pool, redegnet, place, adapted, model)
+            chosen = choose_again(group.settings, asked, place)
             groups.append((chosen, group.jobs))
 
     outcome, rows = Outcome(), []

@@ -33,9 +33,16 @@ def describe_step(step: Mapping[str, Any]) -> str:
 
 
 def describe_record(record: Record) -> str:
-    """Return what a record does: its steps, or the Ω that it names."""
+    """Return what a record does: its steps, or what it names of pools."""
     if "omega" in record:
         return f"Ω of {record['omega']}"
+    if "kernel" in record:
+        jpeg = record["jpeg"]
+        text = f"kernel {record['kernel']} · noise {record['noise']['patch']}"
+        if jpeg is None:
+            return text
+        chroma = ", 4:2:0" if jpeg["subsample"] else ""
+        return f"{text} · JPEG {jpeg['quality']:.0f}{chroma}"
     return " · ".join(describe_step(step) for step in record.get("steps", ()))
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from redeg_cli.degrade.kernel_pool import KernelPool
 from redeg_cli.degrade.resize import resize
 from redeg_cli.evaluate.kernels import DrawnKernels, KernelSet, describe_kernel, kernel_at
 from redeg_cli.evaluate.sheet import Panel, Strip, draw_sheet
 
 _CELL = 256
+_MOST = 60
+"""Kernels of a pool that are shown."""
 _POSITIVE = ((255, 255, 255), (150, 190, 222), (49, 105, 170), (9, 30, 77))
 _NEGATIVE = ((255, 255, 255), (240, 160, 130), (178, 24, 43))
 _WEIGHTS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -35,6 +38,16 @@ def draws_sheet(draws: Sequence[DrawnKernels]) -> np.ndarray:
             panels.append(Panel(empty, "no effective kernel", f"because of {draw.left_out[0]}"))
         strips.append(Strip(title, tuple(panels)))
     return draw_sheet(strips)
+
+
+def pool_sheet(pool: KernelPool) -> np.ndarray:
+    """Return a sheet (H, W, 3) in [0, 1] of a pool's kernels; of many, evenly from all."""
+    count = min(len(pool), _MOST)
+    rows = np.linspace(0, len(pool) - 1, count).round().astype(int)
+    panels = [_kernel(torch.from_numpy(pool.kernels[row]), pool.names[row]) for row in rows]
+    whole = "" if count == len(pool) else f"{count} of "
+    title = f"{whole}{len(pool)} kernels of scale {pool.scale}"
+    return draw_sheet([Strip(title, tuple(panels))])
 
 
 def set_sheet(

@@ -10,6 +10,9 @@ from redeg_cli.io.listing import list_images
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.run.synthesis import Job, Settings, latest
 
+_LATER = ("noise", "noise_digest", "jpeg")
+"""Settings that older manifests do not have."""
+
 
 @dataclass(frozen=True)
 class Replayed:
@@ -45,7 +48,8 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> list[Replayed]:
 
 def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
     try:
-        settings = Settings(**{field.name: row[field.name] for field in fields(Settings)})
+        names = [each.name for each in fields(Settings)]
+        settings = Settings(**{n: row[n] for n in names if n in row or n not in _LATER})
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
         job = replace(job, hq_digest=row["hq_digest"])
         lq = PurePosixPath(job.lq)

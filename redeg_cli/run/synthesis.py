@@ -42,7 +42,7 @@ class Settings:
     """What every row of the manifest repeats, so that each can be told and replayed alone."""
 
     degrader: str
-    """"omega", "adapted", "dml", a preset's name or that of a TOML file."""
+    """"omega", "adapted", "dml", "kernel-noise", a preset's name or that of a TOML file."""
     scale: int
     aligned: bool
     seed: int
@@ -50,14 +50,19 @@ class Settings:
     digest: str | None = None
     """Of the tables that a handcrafted degrader was read from, of a learned one's settings."""
     pool: str | None = None
-    """The file of the pool, or of the photo's adapted SynNet, as it was given."""
+    """The file of the pool (of Ωs or kernels), or of the photo's adapted SynNet, as given."""
     pool_digest: str | None = None
     model: str | None = None
     fingerprint: str | None = None
+    noise: str | None = None
+    """The file of the pool of noise."""
+    noise_digest: str | None = None
+    jpeg: str | None = None
+    """How a kernel-noise degrader compresses: auto, none or a quality."""
 
 
 # The same pool may lie elsewhere, the same weights may have another name.
-_LABELS = ("pool", "model")
+_LABELS = ("pool", "model", "noise")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ Averages = Mapping[str, nn.Module]
 """Averaged (EMA) copies of networks by the player's name."""
 
 
-_PLACES = {"data", "validation", "faces", "pairs", "held_out", "pool", "dml"}
+_PLACES = {"data", "validation", "faces", "pairs", "held_out", "pool", "dml", "kernels", "noise"}
 _PLACES |= {"vgg19", "alexnet", "cache"}
 """Keys of recipes that name folders and files: they stay out of weights that are shared."""
 

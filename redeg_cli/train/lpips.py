@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from redeg_cli.downloads import find_download, how_to_get
 from redeg_cli.errors import ModelError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.models import check_layout
+from redeg_cli.train.filters import FilterFeatures
+
+Kind = Literal["alexnet", "auto"]
 
 _AFTER_RELU = (1, 4, 7, 9, 11)
 """Places of the five ReLUs among torchvision's ``features``, whose outputs are compared."""
@@ -74,6 +78,52 @@ class Lpips(nn.Module):
                 y = x.float()
                 found.append(y / (y.square().sum(1, keepdim=True) + 1e-8).sqrt())
         return found
+
+
+class FilterLpips(nn.Module):
+    """LPIPS' distance over fixed filters: what stands in where there are no weights of AlexNet.
+
+    The squared distance of features of unit length, as in eq. 1, with all weights 1, mean over the
+    levels of ``FilterFeatures``. It knows edges, texture and colour at four scales, and nothing of
+    what people see in them. Nothing is trained.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = FilterFeatures()
+        self.note = (
+            "LPIPS: no weights of AlexNet were found; in its place the distance of fixed filters "
+            f"(5×5 DCT on a Gaussian pyramid): {how_to_get('alexnet')}"
+        )
+
+    def forward(self, made: Tensor, truth: Tensor) -> Tensor:
+        """Return the distances (B,) of images (B, 3, H, W) in [0, 1], of any size."""
+        of_made, of_truth = self.features(made), self.features(truth)
+        squared = [
+            (_unit_length(of_made[layer]) - _unit_length(of_truth[layer])).square().sum(1)
+            for layer in self.features.layers
+        ]
+        return torch.stack([each.mean((1, 2)) for each in squared]).mean(0)
+
+
+def _unit_length(features: Tensor) -> Tensor:
+    """Return features (B, C, H, W) of unit length, shorter where there is next to nothing.
+
+    The response of a filter has a deviation of about 1 on photos: in flat parts its direction is
+    that of the noise.
+    """
+    return features / ((features.square().sum(1, keepdim=True) + 1e-8).sqrt() + 1)
+
+
+def make_lpips(kind: Kind, weights: Path | None, device: torch.device) -> Lpips | FilterLpips:
+    """Return LPIPS; "auto" takes its substitute where no weights of AlexNet are found.
+
+    ``weights`` is an AlexNet file; without it the known places are searched. Print the ``note`` of
+    what comes back. Raises ModelError as ``Lpips`` does.
+    """
+    if kind == "auto" and weights is None and find_download("alexnet") is None:
+        return FilterLpips().to(device)
+    return Lpips(weights).to(device)
 
 
 def _linear_weights() -> list[Tensor]:

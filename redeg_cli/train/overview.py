@@ -63,6 +63,8 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
         network = build(recipe.architecture, recipe.config)
         parameters = sum(each.numel() for each in network.parameters())
         return {**told, "parameters": parameters, "batch": recipe.batch}
+    if recipe.kind == "restorer":
+        recipe.degraders()  # pools that are missing, or of another scale, are told now
     sources = {"data": recipe.data, "validation": recipe.validation}
     if recipe.kind == "redegnet-paper":
         sources["faces"] = recipe.faces

@@ -33,7 +33,7 @@ _SOURCES = ("data", "validation", "faces")
 """Keys that hold a list of DataSource."""
 _FOLDERS = ("pairs", "held_out")
 """Keys that hold a list of folders."""
-_FILES = ("pool", "dml", "vgg19", "alexnet", "cache")
+_FILES = ("pool", "dml", "kernels", "noise", "vgg19", "alexnet", "cache")
 """Keys that hold a file or a folder."""
 
 

@@ -15,7 +15,10 @@ from pydantic import (
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.chain import ChainDegrader, preset_table, read_degrader
-from redeg_cli.errors import RecipeError
+from redeg_cli.degrade.kernel_noise import KernelNoiseDegrader
+from redeg_cli.degrade.kernel_pool import load_kernel_pool
+from redeg_cli.degrade.noise_pool import load_noise_pool
+from redeg_cli.errors import InputError, RecipeError
 from redeg_cli.validation import did_you_mean
 
 
@@ -154,6 +157,13 @@ class RestorerRecipe(_Recipe):
     """Side of the native LQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
     """HQ images are shrunk by a factor of this range before cropping (more scales of texture)."""
+    kernels: Path | None = None
+    """Pool of blur kernels of real LR images; with ``noise`` in the place of ``degradation``."""
+    noise: Path | None = None
+    """Pool of noise of real LR images."""
+    jpeg: Annotated[int, Field(ge=1, le=100)] | Literal["auto", "none"] = "auto"
+    """How those are compressed: each as one of the real images was, or by a quality in nine of
+    ten."""
     pool: Path | None = None
     """Pool of Ωs that makes a part of the LQs through SynNet."""
     pool_share: float = Field(1.0, ge=0, le=1)
@@ -182,6 +192,8 @@ class RestorerRecipe(_Recipe):
     """Weight of the L1 distance of the features' Gram matrices."""
     lpips_weight: float = Field(0.0, ge=0)
     """Weight of LPIPS (AlexNet), which needs its weights."""
+    lpips: Literal["alexnet", "auto"] = "alexnet"
+    """auto is LPIPS where the weights of AlexNet are, else the same distance of fixed filters."""
     alexnet: Path | None = None
     """Weights of AlexNet, if not in a known place."""
     features: Literal["auto", "vgg19", "filters"] = "auto"
@@ -204,6 +216,28 @@ class RestorerRecipe(_Recipe):
         if not isinstance(config, Mapping) or scales is None or "scales" in config:
             return table
         return {**table, "config": {**config, "scales": scales}}
+
+    @model_validator(mode="after")
+    def _check_pools(self) -> "RestorerRecipe":
+        if (self.kernels is None) != (self.noise is None):
+            missing = "noise" if self.noise is None else "kernels"
+            raise RecipeError(f"'{missing}': pools of kernels and of noise belong together")
+        if self.kernels and self.dml:
+            raise RecipeError("'dml': the pools of kernels and noise make the LQs already")
+        return self
+
+    def degraders(self) -> dict[int, Degrader]:
+        """Return what makes the LQs of each scale. Raises InputError for pools of another one."""
+        if self.kernels is None or self.noise is None:
+            return super().degraders()
+        kernels, noise = load_kernel_pool(self.kernels), load_noise_pool(self.noise)
+        try:
+            return {
+                scale: KernelNoiseDegrader(kernels, noise, scale, self.jpeg)
+                for scale in self.scales
+            }
+        except InputError as error:
+            raise InputError(f"{self.kernels}: {error}") from None
 
 
 class ReDegNetRecipe(_Recipe):

@@ -14,7 +14,7 @@ from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
-from redeg_cli.train.lpips import Lpips
+from redeg_cli.train.lpips import FilterLpips, Lpips, make_lpips
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
@@ -33,7 +33,7 @@ class RestorerLosses:
         recipe: RestorerRecipe,
         phi: FeatureExtractor | None,
         run: Run,
-        lpips: Lpips | None = None,
+        lpips: Lpips | FilterLpips | None = None,
     ) -> None:
         self.recipe = recipe
         self.phi = phi
@@ -108,7 +108,7 @@ def restorer_course(
         say(phi.note)
     lpips = None
     if recipe.lpips_weight:
-        lpips = Lpips(recipe.alexnet).to(device)
+        lpips = make_lpips(recipe.lpips, recipe.alexnet, device)
         say(lpips.note)
     run = _runner(recipe)
     losses = RestorerLosses(recipe, phi, run, lpips)

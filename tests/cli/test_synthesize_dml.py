@@ -32,7 +32,7 @@ def run(redeg: Callable, work: Path) -> Callable:
 
 def test_the_picture_goes_through_the_model(run: Callable, work: Path) -> None:
     """Three quarters of the picture and a quarter of its 3x3 means, by SciPy, and no noise."""
-    result = run("out", "--model", "dml.safetensors", "--noise", 0, "--aligned")
+    result = run("out", "--model", "dml.safetensors", "--noise-sigma", 0, "--aligned")
     assert result.exit_code == 0, result.stderr
     hq, made = read_rgb(work / "hq" / "a.png"), read_rgb(work / "out" / "a.png")
     wanted = 0.75 * hq + 0.25 * uniform_filter(hq, (3, 3, 1), mode="nearest")
@@ -70,7 +70,7 @@ def test_a_folder_is_degraded_and_made_again(run: Callable, redeg: Callable, wor
 
 def test_another_noise_or_model_is_not_mixed_in(run: Callable, redeg: Callable, work: Path) -> None:
     assert run("out", "--model", "dml.safetensors").exit_code == 0
-    other = run("out", "--model", "dml.safetensors", "--noise", 7)
+    other = run("out", "--model", "dml.safetensors", "--noise-sigma", 7)
     assert other.exit_code == 1
     assert "give another folder with -o" in other.stderr
     save_dml(work / "dml.safetensors", 0.5)
@@ -99,7 +99,7 @@ def test_a_preview(redeg: Callable, work: Path) -> None:
         (("--model", "f2n-compact"), 1, "holds a restorer model"),
         (("--model", "hq/a.png"), 1, "hq/a.png"),
         (("--model", "dml.safetensors", "--scale", "4"), 1, "learned at scale 2, 4 was asked for"),
-        (("--model", "dml.safetensors", "--noise", "-1"), 2, "noise"),
+        (("--model", "dml.safetensors", "--noise-sigma", "-1"), 2, "noise"),
     ],
 )
 def test_mistakes(run: Callable, arguments: tuple, code: int, message: str) -> None:
@@ -111,7 +111,7 @@ def test_mistakes(run: Callable, arguments: tuple, code: int, message: str) -> N
 
 def test_the_model_needs_the_degrader(redeg: Callable, work: Path) -> None:
     del work
-    for more in (("--model", "dml.safetensors"), ("--noise", "3")):
+    for more in (("--model", "dml.safetensors"), ("--noise-sigma", "3")):
         result = redeg("synthesize", "hq", "-o", "out", "--degrader", "bsrgan", *more)
         assert result.exit_code == 2
         assert "need --degrader dml" in result.stderr

@@ -8,7 +8,7 @@ from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 from torchvision.models import alexnet
 
 from redeg_cli.errors import ModelError
-from redeg_cli.train.lpips import Lpips
+from redeg_cli.train.lpips import FilterLpips, Lpips
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,16 @@ def test_without_weights_it_says_how_to_get_them(
     torch.save({"features.0.weight": torch.zeros(64, 1, 11, 11)}, tmp_path / "gray.pth")
     with pytest.raises(ModelError, match=r"gray\.pth: 0\.weight is \[64, 1, 11, 11\], wanted"):
         Lpips(tmp_path / "gray.pth")
+
+
+def test_the_substitute_grows_with_what_differs() -> None:
+    substitute = FilterLpips()
+    truth = images(0)
+    noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(3))
+    little, much = ((truth + share * noise).clamp(0, 1) for share in (0.02, 0.2))
+    assert substitute(truth, truth).tolist() == [0] * len(truth)
+    assert bool((substitute(little, truth) < substitute(much, truth)).all())
+    made = little.requires_grad_(True)
+    substitute(made, truth).mean().backward()
+    assert made.grad is not None
+    assert bool(made.grad.isfinite().all())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from estimated import save_pools
 
 from redeg_cli.degrade.chain import load_degrader, preset_table
 from redeg_cli.errors import RecipeError
@@ -15,7 +16,9 @@ from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe, parts_of
 from redeg_cli.train.settled import provenance, settle_recipe
 
 
-def test_the_presets_are_valid_recipes() -> None:
+def test_the_presets_are_valid_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_pools(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert {"redegnet-lite", "f2n-compact", "face-restorer"} <= set(presets())
     for name in presets():
         path, base = find_recipe(name)

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from degraded import save_pool, save_redegnet
+from estimated import save_pools
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torchvision.models import alexnet
@@ -19,6 +20,7 @@ from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
+from redeg_cli.train.overview import overview
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import RestorerRecipe
@@ -348,6 +350,47 @@ def test_what_a_network_of_spandrel_cannot_do(
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
     with pytest.raises(RedegError, match=message):
         train(recipe, workplace / "run", cpu=True)
+
+
+@FOREIGN
+def test_a_network_of_spandrel_is_told_of_before_the_run(workplace: Path, swinir: Path) -> None:
+    overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", "scales=[2]")
+    recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
+    network = load_restorer(swinir, 2).network
+    told = overview(recipe, workplace / "run", cpu=True)
+    assert told["parameters"] == sum(each.numel() for each in network.parameters())
+
+
+def test_estimated_pools_take_the_place_of_the_degradation(workplace: Path) -> None:
+    kernels, noise = save_pools(workplace)
+    told = tiny(
+        workplace, f"kernels={kernels}", f"noise={noise}", "jpeg=30", "scales=[2]", "crop=16"
+    )
+    records = [told.degraders()[2].draw(seed) for seed in range(20)]
+    assert {record["degrader"] for record in records} == {"kernel-noise"}
+    assert {record["jpeg"]["quality"] for record in records if record["jpeg"]} == {30.0}
+    weights = train(told, workplace / "run", cpu=True)[0]
+    _, metadata = load_tensors(weights)
+    assert str(kernels) not in metadata["recipe"]
+    with pytest.raises(RedegError, match="'noise': pools of kernels and of noise belong together"):
+        tiny(workplace, f"kernels={kernels}")
+    with pytest.raises(RedegError, match="of scale 2, which serve scale 2 and 4, not 1"):
+        train(tiny(workplace, f"kernels={kernels}", f"noise={noise}"), workplace / "b", cpu=True)
+
+
+def test_lpips_has_a_substitute_that_is_told(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redeg_cli.train.lpips.find_download", lambda _: None)
+    told: list[str] = []
+    recipe = tiny(workplace, "lpips_weight=0.5", "lpips=auto", "steps=1")
+    train(recipe, workplace / "run", cpu=True, say=told.append)
+    assert read_manifest(workplace / "run" / "log.jsonl")[-1]["lpips"] > 0
+    assert len(told) == 1
+    assert "in its place the distance of fixed filters" in told[0]
+    assert "redeg models download alexnet" in told[0]
+    with pytest.raises(RedegError, match="no weights of AlexNet"):
+        train(tiny(workplace, "lpips_weight=0.5"), workplace / "b", cpu=True)
 
 
 def test_lpips_is_a_term_of_its_own(workplace: Path) -> None:
