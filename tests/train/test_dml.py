@@ -10,7 +10,7 @@ import torch
 from redeg_cli.degrade.dml import clean_lq, load_degradation
 from redeg_cli.errors import ModelError, RecipeError
 from redeg_cli.io.images import to_tensor, write_rgb
-from redeg_cli.models import load_restorer
+from redeg_cli.models import build, load_restorer
 from redeg_cli.nets.dml import DML
 from redeg_cli.train.data import load_store
 from redeg_cli.train.dml import reconstruction
@@ -118,8 +118,9 @@ def test_the_preset_is_the_papers() -> None:
     recipe = load_recipe(path, DmlRecipe, ['pairs=["p"]', "scale=3"], base)
     assert (recipe.crop, recipe.batch, recipe.steps) == (192, 16, 100_000)
     assert (recipe.learning_rate, recipe.betas, recipe.schedule) == (1e-4, (0.9, 0.999), "constant")
-    assert recipe.config["count"] == 8
-    assert recipe.config["kernel"] == 15
+    assert build("dml", recipe.config).kernels.shape == (8, 15, 15)
+    for rival in ("direct-net", "direct-kpn"):
+        assert build(rival, recipe.config).colour == "y"
     assert Path(plain_recipe(recipe)["pairs"][0]).is_absolute()
 
 
