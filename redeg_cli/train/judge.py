@@ -21,7 +21,7 @@ def judge_transfer(
     the last source of the held-out images and goes onto the first: name naturals before faces.
     """
     naturals, faces = (
-        partial(_crops, ImageStore([group], [1.0]), side)
+        partial(crops_of, ImageStore([group], [1.0]), side)
         for group in (held_out.groups[0], held_out.groups[-1])
     )
     training = net.training
@@ -32,5 +32,6 @@ def judge_transfer(
     return flat_figures(table)
 
 
-def _crops(store: ImageStore, side: int, seeds: Sequence[int]) -> Tensor:
+def crops_of(store: ImageStore, side: int, seeds: Sequence[int]) -> Tensor:
+    """Return a crop (B, 3, side, side) in [0, 1] for each seed."""
     return torch.stack([store.crop(seed, side, (0.5, 1.0)) for seed in seeds])

@@ -8,7 +8,8 @@ recorded, each part of the LQ has its own truth: the LQ without grain for the me
 alone for its statistics, the drawn quality for the JPEG stages.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,18 +18,21 @@ from accelerate import Accelerator
 from torch import nn
 
 from redeg_cli.degrade.base import Degrader, Record
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.content import fold, without_content
+from redeg_cli.omega.families import families
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.statistics import grain_distance
+from redeg_cli.omega.transfer import PairBatch, pair_batches
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 from redeg_cli.train.data import ImageStore, equal_share, load_store
-from redeg_cli.train.judge import judge_transfer
+from redeg_cli.train.judge import crops_of, judge_transfer
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import (
     Terms,
@@ -43,8 +47,8 @@ from redeg_cli.train.recipes import ReDegNetRecipe
 
 REDEGNET = "redegnet"
 """The player of a run that is DegNet and SynNet."""
-SETTLED_ON = 400
-"""Pairs of each scale on which the directions of Ω are found."""
+SETTLED_ON, SETTLED_SIDE = 80, 192
+"""Pairs of each family and scale, and their side in px, on which the directions of Ω are found."""
 
 
 class SwapModel(nn.Module):
@@ -149,33 +153,40 @@ def redegnet_course(
     @torch.no_grad()
     def settle(averages: Averages) -> None:
         net = averages[REDEGNET].get_submodule("net")
-        take_out_content(net, store, recipe, degraders)
+        take_out_content(net, store, recipe)
 
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
     return Course([player], validate, samples, settle=settle if recipe.omega_rank else None)
 
 
-def take_out_content(
-    net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe, degraders: Mapping[int, Degrader]
-) -> None:
+def take_out_content(net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe) -> None:
     """Change DegNet's last layer as the recipe's ``omega_rank`` says, see ``omega.content``.
 
-    Images of the first and of the last group are degraded alike, at every scale.
+    Images of the first and of the last group are degraded alike, by every family of
+    ``omega.families`` at every scale: in the recipe's own chains the strong degradations hide the
+    directions of the weak ones (the quality of a JPEG, for one).
     """
-    kinds = [ImageStore([group], [1.0]) for group in (store.groups[0], store.groups[-1])]
-    found: list[tuple[torch.Tensor, torch.Tensor]] = []
+    smallest = min(min(image.shape[1:]) for group in store.groups for image in group)
+    side = min(SETTLED_SIDE, smallest // 32 * 32)
+    first, last = (
+        partial(crops_of, ImageStore([group], [1.0]), side)
+        for group in (store.groups[0], store.groups[-1])
+    )
+    groups = []
     for scale in sorted(set(recipe.scales)):
-        for index in range(0, SETTLED_ON, recipe.batch):
-            batch = make_swap_batch(
-                *(kinds[0], recipe, degraders[scale], f"settle/{scale}/{index}", recipe.batch),
-                others=kinds[1],
+        found: list[PairBatch] = []
+        for name, steps in families().items():
+            degrader = load_degrader({"steps": steps}, scale)
+            found += pair_batches(*(net, last, first, degrader, name, SETTLED_ON), seed=recipe.seed)
+        groups.append(
+            (
+                torch.cat([each.face_omega for each in found]),
+                torch.cat([each.natural_omega for each in found]),
             )
-            omega = net.extract(batch.hq, batch.lq, scale)  # pyright: ignore[reportCallIssue]
-            found.append((omega[: recipe.batch], omega[recipe.batch :]))
-    ours, theirs = (torch.cat(each) for each in zip(*found, strict=True))
-    last = net.get_submodule("degnet.second")
-    assert isinstance(last, nn.Linear)
-    fold(last, *without_content(ours, theirs, recipe.omega_rank))
+        )
+    layer = net.get_submodule("degnet.second")
+    assert isinstance(layer, nn.Linear)
+    fold(layer, *without_content(groups, recipe.omega_rank))
 
 
 def swap_losses(
@@ -202,20 +213,17 @@ def make_swap_batch(
     key: str,
     count: int,
     own: slice = slice(None),
-    others: ImageStore | None = None,
 ) -> SwapBatch:
     """Return ``count`` records applied to two images each: a batch of 2 * count rows.
 
-    ``own`` are the records of one process of several: partners stay together. The second images
-    come from ``others`` where that is given.
+    ``own`` are the records of one process of several: partners stay together.
     """
     every = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
     firsts, seconds = every[:count][own], every[count:][own]
     seeds = firsts + seconds
     records = [degrader.draw(seed) for seed in firsts] * 2
-    drawn = [(store, seed) for seed in firsts] + [(others or store, seed) for seed in seconds]
     hq = torch.stack(
-        [each.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for each, seed in drawn]
+        [store.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for seed in seeds]
     )
     turn = int(numpy_generator(every[0]).integers(4))
     hq = hq.rot90(turn, (2, 3)).contiguous()
