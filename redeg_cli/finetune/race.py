@@ -1,5 +1,6 @@
 """The candidates of a fine-tuning: the better one is tuned to the end, checked on the way."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +20,10 @@ FIRST = 100
 CHECKS = 8
 """How often the one that goes on is checked."""
 PATIENCE = 3
-"""Checks in a row without a better one after which it ends."""
+"""Checks in a row that are worse than the best one after which it ends."""
+TOLERANCE = 0.3
+"""dB within which a later check is as good: its learning rate is lower, so its weights scatter
+less. On the example photo the figure is level from 45 % of the steps on, within 0.2 dB."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,10 @@ class Race:
     seed: int = 0
     checks: list[Check] = field(default_factory=list)
     best: Check | None = None
+    """The one that is kept: the last that is as good as the best."""
     best_state: State | None = None
+    highest: float = -math.inf
+    """The best figure."""
 
     def run(
         self,
@@ -98,9 +105,10 @@ class Race:
         return check
 
     def _keep(self, check: Check) -> bool:
-        """Remember a check that is the best so far, with its weights; return whether it is."""
-        if self.best is not None and _figure(check) <= _figure(self.best):
+        """Remember a check that is as good as the best, with its weights; return whether it is."""
+        if _figure(check) < self.highest - TOLERANCE:
             return False
+        self.highest = max(self.highest, _figure(check))
         self.best, self.best_state = check, self.tunings[check.method].state
         return True
 

@@ -111,3 +111,13 @@ def test_of_two_candidates_the_one_that_the_faces_prefer_goes_on() -> None:
     ahead, behind = Tuned({0: 30.0}, {0: 40.0}), Tuned({0: 29.0}, {0: 60.0})
     race = Race({"omega": behind, "adapted": ahead}, [], torch.zeros(1), CPU)  # pyright: ignore
     assert race.run(400).method == "adapted"
+
+
+def test_of_checks_that_are_as_good_the_last_is_kept() -> None:
+    level = {0: 30.0, 200: 33.0, 250: 32.9, 300: 32.85, 350: 32.8, 400: 32.75}
+    race = Race({"adapted": Tuned(level)}, [], torch.zeros(1), CPU)  # pyright: ignore
+    assert race.run(400).steps == 400
+    # A slow fall is measured from the best one, not from step to step.
+    falling = {0: 30.0, 100: 33.0, 150: 32.8, 200: 32.6, 250: 32.4, 300: 32.2, 350: 32.0}
+    race = Race({"adapted": Tuned(falling)}, [], torch.zeros(1), CPU)  # pyright: ignore
+    assert race.run(400).steps == 150
