@@ -13,7 +13,7 @@ from redeg_cli.errors import InputError, RecipeError
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import numpy_generator
 from redeg_cli.train.decoded import images_in_memory, images_on_disk
-from redeg_cli.train.recipes import DataSource
+from redeg_cli.train.recipe_base import DataSource
 
 
 class ImageStore:

@@ -23,7 +23,7 @@ from redeg_cli.io.files import atomic_path, write_json
 from redeg_cli.io.images import read_rgb
 from redeg_cli.io.listing import list_images
 from redeg_cli.progress import OnProgress, no_progress
-from redeg_cli.train.recipes import DataSource
+from redeg_cli.train.recipe_base import DataSource
 
 _FORMAT = 1
 """Of the files of a cache; another one is made anew."""

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from redeg_cli.degrade.chain import presets as degrader_presets
 from redeg_cli.errors import RecipeError
+from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipes import (
     AnyRecipe,
-    DataSource,
     DmlRecipe,
     JointRecipe,
     PaperRecipe,

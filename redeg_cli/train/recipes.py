@@ -5,148 +5,21 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from redeg_cli.degrade.base import Degrader
-from redeg_cli.degrade.chain import ChainDegrader, preset_table, read_degrader
 from redeg_cli.degrade.kernel_noise import KernelNoiseDegrader
 from redeg_cli.degrade.kernel_pool import load_kernel_pool
 from redeg_cli.degrade.noise_pool import load_noise_pool
 from redeg_cli.errors import InputError, RecipeError
+from redeg_cli.train.recipe_base import DataSource, HqRecipe, Optimised, Run
 from redeg_cli.validation import did_you_mean
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSource(_Strict):
-    """A folder of HQ images and how often it is drawn from."""
-
-    folder: Path
-    weight: float = Field(1.0, gt=0)
-    align_faces: bool = False
-    """Detect the largest face and cut it out, aligned to the FFHQ template, before training."""
-    face_size: int = Field(512, ge=64)
-
-
-class _Run(_Strict):
-    """What the loop itself needs to know."""
-
-    name: str
-    """Name of the weights file that comes out."""
-    steps: int = Field(5000, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    """Finish after this much wall-clock time at the latest, the learning rate annealed to it."""
-    seed: int = 0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: bool = False
-    """Compile the networks (torch.compile): a slow start, then faster steps."""
-    channels_last: bool = True
-    """Keep feature maps channels last, as tensor cores and most CPUs have them faster."""
-    save_every: int = Field(250, ge=1)
-    validate_every: int = Field(1000, ge=1)
-    watched: str = ""
-    """The figure of the validation that says how good the network is; more is better."""
-    patience: int = Field(0, ge=0)
-    """Validations in a row without a better ``watched`` after which the run ends; 0 for never."""
-
-    @model_validator(mode="after")
-    def _check_watched(self) -> "_Run":
-        if self.patience and not self.watched:
-            raise RecipeError("'watched': name the figure of the validation to be patient with")
-        return self
-
-
-class _Optimised(_Run):
-    """How a network is made and optimised."""
-
-    config: dict[str, Any] = {}
-    """Arguments of the network's class."""
-    init: str | None = None
-    """Weights to start from: an embedded or imported model's name, or a file."""
-    batch: int = Field(16, ge=1)
-    learning_rate: float = Field(5e-4, gt=0)
-    schedule: Literal["cosine", "constant", "step", "plateau"] = "cosine"
-    """What the learning rate does after its warm-up: half a cosine down to 1 %, nothing, or times
-    ``decay`` at each of the ``milestones``, or whenever ``watched`` stands still."""
-    milestones: list[Annotated[int, Field(ge=1)]] = []
-    """Steps of the schedule "step"."""
-    decay: float = Field(0.5, gt=0, lt=1)
-    plateau: int = Field(5, ge=1)
-    """Validations in a row without a better ``watched`` that are standing still."""
-    warm_up: int = Field(100, ge=0)
-    """Steps in which the learning rate rises from 0."""
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
-    ema: float = Field(0.999, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _check_schedule(self) -> "_Optimised":
-        if self.schedule == "step" and not self.milestones:
-            raise RecipeError("'milestones': schedule step needs the steps at which it falls")
-        if self.schedule == "plateau" and not self.watched:
-            raise RecipeError("'watched': schedule plateau needs a figure of the validation")
-        return self
-
-
-class _Recipe(_Optimised):
-    """What is trained, and on what."""
-
-    known_scales: ClassVar[tuple[int, ...]] = (1, 2, 4)
-    scales: list[Literal[1, 2, 3, 4]] = Field([1, 2, 4], min_length=1)
-    data: list[DataSource] = Field(min_length=1)
-    validation: list[DataSource] = []
-    cache: Path | None = None
-    """Folder where decoded images are kept, mapped into memory; without one they are in memory."""
-    gray: float = Field(0.05, ge=0, le=1)
-    """Share of the images that are turned gray."""
-    degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))
-    """What makes the LQs: the name of a degrader, a TOML file or its tables, of which the tables
-    are kept. See ``degrade.chain``."""
-
-    @field_validator("scales")
-    @classmethod
-    def _check_scales(cls, value: list[int]) -> list[int]:
-        if any(scale not in cls.known_scales for scale in value):
-            known = ", ".join(map(str, cls.known_scales))
-            raise RecipeError(f"'scales': expected some of {known}, got {value}")
-        return value
-
-    @field_validator("degradation", mode="before")
-    @classmethod
-    def _read_degradation(cls, value: Any, info: ValidationInfo) -> dict[str, Any]:
-        if not isinstance(value, str | Path | Mapping):
-            raise RecipeError(
-                "'degradation': expected the name of a degrader, a TOML file or tables with "
-                f"steps, got {value!r}"
-            )
-        table, name = read_degrader(value)
-        for scale in info.data.get("scales", ()):
-            ChainDegrader(table, scale, "degradation" if isinstance(value, Mapping) else name)
-        return dict(table)
-
-    @model_validator(mode="after")
-    def _check_validation(self) -> "_Recipe":
-        if (self.schedule == "plateau" or self.patience) and not self.validation:
-            raise RecipeError("'validation': schedule plateau and patience go by its figures")
-        return self
-
-    def degraders(self) -> dict[int, Degrader]:
-        """Return what makes the LQs of each scale."""
-        return {
-            scale: ChainDegrader(self.degradation, scale, "degradation") for scale in self.scales
-        }
-
-
-class RestorerRecipe(_Recipe):
+class RestorerRecipe(HqRecipe):
     """How to train a restorer on pairs made by handcrafted degradations."""
 
     known_scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
@@ -240,7 +113,7 @@ class RestorerRecipe(_Recipe):
             raise InputError(f"{self.kernels}: {error}") from None
 
 
-class ReDegNetRecipe(_Recipe):
+class ReDegNetRecipe(HqRecipe):
     """How to train DegNet and SynNet together."""
 
     kind: Literal["redegnet"]
@@ -273,7 +146,7 @@ TERM_WEIGHTS = {
 """The λs of eq. 14 times the factors of eqs. 8 and 12 (ReDegNet, section 3.4), by the term."""
 
 
-class PaperRecipe(_Recipe):
+class PaperRecipe(HqRecipe):
     """How to train DegNet and SynNet by the paper's losses; defaults are the paper's (ReDegNet,
     sections 3.4 and 4.1)."""
 
@@ -288,9 +161,9 @@ class PaperRecipe(_Recipe):
     learning_rate: float = Field(2e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.999)
     scales: list[Literal[1, 2, 3, 4]] = Field([1], min_length=1)
-    faces: list[DataSource] = []
+    faces: list[DataSource] = Field([])
     """HQ faces: what ``data`` is of natural images."""
-    pairs: list[Path] = []
+    pairs: list[Path] = Field([])
     """Real face pairs: folders that hold lq/ and hq/, or tables of two columns."""
     real_share: float = Field(1.0, ge=0, le=1)
     """Which part of the "real" LQs is real, where there are pairs; the rest is made by a record of
@@ -339,7 +212,7 @@ class PaperRecipe(_Recipe):
         return self
 
 
-class JointRecipe(_Run):
+class JointRecipe(Run):
     """How to train a ReDegNet and a restorer at once, as the release does: each step the restorer
     is given LQs that SynNet makes, as it is by then, with the Ωs of that step's pairs."""
 
@@ -375,7 +248,7 @@ class JointRecipe(_Run):
         return self
 
 
-class DmlRecipe(_Optimised):
+class DmlRecipe(Optimised):
     """How to learn a degradation from registered pairs; defaults are the paper's (Xiao et al. 2020,
     section 4.2) but for ``ema``."""
 
@@ -384,7 +257,7 @@ class DmlRecipe(_Optimised):
     scale: Literal[2, 3, 4] = 4
     pairs: list[Path] = Field(min_length=1)
     """Folders of registered pairs: RealSR's layout, or hr/ and lr/."""
-    held_out: list[Path] = []
+    held_out: list[Path] = Field([])
     """Such folders for the validation."""
     max_shift: float = Field(0.5, gt=0)
     """HQ pixels by which an LQ may be shifted against its HQ."""

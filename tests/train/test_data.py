@@ -11,7 +11,7 @@ from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import write_rgb
 from redeg_cli.train.data import ImageStore, load_store
-from redeg_cli.train.recipes import DataSource
+from redeg_cli.train.recipe_base import DataSource
 
 CPU = torch.device("cpu")
 

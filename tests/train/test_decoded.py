@@ -13,8 +13,9 @@ from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.train import decoded
 from redeg_cli.train.data import load_store
 from redeg_cli.train.decoded import images_in_memory, images_on_disk
+from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipe_files import load_recipe
-from redeg_cli.train.recipes import DataSource, RestorerRecipe
+from redeg_cli.train.recipes import RestorerRecipe
 from redeg_cli.train.training import train
 
 CPU = torch.device("cpu")

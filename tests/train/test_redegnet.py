@@ -21,7 +21,8 @@ from redeg_cli.seeds import sample_seed
 from redeg_cli.train import redegnet as redegnet_module
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.judge import crops_of
-from redeg_cli.train.recipes import DataSource, ReDegNetRecipe
+from redeg_cli.train.recipe_base import DataSource
+from redeg_cli.train.recipes import ReDegNetRecipe
 from redeg_cli.train.redegnet import (
     SwapBatch,
     SwapModel,
