@@ -19,7 +19,6 @@ from redeg_cli.cli.common import (
 )
 
 REPORT, TABLE, SHEET = "faces.json", "faces.md", "faces.png"
-SIDES = (64, 128, 256)
 
 
 def faces(
@@ -51,15 +50,23 @@ def faces(
     from rich.console import Console
 
     from redeg_cli.device import pick_device
-    from redeg_cli.evaluate.faces import evaluate_faces, example_rows, face_grids, read_faces
+    from redeg_cli.evaluate.faces import (
+        POSSIBLE_SIDES,
+        SIDES,
+        evaluate_faces,
+        example_rows,
+        face_grids,
+        read_faces,
+    )
     from redeg_cli.evaluate.grids import to_markdown, to_rich
     from redeg_cli.io.files import ensure_writable, write_json, write_text
     from redeg_cli.io.images import write_rgb
     from redeg_cli.models import load_face_restorer
 
     for each in side or ():
-        if each not in (32, 64, 128, 256, 512):
-            raise typer.BadParameter(f"--side {each}: wanted 32, 64, 128, 256 or 512")
+        if each not in POSSIBLE_SIDES:
+            wanted = ", ".join(map(str, POSSIBLE_SIDES))
+            raise typer.BadParameter(f"--side {each}: wanted one of {wanted}")
     if output:
         check_folder(output)
         for name in (REPORT, TABLE, SHEET):

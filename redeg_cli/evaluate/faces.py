@@ -30,6 +30,7 @@ from redeg_cli.seeds import sample_seed
 
 SIDES = (64, 128, 256)
 """Of the degraded faces' aligned squares, in px."""
+POSSIBLE_SIDES = (32, 64, 128, 256, 512)
 SHOWN = 3
 """Faces of each side that are kept to look at."""
 
@@ -110,8 +111,8 @@ def evaluate_faces(
     mask = face_mask(ALIGNED_SIZE)
     figures, examples = [], []
     for index, side in enumerate(sides):
-        if side not in (32, 64, 128, 256, 512):
-            raise ValueError(f"sides are 32, 64, 128, 256 or 512 px, got {side}")
+        if side not in POSSIBLE_SIDES:
+            raise ValueError(f"sides are {POSSIBLE_SIDES} px, got {side}")
         rows: list[tuple[float, ...]] = []
         scale = min(4, ALIGNED_SIZE // side)
         degrader = load_degrader({"steps": families()["mixed"]}, scale)

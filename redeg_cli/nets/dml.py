@@ -9,6 +9,7 @@ downsampling. Where a native pixel's centre falls between two HQ pixels, the ker
 pixel.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,7 +31,7 @@ _FFT_SIDE = 96
 ``scale``-th pixel it is faster."""
 
 
-class LearnedDegradation(nn.Module):
+class LearnedDegradation(nn.Module, ABC):
     """What the three have in common: their grid, their colours, their backbone."""
 
     def __init__(
@@ -62,17 +63,17 @@ class LearnedDegradation(nn.Module):
         """How many HQ pixels from its own an LQ pixel may depend on, at most."""
         return max(self.backbone.reach, self.kernel // 2)
 
+    @abstractmethod
     def predict(self, planes: Tensor) -> Tensor:
         """Return what becomes of (B, ``channels``, H, W); not clamped.
 
         The result is (B, ``channels``, H, W), or (B, ``channels``, H/scale, W/scale) of a native
         model, for which H and W are multiples of the scale.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, hq: Tensor) -> Tensor:
         """Return the LQ (B, 3, ...) of RGB (B, 3, H, W) in [0, 1]; not clamped."""
-        raise NotImplementedError
 
     def _sampled(self, x: Tensor) -> Tensor:
         """Return the pixels of the LQ's grid of what is on the HQ's."""

@@ -92,8 +92,6 @@ def _bins(device: torch.device) -> Tensor:
     radius, angle = torch.hypot(fy, fx), torch.atan2(fy, fx)
     ring = (radius * 2 * RINGS).ceil().clamp(1, RINGS) - 1
     sector = (angle / math.pi * SECTORS).round() % SECTORS
-    member = torch.zeros(RINGS, SECTORS, *radius.shape, device=device)
-    for r in range(RINGS):
-        for s in range(SECTORS):
-            member[r, s] = (ring == r) & (sector == s) & (radius > 0)
-    return member
+    rings = torch.arange(RINGS, device=device).view(-1, 1, 1, 1)
+    sectors = torch.arange(SECTORS, device=device).view(-1, 1, 1)
+    return ((ring == rings) & (sector == sectors) & (radius > 0)).float()

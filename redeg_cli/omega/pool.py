@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from redeg_cli.errors import InputError, ModelError
+from redeg_cli.io.arrays import DAMAGE, reason
 from redeg_cli.io.files import atomic_path
 
 FORMAT = 1
 OMEGA_SIZE = 512
-
-# What NumPy raises for a file of another kind, or for a pool that was cut off or changed.
-_DAMAGE = (
-    *(ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError),
-    *(RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True)
@@ -121,10 +114,9 @@ def load_pool(path: Path) -> Pool:
         raise InputError(f"pool {path} is a folder, expected an .npz file") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (*_DAMAGE, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except DAMAGE as error:
         raise InputError(
-            f"{path} is not a pool of Ωs ({reason}); make one with `redeg build-pool`"
+            f"{path} is not a pool of Ωs ({reason(error)}); make one with `redeg build-pool`"
         ) from None
 
 
