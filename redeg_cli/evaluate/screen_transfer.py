@@ -11,6 +11,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.evaluate.bootstrap import Interval, bootstrap_mean
 from redeg_cli.evaluate.parallel import measure_each
 from redeg_cli.evaluate.screens import ScreenErrors, compare_screens, find_screen
+from redeg_cli.omega.extract import extract_batch
 from redeg_cli.omega.families import screen_chain
 from redeg_cli.omega.transfer import Crops, degrade_aligned, degrader_of, to_levels
 from redeg_cli.seeds import sample_seed
@@ -63,7 +64,7 @@ def measure_screens(
         records = [degrader.draw(own)]
         face = faces([own])
         face_lq = degrade_aligned(face, records, scale)
-        omega = net.extract(face, face_lq, scale)  # pyright: ignore[reportCallIssue]
+        omega = extract_batch(net, face, face_lq, scale)  # pyright: ignore[reportArgumentType]
         hq = large(index, SIDE)
         learned = degrader_of(net, omega, scale)
         made = to_levels(learned.apply_large(hq, learned.record(0, own), device))

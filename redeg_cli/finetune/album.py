@@ -14,10 +14,20 @@ from redeg_cli.device import pick_device
 from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.choose import score
 from redeg_cli.finetune.images import load_hq, tone_range
-from redeg_cli.finetune.pages import draw_photo_parts, find_pages, of_one_photo, toned_regions
+from redeg_cli.finetune.pages import (
+    draw_photo_parts,
+    find_pages,
+    find_prints,
+    of_one_photo,
+    toned_regions,
+)
 from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.race import Method, Race
-from redeg_cli.finetune.regions import Region, clean_regions
+from redeg_cli.finetune.regions import (
+    Region,
+    clean_regions,
+    printed_region,
+)
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.summary import Page, choose, summarise, verdict
@@ -28,9 +38,11 @@ from redeg_cli.models import load_redegnet, load_restorer, model_fingerprint
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.agreement import agreement, agreement_notes
-from redeg_cli.omega.extract import extract_many
+from redeg_cli.omega.extract import extract_printed
+from redeg_cli.omega.find_print import FoundPrint
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
+from redeg_cli.omega.printed import CODE, has_room, printed_note, with_print
 from redeg_cli.omega.synthesis import Stages as JpegStages
 from redeg_cli.omega.synthesis import jpeg_stages
 from redeg_cli.omega.tone import Tone, fit_tone
@@ -118,8 +130,15 @@ def finetune_album(
     say(f"sharp images: {source}")
 
     stages.enter("omega")
-    pool = _extract(net, toned_regions(regions, tone), settings, device)
-    agreed = agreement(pool.omegas, pool.names)
+    prints = find_prints(pages, regions) if has_room(net) else [None] * len(regions)
+    toned = toned_regions(regions, tone)
+    seen = [printed_region(*each) for each in zip(toned, prints, strict=True)]
+    fitted_on = of_one_photo(pages, seen)
+    found_print = prints[seen.index(fitted_on[0])]
+    if found_print is not None:
+        say(printed_note(found_print.how, settings.scale))
+    pool = _extract(net, seen, prints, settings, device)
+    agreed = agreement(pool.omegas[:, : -CODE if has_room(net) else None], pool.names)
     for note in agreement_notes(agreed):
         say(note)
     general_state = copy_state(restorer.network)
@@ -134,11 +153,13 @@ def finetune_album(
     if isinstance(net, ReDegNetLite):
         stages.enter("adapt")
         centre = torch.from_numpy(pool.omegas.mean(0, keepdims=True))
+        if found_print is not None:
+            centre = with_print(centre, [found_print.how])
         adapted = adapt(
             net,
             centre,
-            [region.fitted() for region in of_one_photo(pages, regions)],
-            lattice,
+            [region.fitted() for region in fitted_on],
+            lattice if found_print is None else None,
             device,
             steps=settings.adapt_steps,
             tone=tone,
@@ -236,14 +257,20 @@ def _tones(
     return (black, white), all(photo.gray or is_gray(photo.rgb) for _, photo in photos)
 
 
-def _extract(net: Any, regions: list[Region], settings: Settings, device: torch.device) -> Pool:
+def _extract(
+    net: Any,
+    regions: Sequence[Region],
+    prints: Sequence[FoundPrint | None],
+    settings: Settings,
+    device: torch.device,
+) -> Pool:
     omegas, names, notes = [], [], []
-    for region in regions:
-        seed = sample_seed(settings.seed, region.name)
-        rows, how = extract_many(net, region.fitted_pair(), settings.crops, seed, device)
+    for region, found in zip(regions, prints, strict=True):
+        seed, how = sample_seed(settings.seed, region.name), found and found.how
+        rows, told = extract_printed(net, region.fitted_pair(), how, settings.crops, seed, device)
         omegas.append(rows)
         names += [region.name] * len(rows)
-        notes += how
+        notes += told
     return Pool(
         np.concatenate(omegas).astype(np.float32),
         tuple(names),

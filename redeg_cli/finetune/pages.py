@@ -10,11 +10,18 @@ from torch import Tensor
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.turns import turn_note
 from redeg_cli.finetune.consistency import draw_parts
-from redeg_cli.finetune.regions import Region, brought_region, face_regions, photo_region
+from redeg_cli.finetune.regions import (
+    Region,
+    brought_region,
+    face_regions,
+    find_region_print,
+    photo_region,
+)
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.summary import Page
 from redeg_cli.io.images import Photo
 from redeg_cli.models import load_face_restorer
+from redeg_cli.omega.find_print import FoundPrint
 from redeg_cli.omega.photo_pairs import photo_pairs
 from redeg_cli.omega.tone import Tone
 from redeg_cli.progress import OnProgress
@@ -76,12 +83,27 @@ def find_pages(
     return pages
 
 
+def find_prints(pages: Sequence[Page], regions: Sequence[Region]) -> list[FoundPrint | None]:
+    """Return for each of all ``regions``, page by page, how its photo was printed in dots."""
+    owners = _owners(pages)
+    by_page = [
+        find_region_print([region for i, region in zip(owners, regions, strict=True) if i == index])
+        for index in range(len(pages))
+    ]
+    return [by_page[owner] for owner in owners]
+
+
 def of_one_photo(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
     """Return those of all ``regions``, page by page, that lie in the photo of the largest one."""
-    owners = [index for index, page in enumerate(pages) for _ in page.regions]
+    owners = _owners(pages)
     sizes = [region.pair.hq[0, 0].numel() for region in regions]
     chosen = owners[int(np.argmax(sizes))]
     return [region for owner, region in zip(owners, regions, strict=True) if owner == chosen]
+
+
+def _owners(pages: Sequence[Page]) -> list[int]:
+    """Return the number of the page that each of all regions lies on."""
+    return [index for index, page in enumerate(pages) for _ in page.regions]
 
 
 def toned_regions(regions: Sequence[Region], tone: Tone | None) -> list[Region]:

@@ -19,6 +19,7 @@ from redeg_cli.io.images import read_rgb, to_array, to_tensor
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.omega.adapt import FittedRegion
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
+from redeg_cli.omega.find_print import FoundPrint, find_print
 from redeg_cli.omega.lattice import Lattice, find_common_lattice, without_lattice
 from redeg_cli.omega.photo_pairs import FacePair
 
@@ -89,6 +90,21 @@ def clean_regions(
         for region in regions
     ]
     return cleaned, lattice
+
+
+def find_region_print(regions: Sequence[Region]) -> FoundPrint | None:
+    """Return how the photo that the regions are of was printed in dots, if it was."""
+    views = [region.fitted().view() for region in regions]
+    return find_print(views, find_common_lattice(views, regions[0].pair.scale)) if views else None
+
+
+def printed_region(region: Region, found: FoundPrint | None) -> Region:
+    """Return a region with its HQ printed like the photo."""
+    if found is None:
+        return region
+    scale = region.pair.scale
+    hq = found.apply(region.pair.hq, (region.box[0] * scale, region.box[1] * scale))
+    return replace(region, pair=replace(region.pair, hq=hq))
 
 
 def face_regions(rgb: np.ndarray, faces: list[FacePair]) -> list[Region]:

@@ -7,7 +7,7 @@ synthesis.
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -125,13 +125,11 @@ def adapt(
     Loss: L1 of the predicted mean, and the distance of the statistics of the grain from those of
     what the mean leaves over, in the smoother half of each crop (where the restored face misses
     texture, the rest is not grain). With a ``lattice`` (see ``find_common_lattice``) its maps
-    become further inputs; ``tone`` is applied to the HQs first, and ``omega`` should be of pairs
-    toned like that. The last rows of what may be fitted on are kept back: the average of the
+    become further inputs. HQs went through ``tone`` and, of a print, through that, as those behind
+    ``omega`` did. The last rows of what may be fitted on are kept back: the average of the
     weights that suits them best is returned, be it the one before the first step.
     """
     on_progress = on_progress or no_progress
-    if tone is not None:
-        regions = [replace(region, hq=tone.apply(region.hq)) for region in regions]
     regions, checked = keep_back(regions)
     fitted = with_lattice(net, lattice).to(device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
     fitted.requires_grad_(False)

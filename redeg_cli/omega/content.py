@@ -2,10 +2,13 @@
 
 Of the 512 numbers of a trained DegNet a few directions hold nearly all of the variance over
 degradations. The others hold what is left of the picture, and a linear probe finds it there. Both
-steps are linear, so they become part of DegNet's last layer.
+steps are linear, so they become part of DegNet's last layer: it gives as many numbers as there are
+directions, and zeros, and SynNet's first layer takes them for what they stand for. The room that
+this leaves at the end of Ω is for what is measured and not learned (``omega.printed``).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +16,28 @@ from torch import Tensor, nn
 from redeg_cli.errors import RedegError
 
 
-def without_content(groups: Sequence[tuple[Tensor, Tensor]], rank: int) -> tuple[Tensor, Tensor]:
-    """Return a matrix (D, D) and a shift (D,): Ω without content is matrix · Ω + shift.
+class Directions(NamedTuple):
+    """Those in which Ω is kept."""
 
-    Each group holds Ωs (N, D) of two kinds of content, degraded alike row by row. The ``rank``
-    principal directions of all are kept, and within these the mean difference of the two kinds in
-    each group is taken out in the way that changes Ωs least: no linear probe can tell the kinds of
-    a group's rows (LEACE: Belrose et al. 2023, theorem 4.3). Raises RedegError for fewer rows than
-    ``rank``.
+    inward: Tensor
+    """(R, D): Ω less the mean -> how far it goes in each, without what tells content."""
+    outward: Tensor
+    """(D, R), orthonormal: back to what Ω was."""
+    mean: Tensor
+    """(D,)."""
+
+    def keep(self, omega: Tensor) -> Tensor:
+        """Return Ωs (N, D) without content, float64."""
+        return (omega.double() - self.mean) @ self.inward.T @ self.outward.T + self.mean
+
+
+def without_content(groups: Sequence[tuple[Tensor, Tensor]], rank: int) -> Directions:
+    """Return the ``rank`` directions in which Ω is kept.
+
+    Each group holds Ωs (N, D) of two kinds of content, degraded alike row by row. The principal
+    directions of all are kept, and within these the mean difference of the two kinds in each group
+    is taken out in the way that changes Ωs least: no linear probe can tell the kinds of a group's
+    rows (LEACE: Belrose et al. 2023, theorem 4.3). Raises RedegError for fewer rows than ``rank``.
     """
     rows = torch.cat([kind for group in groups for kind in group]).double()
     if not len(groups) < rank < len(rows):
@@ -33,12 +50,20 @@ def without_content(groups: Sequence[tuple[Tensor, Tensor]], rank: int) -> tuple
     apart = torch.stack([a.double().mean(0) - b.double().mean(0) for a, b in groups])
     told = torch.linalg.qr((apart @ basis / spread).T).Q
     kept = torch.eye(rank, dtype=rows.dtype, device=rows.device) - told @ told.T
-    matrix = basis * spread @ kept @ (basis / spread).T
-    return matrix, mean - matrix @ mean
+    return Directions(spread[:, None] * kept @ (basis / spread).T, basis, mean)
 
 
 @torch.no_grad()
-def fold(layer: nn.Linear, matrix: Tensor, shift: Tensor) -> None:
-    """Make the layer give matrix · y + shift where it gave y."""
-    layer.bias.copy_(matrix @ layer.bias.double() + shift)
-    layer.weight.copy_(matrix @ layer.weight.double())
+def fold(last: nn.Linear, first: nn.Linear, directions: Directions) -> None:
+    """Make DegNet's ``last`` layer give Ω in these directions, and SynNet's ``first`` take it.
+
+    Ω is then R numbers and zeros, as far apart as they were; weights for the zeros are zero.
+    """
+    inward, outward, mean = directions
+    rank = len(inward)
+    bias, weight = inward @ (last.bias.double() - mean), inward @ last.weight.double()
+    first.bias.add_(first.weight.double() @ mean)
+    taken = first.weight.double() @ outward
+    for tensor in (last.weight, last.bias, first.weight):
+        tensor.zero_()
+    last.weight[:rank], last.bias[:rank], first.weight[:, :rank] = weight, bias, taken

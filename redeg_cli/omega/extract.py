@@ -1,7 +1,13 @@
-"""LQ/HQ pairs -> Ω: sizes checked, both brought onto the HQ grid, one Ω or many crops."""
+"""LQ/HQ pairs -> Ω: sizes checked, both brought onto the HQ grid, one Ω or many crops.
 
-from dataclasses import dataclass
+What was printed in dots is told from the pair first (``omega.find_print``): DegNet then sees the
+printed HQ beside the LQ, and the print is the end of Ω.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +18,18 @@ from redeg_cli.errors import PairError
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.pairs import ImagePair, pair_scale
 from redeg_cli.models import DegradationNet
+from redeg_cli.omega.find_print import find_print
+from redeg_cli.omega.lattice import find_common_lattice, without_lattice
+from redeg_cli.omega.peaks import View
+from redeg_cli.omega.printed import Print, has_room, with_print
 from redeg_cli.seeds import numpy_generator, sample_seed
 
 MINIMUM = 32
 """Least side in pixels, on the HQ grid, that says anything about a degradation."""
 LARGEST = 1024
 """Pairs beyond this side are read in pieces, whose Ωs are averaged."""
+_PRINT = (64, 768)
+"""Least side in pixels of a pair whose print is looked for, and the side of its middle in which."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,53 @@ def align_pair(lq: Tensor, hq: Tensor, scale: int | None) -> AlignedPair:
     return AlignedPair(hq, lq, found)
 
 
+def unprinted(net: object, pair: AlignedPair) -> tuple[AlignedPair, Print | None]:
+    """Return a pair as DegNet is to see it, and how it was printed in dots, if it was.
+
+    Of a printed pair the HQ is printed too; ink, paper and scanner are left between it and the LQ.
+    None for a network whose Ω has no room for a print.
+    """
+    height, width = pair.hq.shape[2:]
+    least, most = _PRINT
+    if not has_room(net) or min(height, width) < least:
+        return pair, None
+    top, left = max(0, (height - most) // 2), max(0, (width - most) // 2)
+    part = (..., slice(top, top + most), slice(left, left + most))
+    view = View(pair.hq[part].cpu(), pair.lq[part].cpu(), (left, top))
+    lattice = find_common_lattice([view], pair.scale)
+    if lattice is None:
+        return pair, None
+    view = replace(view, hq=without_lattice(view.hq, lattice))
+    found = find_print([view], lattice)
+    if found is None:
+        return pair, None
+    hq = found.apply(without_lattice(pair.hq, lattice), (0, 0))
+    return replace(pair, hq=hq), found.how
+
+
+@torch.no_grad()
+def extract_batch(net: DegradationNet, hq: Tensor, lq: Tensor, scale: int) -> Tensor:
+    """Return Ωs (B, 512) of HQs and aligned LQs (B, 3, H, W) on the network's device."""
+    pairs = [
+        unprinted(net, AlignedPair(*pair, scale))
+        for pair in zip(hq.split(1), lq.split(1), strict=True)
+    ]
+    seen = torch.cat([pair.hq.to(hq.device) for pair, _ in pairs])
+    return _coded(net, net.extract(seen, lq, scale), [how for _, how in pairs])
+
+
 @torch.no_grad()
 def extract_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) -> Tensor:
     """Return Ω (1, 512) of a pair on the CPU (ReDegNet, eq. 1)."""
+    seen, how = unprinted(net, pair)
+    return _coded(net, _whole_omega(net, seen, device), [how])
+
+
+def _coded(net: DegradationNet, omega: Tensor, prints: Sequence[Print | None]) -> Tensor:
+    return with_print(omega, prints) if has_room(net) else omega
+
+
+def _whole_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) -> Tensor:
     height, width = pair.hq.shape[2:]
     step = LARGEST // (8 * pair.scale) * 8 * pair.scale
     omegas, areas = [], []
@@ -84,7 +140,20 @@ def extract_many(
     of them resampled by 0.7 to 1.3 (ReDegNet, sections 3.2 and 3.3: to widen the space of
     degradations). Crops start on JPEG block corners. They are run through DegNet as one batch.
     """
-    rows, notes = [extract_omega(net, pair, device).numpy()], ["whole"]
+    return extract_printed(net, *unprinted(net, pair), count, seed, device)
+
+
+@torch.no_grad()
+def extract_printed(
+    net: DegradationNet,
+    pair: AlignedPair,
+    how: Print | None,
+    count: int,
+    seed: int,
+    device: torch.device,
+) -> tuple[np.ndarray, list[str]]:
+    """Return what ``extract_many`` does, of a pair whose HQ is printed already, if it is to be."""
+    omegas, notes, prints = [_whole_omega(net, pair, device)], ["whole"], [how]
     block = 8 * pair.scale
     height, width = pair.hq.shape[2:]
     side = min(256, height // block * block, width // block * block)
@@ -92,14 +161,24 @@ def extract_many(
         crops = [_draw_crop(pair, side, sample_seed(seed, "crop", i)) for i in range(count - 1)]
         for start in range(0, len(crops), 32):
             part = crops[start : start + 32]
-            hq = torch.cat([crop[0] for crop in part]).to(device)
-            lq = torch.cat([crop[1] for crop in part]).to(device)
-            rows.append(net.extract(hq, lq, pair.scale).float().cpu().numpy())
-            notes += [crop[2] for crop in part]
-    return np.concatenate(rows), notes
+            hq = torch.cat([crop.hq for crop in part]).to(device)
+            lq = torch.cat([crop.lq for crop in part]).to(device)
+            omegas.append(net.extract(hq, lq, pair.scale).float().cpu())
+        notes += [crop.note for crop in crops]
+        prints += [how and how.enlarged(crop.enlarged) for crop in crops]
+    return _coded(net, torch.cat(omegas), prints).numpy(), notes
 
 
-def _draw_crop(pair: AlignedPair, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
+class _Crop(NamedTuple):
+    """Of a pair: (1, 3, s, s) each."""
+
+    hq: Tensor
+    lq: Tensor
+    enlarged: float
+    note: str
+
+
+def _draw_crop(pair: AlignedPair, side: int, seed: int) -> _Crop:
     rng = numpy_generator(seed)
     block = 8 * pair.scale
     height, width = pair.hq.shape[2:]
@@ -114,7 +193,8 @@ def _draw_crop(pair: AlignedPair, side: int, seed: int) -> tuple[Tensor, Tensor,
         images.append(resize(crop, (side, side)).rot90(turn, (2, 3)))
     actual = side / need
     note = f"crop at {left},{top} of {need} px, turned {90 * turn}°"
-    return images[0], images[1], note + (f", resampled {actual:.2f}" if need != side else "")
+    note += f", resampled {actual:.2f}" if need != side else ""
+    return _Crop(images[0], images[1], actual, note)
 
 
 def build_omegas(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from redeg_cli.degrade.base import Record, check_batch
 from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.pool import Pool
+from redeg_cli.omega.printed import CODE, Phases, Print, has_room, print_images, read_code
 from redeg_cli.omega.synthesis import (
     Stages,
     compress,
@@ -53,6 +54,7 @@ class OmegaDegrader:
         self.stages = stages
         self.tone = tone
         self._multiple = int(getattr(net, "multiple", 1))
+        self._prints = has_room(net)
 
     def draw(self, seed: int) -> Record:
         """Return which Ω to use, and the seed of the grain and of the lattice's phases. Pure."""
@@ -75,6 +77,8 @@ class OmegaDegrader:
         omega = self._omegas(records, hq.device)
         seeds = [int(record["seed"]) for record in records]
         inputs, height, width = self._inputs(hq.cpu(), seeds)
+        prints = self._printed(omega, seeds)
+        inputs[:, :3] = print_images(inputs[:, :3], *zip(*prints, strict=True))
         maps = periodic_maps(self.lattice, seeds, inputs.shape[2], inputs.shape[3])
         raw = self._synthesise(inputs.to(hq.device), omega, maps)[:, :, :height, :width]
         return compress(raw, self._stages(omega), self.scale, self.aligned)
@@ -99,8 +103,12 @@ class OmegaDegrader:
         omega = self._omegas([record], device)
         seed = int(record["seed"])
         inputs, height, width = self._inputs(hq, [seed])
+        ((how, phases),) = self._printed(omega, [seed])
 
         def synthesise(part: Tensor, y: int, x: int) -> Tensor:
+            if how is not None and phases is not None:
+                printed = print_images(part[:, :3], [how], [how.moved(phases, x, y)])
+                part = torch.cat([printed, part[:, 3:]], 1)
             padded = self._padded(part)
             # Made per tile: 24 maps of a picture of 4000 x 3000 px would take 1.2 GB.
             maps = periodic_maps(self.lattice, [seed], padded.shape[2], padded.shape[3], (x, y))
@@ -137,6 +145,18 @@ class OmegaDegrader:
     def _omegas(self, records: Sequence[Record], device: torch.device) -> Tensor:
         rows = [record["row"] for record in records]
         return torch.from_numpy(self.pool.omegas[rows]).to(device)
+
+    def _printed(
+        self, omega: Tensor, seeds: Sequence[int]
+    ) -> list[tuple[Print | None, Phases | None]]:
+        """Return how each image is printed in dots, and where these lie."""
+        codes = omega[:, -CODE:].cpu() if self._prints else [None] * len(seeds)
+        prints = [None if code is None else read_code(code) for code in codes]
+        phases = [
+            None if how is None else how.draw_phases(sample_seed(seed, "print"))
+            for how, seed in zip(prints, seeds, strict=True)
+        ]
+        return list(zip(prints, phases, strict=True))
 
     def _inputs(self, hq: Tensor, seeds: Sequence[int]) -> tuple[Tensor, int, int]:
         """Return HQ and noise as one (B, 6, H', W'), and the sizes to cut back to."""

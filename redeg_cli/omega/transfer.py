@@ -21,6 +21,7 @@ from redeg_cli.degrade.chain import ChainDegrader, load_degrader
 from redeg_cli.degrade.resize import aligned_pixels
 from redeg_cli.degrade.steps import run_chains
 from redeg_cli.degrade.tone import to_luma
+from redeg_cli.omega.extract import extract_batch
 from redeg_cli.omega.families import GROUPS, families
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
@@ -66,7 +67,10 @@ def pair_batches(
         records = [degrader.draw(seed) for seed in seeds]
         face_hq, hq = faces(seeds), naturals(seeds)
         face_lq, lq = (degrade_aligned(x, records, scale, i) for i, x in enumerate((face_hq, hq)))
-        omega, own = _extract(net, face_hq, face_lq, scale), _extract(net, hq, lq, scale)
+        omega, own = (
+            extract_batch(net, *pair, scale)  # pyright: ignore[reportArgumentType]
+            for pair in ((face_hq, face_lq), (hq, lq))
+        )
         yield PairBatch(hq, lq, omega, own, records, seeds)
 
 
@@ -198,7 +202,3 @@ def degrade_aligned(
 def to_levels(images: Tensor) -> Tensor:
     """Return images in [0, 1] in the 256 levels that a file has."""
     return (images * 255).round() / 255
-
-
-def _extract(net: nn.Module, hq: Tensor, lq: Tensor, scale: int) -> Tensor:
-    return net.extract(hq, lq, scale)  # pyright: ignore[reportCallIssue]

@@ -160,7 +160,7 @@ def redegnet_course(
 
 
 def take_out_content(net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe) -> None:
-    """Change DegNet's last layer as the recipe's ``omega_rank`` says, see ``omega.content``.
+    """Keep Ω to as many directions as the recipe's ``omega_rank`` says, see ``omega.content``.
 
     Images of the first and of the last group are degraded alike, by every family of
     ``omega.families`` at every scale: in the recipe's own chains the strong degradations hide the
@@ -184,9 +184,10 @@ def take_out_content(net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe) 
                 torch.cat([each.natural_omega for each in found]),
             )
         )
-    layer = net.get_submodule("degnet.second")
-    assert isinstance(layer, nn.Linear)
-    fold(layer, *without_content(groups, recipe.omega_rank))
+    last, first_taken = net.get_submodule("degnet.second"), net.get_submodule("synnet.style.0")
+    assert isinstance(last, nn.Linear)
+    assert isinstance(first_taken, nn.Linear)
+    fold(last, first_taken, without_content(groups, recipe.omega_rank))
 
 
 def swap_losses(

@@ -33,10 +33,8 @@ def probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> float:
 def test_no_probe_tells_content_and_the_degradation_stays() -> None:
     train, test = omegas(400, 1), omegas(400, 2)
     assert probe(train, test) > 0.95
-    matrix, shift = without_content([train], rank=6)
-    cleaned = [
-        tuple((each.double() @ matrix.T + shift).float() for each in p) for p in (train, test)
-    ]
+    directions = without_content([train], rank=6)
+    cleaned = [tuple(directions.keep(each).float() for each in p) for p in (train, test)]
     assert probe(*cleaned) < 0.56
     # What partners have in common is nearly all that there was.
     a, b = cleaned[1]
@@ -46,25 +44,30 @@ def test_no_probe_tells_content_and_the_degradation_stays() -> None:
 
 
 def test_only_so_many_directions_are_left() -> None:
-    matrix, shift = without_content([omegas(300, 1)], rank=4)
-    cleaned = torch.cat(omegas(300, 3)).double() @ matrix.T + shift
+    cleaned = without_content([omegas(300, 1)], rank=4).keep(torch.cat(omegas(300, 3)))
     assert torch.linalg.matrix_rank(cleaned - cleaned.mean(0), atol=1e-6) == 3
 
 
 def test_what_is_clean_stays_as_it_is() -> None:
     train = omegas(300, 1)
-    matrix, shift = without_content([train], rank=6)
-    once = torch.cat(train).double() @ matrix.T + shift
-    torch.testing.assert_close(once @ matrix.T + shift, once)
+    directions = without_content([train], rank=6)
+    once = directions.keep(torch.cat(train))
+    torch.testing.assert_close(directions.keep(once), once)
 
 
-def test_folding_changes_the_layer_alike() -> None:
+def test_folding_keeps_what_comes_behind_ω_and_leaves_room_in_it() -> None:
     torch.manual_seed(0)
-    layer, x = nn.Linear(7, SIZE), torch.randn(9, 7)
-    matrix, shift = without_content([omegas(300, 1)], rank=6)
-    expected = layer(x).double() @ matrix.T + shift
-    fold(layer, matrix, shift)
-    torch.testing.assert_close(layer(x), expected.float(), atol=1e-4, rtol=1e-4)
+    last, first, x = nn.Linear(7, SIZE), nn.Linear(SIZE, 5), torch.randn(9, 7)
+    directions = without_content([omegas(300, 1)], rank=6)
+    before = directions.keep(last(x)).float()
+    expected = first(before)
+    fold(last, first, directions)
+    omega = last(x)
+    torch.testing.assert_close(first(omega), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.cdist(omega, omega), torch.cdist(before, before))
+    assert not omega[:, 6:].any()
+    omega[:, 6:] = 100  # what stands there is nothing to SynNet
+    torch.testing.assert_close(first(omega), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_too_few_rows_are_one_line() -> None:
@@ -79,11 +82,8 @@ def test_groups_may_tell_content_in_ways_of_their_own() -> None:
         (a, b), (c, d) = omegas(400, seed), omegas(400, seed + 50)
         return [(a, b), (d, c)]
 
-    matrix, shift = without_content(both(1), rank=6)
+    directions = without_content(both(1), rank=6)
     for train, test in zip(both(1), both(2), strict=True):
-        cleaned = [
-            tuple((each.double() @ matrix.T + shift).float() for each in pair)
-            for pair in (train, test)
-        ]
+        cleaned = [tuple(directions.keep(each).float() for each in pair) for pair in (train, test)]
         assert probe(train, test) > 0.95
         assert probe(*cleaned) < 0.58  # pyright: ignore[reportArgumentType]
