@@ -35,14 +35,14 @@ from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import load_redegnet, load_restorer, model_fingerprint
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import PRINT, ReDegNetLite
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.agreement import agreement, agreement_notes
 from redeg_cli.omega.extract import extract_printed
 from redeg_cli.omega.find_print import FoundPrint
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
-from redeg_cli.omega.printed import CODE, has_room, printed_note, with_print
+from redeg_cli.omega.printed import printed_note, with_print
 from redeg_cli.omega.synthesis import Stages as JpegStages
 from redeg_cli.omega.synthesis import jpeg_stages
 from redeg_cli.omega.tone import Tone, fit_tone
@@ -130,7 +130,8 @@ def finetune_album(
     say(f"sharp images: {source}")
 
     stages.enter("omega")
-    prints = find_prints(pages, regions) if has_room(net) else [None] * len(regions)
+    has_room = isinstance(net, ReDegNetLite) and net.has_room
+    prints = find_prints(pages, regions) if has_room else [None] * len(regions)
     toned = toned_regions(regions, tone)
     seen = [printed_region(*each) for each in zip(toned, prints, strict=True)]
     fitted_on = of_one_photo(pages, seen)
@@ -138,7 +139,7 @@ def finetune_album(
     if found_print is not None:
         say(printed_note(found_print.how, settings.scale))
     pool = _extract(net, seen, prints, settings, device)
-    agreed = agreement(pool.omegas[:, : -CODE if has_room(net) else None], pool.names)
+    agreed = agreement(pool.omegas[:, : PRINT.start if has_room else None], pool.names)
     for note in agreement_notes(agreed):
         say(note)
     general_state = copy_state(restorer.network)

@@ -6,11 +6,23 @@ import torch
 from torch import nn
 
 from redeg_cli.nets.degnet_lite import DegNetLite
+from redeg_cli.nets.pair_spectra import noise_colours
 from redeg_cli.nets.synnet_lite import SynNetLite, Synthesis
+
+PRINT = slice(-14, None)
+"""Where in Ω stands how a picture was printed in dots (``omega.printed``)."""
+COLOURS = slice(-18, -14)
+"""Where the colours of the grain stand, times ``COLOURS_SIZE``: see ``noise_colours``."""
+COLOURS_SIZE = 0.1
+"""Small beside what is learned: by their distance Ωs are told apart by kind and strength."""
 
 
 class ReDegNetLite(nn.Module):
-    """Fully convolutional: any size, about 2 M parameters."""
+    """Fully convolutional: any size, about 2 M parameters.
+
+    The end of Ω is for what is measured, not learned, once training has left it free
+    (``omega.content``).
+    """
 
     multiple = 4
     """H and W of what ``forward`` takes are multiples of this."""
@@ -24,9 +36,21 @@ class ReDegNetLite(nn.Module):
         self.degnet = DegNetLite(**(degnet or {}))
         self.synnet = SynNetLite(**(synnet or {}))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the end of Ω is free: SynNet does not look at it."""
+        first = self.synnet.style[0]
+        assert isinstance(first, nn.Linear)
+        return not bool(first.weight[:, COLOURS.start :].any())
+
     def extract(self, hq: torch.Tensor, lq: torch.Tensor, scale: int) -> torch.Tensor:
         """Return Ω (B, 512) of HQ and aligned LQ (B, 3, H, W) in [0, 1] (ReDegNet, eq. 1)."""
-        return self.degnet(hq, lq, scale)
+        omega = self.degnet(hq, lq, scale)
+        if not self.has_room:
+            return omega
+        with torch.autocast(hq.device.type, enabled=False):
+            colours = noise_colours(hq.float(), lq.float())
+        return torch.cat([omega[:, : COLOURS.start], COLOURS_SIZE * colours, omega[:, PRINT]], 1)
 
     def jpeg_stages(self, omega: torch.Tensor) -> torch.Tensor:
         """Return the JPEG stages (B, 2, 3) that Ω asks for, see ``Synthesis.jpeg``."""
@@ -55,4 +79,5 @@ class ReDegNetLite(nn.Module):
         periodic: torch.Tensor | None = None,
     ) -> Synthesis:
         """Return the parts of the LQ of ``hq`` under Ω (ReDegNet, eqs. 2 and 3)."""
-        return self.synnet(hq, omega, noise, periodic)
+        colours = omega[:, COLOURS] / COLOURS_SIZE if self.has_room else None
+        return self.synnet(hq, omega, noise, periodic, colours)

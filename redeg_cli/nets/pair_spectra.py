@@ -17,6 +17,9 @@ SECTORS = 4
 
 # Of the windows' spectra: what rounding to 8 bits leaves, a twelfth of a level squared.
 _ROUNDING = (1 / 255) ** 2 / 12
+# The power beyond this ring, in times that of rounding, from which on there is noise: what the
+# transfer function misses of a blur or of JPEG lies below.
+_FINE, _NOISY = 6, 3.0
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 _CHANNELS = (0, 1, 2)
 
@@ -58,6 +61,35 @@ def pair_spectra(hq: Tensor, lq: Tensor) -> Tensor:
         for a, b in _PAIRS
     ]
     return torch.cat([gain, (size + 1e-2).log() / 2, ratio.log() / 4, *log_powers, *shared], 1)
+
+
+def noise_colours(hq: Tensor, lq: Tensor) -> Tensor:
+    """Return (B, 4): 1 for a pair that has noise, else 0, and its correlations RG, RB and GB.
+
+    Noise is what the transfer function leaves in the quieter half of the windows: in the others
+    it is texture too, where the HQ is a restored face. Of gray noise the correlations are 1, of
+    colour noise 0.
+    """
+    x, y = _windows(hq), _windows(lq)
+    floor = _ROUNDING * _window(hq).square().sum()
+    power_x = _smooth(x.abs().square().mean((1, 2)))
+    cross = (y * x.conj()).mean((1, 2))
+    transfer = torch.complex(_smooth(cross.real), _smooth(cross.imag)) / (power_x + floor)
+    noise = y - transfer[:, None, None] * x
+    loudness = x.abs().square().mean((1, 3, 4))
+    quiet = (loudness <= loudness.median(1, keepdim=True).values).float()
+    # The mean and the lowest frequencies belong to the tones.
+    kept = (_bins(hq.device).sum(1)[1:].sum(0) > 0).float()
+    weight = quiet[:, :, None, None] * kept
+    rows = (noise * weight[:, None]).flatten(2)
+    shared = (rows @ rows.mH).real / weight.sum((1, 2, 3))[:, None, None]
+    powers = torch.diagonal(shared, dim1=1, dim2=2)
+    size = powers.clamp(min=1e-12).sqrt()
+    pairs = [shared[:, a, b] / (size[:, a] * size[:, b]) for a, b in _PAIRS]
+    fine = quiet[:, :, None, None] * _bins(hq.device).sum(1)[_FINE:].sum(0)
+    finest = (noise.abs().square() * fine[:, None]).sum((2, 3, 4)) / fine.sum((1, 2, 3))[:, None]
+    there = (finest.amin(1) > _NOISY * floor).float()
+    return torch.stack([there, *(pair * there for pair in pairs)], 1)
 
 
 def _windows(images: Tensor) -> Tensor:

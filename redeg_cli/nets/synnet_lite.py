@@ -69,16 +69,19 @@ class SynNetLite(nn.Module):
         omega: torch.Tensor,
         noise: torch.Tensor,
         periodic: torch.Tensor | None = None,
+        colours: torch.Tensor | None = None,
     ) -> Synthesis:
         """Synthesise from HQ (B, 3, H, W) in [0, 1], Ω (B, 512) and white noise (B, 3, H, W).
 
         ``noise`` is N(0, 1); ``periodic`` (B, self.periodic, H, W) holds sines and cosines in
-        [-1, 1] when the network was built for them. H and W: multiples of 4.
+        [-1, 1] when the network was built for them; ``colours`` (B, 4), whether the colours of the
+        grain are known and its correlations RG, RB and GB, stand above what Ω says of them. H and
+        W: multiples of 4.
         """
         style = self.style(omega)
         toned = self._tone(hq, style)
         blurred = self.kernel(toned, style)
-        grain = self._colour(self.grain_kernel(noise, style, unit_energy=True), style)
+        grain = self._colour(self.grain_kernel(noise, style, unit_energy=True), style, colours)
         inputs = [blurred - 0.5, hq - 0.5, noise]
         if periodic is not None:
             inputs.append(periodic)
@@ -108,10 +111,29 @@ class SynNetLite(nn.Module):
         mixed = torch.einsum("bdc,bchw->bdhw", change[:, :, :3], hq - 0.5)
         return hq + mixed + change[:, :, 3:, None]
 
-    def _colour(self, noise: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+    def _colour(
+        self, noise: torch.Tensor, style: torch.Tensor, colours: torch.Tensor | None
+    ) -> torch.Tensor:
         mix = self.colour(style).float().view(-1, 3, 3)
         mix = mix + 0.03 * torch.eye(3, device=mix.device)
+        if colours is not None:
+            known = colours[:, :1, None] > 0.5
+            size = mix.square().sum(2, keepdim=True).add(1e-12).sqrt()
+            mix = torch.where(known, size * correlated(colours[:, 1:]), mix)
         return torch.einsum("bdc,bchw->bdhw", mix, noise.float())
+
+
+def correlated(correlations: torch.Tensor) -> torch.Tensor:
+    """Return what gives white channels the correlations RG, RB, GB (B, 3): (B, 3, 3), unit rows.
+
+    Numbers that no three channels can have between them are brought to the nearest that they can.
+    """
+    matrix = torch.eye(3, device=correlations.device).repeat(len(correlations), 1, 1)
+    for index, (a, b) in enumerate(((0, 1), (0, 2), (1, 2))):
+        matrix[:, a, b] = matrix[:, b, a] = correlations[:, index].float().clamp(-1, 1)
+    values, vectors = torch.linalg.eigh(matrix)
+    root = vectors * values.clamp(min=0).sqrt()[:, None]
+    return root / root.square().sum(2, keepdim=True).clamp(min=1e-12).sqrt()
 
 
 class KernelHead(nn.Module):

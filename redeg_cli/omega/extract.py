@@ -18,10 +18,11 @@ from redeg_cli.errors import PairError
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.pairs import ImagePair, pair_scale
 from redeg_cli.models import DegradationNet
+from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.find_print import find_print
 from redeg_cli.omega.lattice import find_common_lattice, without_lattice
 from redeg_cli.omega.peaks import View
-from redeg_cli.omega.printed import Print, has_room, with_print
+from redeg_cli.omega.printed import Print, with_print
 from redeg_cli.seeds import numpy_generator, sample_seed
 
 MINIMUM = 32
@@ -76,7 +77,7 @@ def unprinted(net: object, pair: AlignedPair) -> tuple[AlignedPair, Print | None
     """
     height, width = pair.hq.shape[2:]
     least, most = _PRINT
-    if not has_room(net) or min(height, width) < least:
+    if not _has_room(net) or min(height, width) < least:
         return pair, None
     top, left = max(0, (height - most) // 2), max(0, (width - most) // 2)
     part = (..., slice(top, top + most), slice(left, left + most))
@@ -110,8 +111,12 @@ def extract_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) 
     return _coded(net, _whole_omega(net, seen, device), [how])
 
 
+def _has_room(net: object) -> bool:
+    return isinstance(net, ReDegNetLite) and net.has_room
+
+
 def _coded(net: DegradationNet, omega: Tensor, prints: Sequence[Print | None]) -> Tensor:
-    return with_print(omega, prints) if has_room(net) else omega
+    return with_print(omega, prints) if _has_room(net) else omega
 
 
 def _whole_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) -> Tensor:

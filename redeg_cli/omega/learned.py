@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Record, check_batch
+from redeg_cli.nets.lite import PRINT, ReDegNetLite
 from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.pool import Pool
-from redeg_cli.omega.printed import CODE, Phases, Print, has_room, print_images, read_code
+from redeg_cli.omega.printed import Phases, Print, print_images, read_code
 from redeg_cli.omega.synthesis import (
     Stages,
     compress,
@@ -54,7 +55,7 @@ class OmegaDegrader:
         self.stages = stages
         self.tone = tone
         self._multiple = int(getattr(net, "multiple", 1))
-        self._prints = has_room(net)
+        self._prints = isinstance(net, ReDegNetLite) and net.has_room
 
     def draw(self, seed: int) -> Record:
         """Return which Ω to use, and the seed of the grain and of the lattice's phases. Pure."""
@@ -150,7 +151,7 @@ class OmegaDegrader:
         self, omega: Tensor, seeds: Sequence[int]
     ) -> list[tuple[Print | None, Phases | None]]:
         """Return how each image is printed in dots, and where these lie."""
-        codes = omega[:, -CODE:].cpu() if self._prints else [None] * len(seeds)
+        codes = omega[:, PRINT].cpu() if self._prints else [None] * len(seeds)
         prints = [None if code is None else read_code(code) for code in codes]
         phases = [
             None if how is None else how.draw_phases(sample_seed(seed, "print"))

@@ -132,13 +132,13 @@ def _candidates(
     found: list[tuple[float, float, Frequency]] = []
     for plane in power.sqrt() / full:
         top = F.max_pool2d(plane[None, None], 5, 1, 2)[0, 0]
-        background = _median(plane, 13)
         # 1e-3: below lies the rounding of 8-bit files.
-        peaks = allowed & (plane == top) & (plane > contrast * background + 1e-3)
-        rows, columns = torch.nonzero(peaks, as_tuple=True)
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            magnitude, noise = float(plane[row, column]), float(background[row, column])
-            found.append((magnitude, noise + 1e-6, (float(fx[0, column]), float(fy[row, 0]))))
+        rows, columns = torch.nonzero(allowed & (plane == top) & (plane > 1e-3), as_tuple=True)
+        noises = _medians_around(plane, rows, columns, 13).tolist()
+        for row, column, noise in zip(rows.tolist(), columns.tolist(), noises, strict=True):
+            magnitude = float(plane[row, column])
+            if magnitude > contrast * noise + 1e-3:
+                found.append((magnitude, noise + 1e-6, (float(fx[0, column]), float(fy[row, 0]))))
     return sorted(found, reverse=True)[:64]
 
 
@@ -226,8 +226,7 @@ def _same(a: Frequency, b: Frequency, residuals: Sequence[_Residual]) -> bool:
     )
 
 
-def _median(plane: Tensor, size: int) -> Tensor:
-    pad = size // 2
-    padded = F.pad(plane[None, None], (pad,) * 4, mode="reflect")
-    patches = padded.unfold(2, size, 1).unfold(3, size, 1)
-    return patches.reshape(*plane.shape, -1).median(-1).values
+def _medians_around(plane: Tensor, rows: Tensor, columns: Tensor, size: int) -> Tensor:
+    """Return the medians of the squares of ``size`` around some places of a plane."""
+    padded = F.pad(plane[None, None], (size // 2,) * 4, mode="reflect")[0, 0]
+    return padded.unfold(0, size, 1).unfold(1, size, 1)[rows, columns].flatten(1).median(1).values

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from redeg_cli.degrade.halftone import INK_ANGLES
 from redeg_cli.degrade.steps import StepTable, run_chains
+from redeg_cli.nets.lite import PRINT
 from redeg_cli.seeds import numpy_generator
 
-CODE = 14
-"""How many numbers say how something was printed."""
+CODE = -PRINT.start
+"""How many numbers say how something was printed: the end of Ω."""
 COARSEST = 64.0
 """Largest distance of dots in pixels."""
 _FINEST = 1.5
@@ -107,17 +108,10 @@ def printed_note(how: Print, scale: int) -> str:
     return f"printed in dots, {how.pitch / scale:.1f} px of the photo apart, {inks} ({angles})"
 
 
-def has_room(net: object) -> bool:
-    """Return whether a ReDegNet leaves the end of Ω free, as one with ``omega_rank`` does."""
-    style = getattr(getattr(net, "synnet", None), "style", None)
-    first = style[0] if isinstance(style, nn.Sequential) else None
-    return isinstance(first, nn.Linear) and not bool(first.weight[:, -CODE:].any())
-
-
 def with_print(omega: Tensor, prints: Sequence[Print | None]) -> Tensor:
     """Return Ωs (N, 512) with a print each at their end, zeros where there is none."""
     codes = [torch.zeros(CODE) if each is None else each.code() for each in prints]
-    return torch.cat([omega[:, :-CODE], torch.stack(codes).to(omega)], 1)
+    return torch.cat([omega[:, : PRINT.start], torch.stack(codes).to(omega)], 1)
 
 
 def print_images(
