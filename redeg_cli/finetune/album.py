@@ -112,7 +112,12 @@ def finetune_album(
     pages = find_pages(photos, settings, device, stages.within, say)
     found = [region for page in pages for region in page.regions]
     regions, lattice = clean_regions(found, of_one_photo(pages, found))
-    if lattice is not None:
+    has_room = isinstance(net, ReDegNetLite) and net.has_room
+    prints = find_prints(pages, regions) if has_room else [None] * len(regions)
+    found_print = prints[regions.index(of_one_photo(pages, regions)[0])]
+    if found_print is not None:
+        say(printed_note(found_print.how, settings.scale))
+    elif lattice is not None:
         finest = max(np.hypot(*frequency) for frequency in lattice.frequencies)
         say(
             f"a periodic pattern was found: {len(lattice.frequencies)} frequencies, the finest "
@@ -130,14 +135,8 @@ def finetune_album(
     say(f"sharp images: {source}")
 
     stages.enter("omega")
-    has_room = isinstance(net, ReDegNetLite) and net.has_room
-    prints = find_prints(pages, regions) if has_room else [None] * len(regions)
     toned = toned_regions(regions, tone)
     seen = [printed_region(*each) for each in zip(toned, prints, strict=True)]
-    fitted_on = of_one_photo(pages, seen)
-    found_print = prints[seen.index(fitted_on[0])]
-    if found_print is not None:
-        say(printed_note(found_print.how, settings.scale))
     pool = _extract(net, seen, prints, settings, device)
     agreed = agreement(pool.omegas[:, : PRINT.start if has_room else None], pool.names)
     for note in agreement_notes(agreed):
@@ -159,7 +158,7 @@ def finetune_album(
         adapted = adapt(
             net,
             centre,
-            [region.fitted() for region in fitted_on],
+            [region.fitted() for region in of_one_photo(pages, seen)],
             lattice if found_print is None else None,
             device,
             steps=settings.adapt_steps,
@@ -232,6 +231,7 @@ def finetune_album(
         agreed=agreed,
         device=str(device),
         lattice=[] if lattice is None else list(lattice.frequencies),
+        how_printed=None if found_print is None else found_print.how,
         adapted=adapted,
         seconds=time.monotonic() - started,
     )

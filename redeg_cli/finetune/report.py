@@ -95,6 +95,9 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
     faces = [face["name"] for photo in photos for face in photo["faces"]]
     dropped = [reason for photo in photos for reason in photo["faces_not_used"]]
     pattern = f"{len(summary['lattice'])} frequencies" if summary["lattice"] else "none"
+    if dots := summary["print"]:
+        inks = "black ink" if len(dots["angles"]) == 1 else "four inks"
+        pattern = f"printed in dots {dots['pitch']:.1f} px apart, {inks}"
     sizes = ", ".join(
         f"{photo['size'][0]}x{photo['size'][1]} to {photo['restored_size'][0]}x"
         f"{photo['restored_size'][1]} px"

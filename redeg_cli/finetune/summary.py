@@ -14,6 +14,7 @@ from redeg_cli.omega.adapt import Adapted
 from redeg_cli.omega.agreement import Agreement
 from redeg_cli.omega.photo_pairs import FacePair
 from redeg_cli.omega.pool import Pool, pool_spread
+from redeg_cli.omega.printed import Print
 
 MARGIN, SMOOTH_MARGIN = 0.5, 2.0
 """dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces: as
@@ -56,6 +57,7 @@ def summarise(
     agreed: Sequence[Agreement],
     device: str,
     lattice: Sequence[tuple[float, float]],
+    how_printed: Print | None,
     adapted: Adapted | None,
     seconds: float,
 ) -> dict[str, Any]:
@@ -88,6 +90,7 @@ def summarise(
             for each in agreed
         ],
         "lattice": lattice,
+        "print": None if how_printed is None else _describe_print(how_printed, settings.scale),
         "colours_put_right": adapted is not None and adapted.tone is not None,
         "adaptation": None
         if adapted is None
@@ -152,6 +155,17 @@ def _check_row(check: Check) -> dict[str, Any]:
 
 def _describe(region: Region) -> dict[str, Any]:
     return {"name": region.name, "region": list(region.box), "fitted_rows": region.split}
+
+
+def _describe_print(how: Print, scale: int) -> dict[str, Any]:
+    """Return how the photo was printed in dots, lengths in its own pixels."""
+    return {
+        "pitch": round(how.pitch / scale, 3),
+        "angles": [round(angle, 2) for angle in how.angles],
+        "softness": how.softness,
+        "gain": how.gain,
+        "black": how.black,
+    }
 
 
 def _size(photo: Photo) -> list[int]:

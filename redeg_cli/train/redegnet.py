@@ -22,6 +22,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
+from redeg_cli.nets.lite import COLOURS, ReDegNetLite
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.content import fold, without_content
 from redeg_cli.omega.families import families
@@ -153,13 +154,14 @@ def redegnet_course(
     @torch.no_grad()
     def settle(averages: Averages) -> None:
         net = averages[REDEGNET].get_submodule("net")
+        assert isinstance(net, ReDegNetLite)
         take_out_content(net, store, recipe)
 
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
     return Course([player], validate, samples, settle=settle if recipe.omega_rank else None)
 
 
-def take_out_content(net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe) -> None:
+def take_out_content(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) -> None:
     """Keep Ω to as many directions as the recipe's ``omega_rank`` says, see ``omega.content``.
 
     Images of the first and of the last group are degraded alike, by every family of
@@ -178,16 +180,16 @@ def take_out_content(net: nn.Module, store: ImageStore, recipe: ReDegNetRecipe) 
         for name, steps in families().items():
             degrader = load_degrader({"steps": steps}, scale)
             found += pair_batches(*(net, last, first, degrader, name, SETTLED_ON), seed=recipe.seed)
-        groups.append(
-            (
-                torch.cat([each.face_omega for each in found]),
-                torch.cat([each.natural_omega for each in found]),
-            )
+        both = (
+            torch.cat([each.face_omega for each in found]),
+            torch.cat([each.natural_omega for each in found]),
         )
-    last, first_taken = net.get_submodule("degnet.second"), net.get_submodule("synnet.style.0")
-    assert isinstance(last, nn.Linear)
-    assert isinstance(first_taken, nn.Linear)
-    fold(last, first_taken, without_content(groups, recipe.omega_rank))
+        for omega in both if net.has_room else ():
+            omega[:, COLOURS.start :] = 0  # what is measured is no part of DegNet's last layer
+        groups.append(both)
+    out_of_degnet, into_synnet = net.degnet.second, net.synnet.style[0]
+    assert isinstance(into_synnet, nn.Linear)
+    fold(out_of_degnet, into_synnet, without_content(groups, recipe.omega_rank))
 
 
 def swap_losses(

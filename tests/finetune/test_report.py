@@ -26,6 +26,7 @@ SUMMARY: dict[str, Any] = {
         }
     ],
     "lattice": [[0.1, 0.2], [0.2, 0.1]],
+    "print": None,
     "chosen": "omega",
     "seconds": 12.4,
     "device": "cpu",

@@ -22,6 +22,7 @@ SUMMARY: dict[str, Any] = {
         }
     ],
     "lattice": [],
+    "print": None,
     "chosen": "omega",
     "seconds": 12.4,
     "device": "cpu",

@@ -65,3 +65,30 @@ def test_a_pixel_is_seen_as_far_as_the_convolutions_reach() -> None:
     assert lq.grad is not None
     rows, columns = torch.nonzero(lq.grad[0].abs().sum(0), as_tuple=True)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (12, 28, 12, 28)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 8), (31, 64)])
+def test_coarser_grids_take_any_size_and_start_as_nothing(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    net, lq = CompactF2N(4, 2, [2], context=(6, 8, 10)), images_of(2, 3, *size)
+    torch.nn.init.normal_(net.tails["2"].weight)
+    plain = CompactF2N(4, 2, [2])
+    plain.load_state_dict(net.state_dict(), strict=False)
+    torch.testing.assert_close(net(lq, 2), plain(lq, 2))
+    assert net.context is not None
+    torch.nn.init.normal_(net.context.up[0].weight)
+    assert (net(lq, 2) - plain(lq, 2)).abs().max() > 1e-3
+
+
+def test_coarser_grids_see_further() -> None:
+    torch.manual_seed(0)
+    net = CompactF2N(4, 2, [1], context=(4, 4))
+    torch.nn.init.normal_(net.tails["1"].weight)
+    assert net.context is not None
+    torch.nn.init.normal_(net.context.up[0].weight)
+    lq = images_of(1, 3, 96, 96).requires_grad_()
+    net(lq, 1)[0, :, 48, 48].sum().backward()
+    assert lq.grad is not None
+    rows = torch.nonzero(lq.grad[0].abs().sum(0), as_tuple=True)[0]
+    # Head, tail and one block after the middle: 4; the coarsest blocks alone 4 x 4 to each side.
+    assert rows.max() - rows.min() > 2 * 20

@@ -6,8 +6,8 @@ import torch
 
 from redeg_cli.nets.dct import block_dct, inverse_block_dct
 from redeg_cli.nets.degnet_lite import STEPS, DegNetLite, block_statistics
-from redeg_cli.nets.lite import ReDegNetLite
-from redeg_cli.nets.synnet_lite import KernelHead, ModulatedConv, SynNetLite
+from redeg_cli.nets.lite import COLOURS, COLOURS_SIZE, PRINT, ReDegNetLite
+from redeg_cli.nets.synnet_lite import KernelHead, ModulatedConv, SynNetLite, correlated
 
 SYNNET = {"widths": [8, 8, 8], "style": 16, "kernel": 7, "grain_kernel": 5}
 TINY = {"degnet": {"widths": [8, 8, 8]}, "synnet": SYNNET}
@@ -207,3 +207,68 @@ def test_block_statistics_are_those_of_numpy() -> None:
 def test_degnet_takes_other_widths_and_sizes_of_omega() -> None:
     net = DegNetLite([4, 6], omega=20)
     assert net(images_of(1, 3, 33, 47), images_of(1, 3, 33, 47), 4).shape == (1, 20)
+
+
+def make_room(net: ReDegNetLite) -> None:
+    with torch.no_grad():
+        net.synnet.style[0].weight[:, COLOURS.start :] = 0  # pyright: ignore[reportIndexIssue]
+
+
+def test_a_new_network_has_no_room_in_omega(net: ReDegNetLite) -> None:
+    assert not net.has_room
+    make_room(net)
+    assert net.has_room
+
+
+def test_the_colours_of_the_grain_stand_in_omega_where_there_is_room(net: ReDegNetLite) -> None:
+    hq = torch.nn.functional.interpolate(images_of(2, 3, 6, 6), size=(96, 96), mode="bicubic")
+    gray = noise_of(2, 1, 96, 96).repeat(1, 3, 1, 1)
+    lq = hq + 0.05 * torch.stack([gray[0], noise_of(3, 96, 96, seed=1)])
+    before = net.extract(hq, lq, 1)
+    make_room(net)
+    after = net.extract(hq, lq, 1)
+    torch.testing.assert_close(after[:, : COLOURS.start], before[:, : COLOURS.start])
+    told = after[:, COLOURS] / COLOURS_SIZE
+    torch.testing.assert_close(told[:, 0], torch.ones(2))
+    assert told[0, 1:].min() > 0.97
+    assert told[1, 1:].abs().max() < 0.05
+
+
+@pytest.mark.parametrize("wanted", [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.5, 0.2, -0.3)])
+def test_the_grain_gets_the_colours_that_stand_in_omega(
+    net: ReDegNetLite, wanted: tuple[float, float, float]
+) -> None:
+    excite(net)
+    make_room(net)
+    omega = noise_of(1, 512)
+    omega[:, COLOURS] = COLOURS_SIZE * torch.tensor([1.0, *wanted])
+    flat = torch.full((1, 3, 128, 128), 0.5)
+    grain = net(flat, omega, noise_of(1, 3, 128, 128)).grain
+    gains = torch.corrcoef(grain[0].flatten(1).detach())
+    for value, (a, b) in zip(wanted, ((0, 1), (0, 2), (1, 2)), strict=True):
+        assert float(gains[a, b]) == pytest.approx(value, abs=0.05)
+
+
+def test_what_omega_knows_nothing_of_keeps_its_learned_colours(net: ReDegNetLite) -> None:
+    excite(net)
+    make_room(net)
+    omega, hq, noise = noise_of(1, 512), images_of(1, 3, 16, 16), noise_of(1, 3, 16, 16)
+    omega[:, COLOURS] = 0
+    first = net(hq, omega, noise).grain
+    omega[:, PRINT] = 1  # nothing to SynNet
+    assert torch.equal(net(hq, omega, noise).grain, first)
+    style = net.synnet.style(omega)
+    own = net.synnet.colour(style).view(3, 3) + 0.03 * torch.eye(3)
+    shaped = net.synnet.grain_kernel(noise, style, unit_energy=True)
+    wanted = torch.einsum("dc,bchw->bdhw", own, shaped)
+    share = first / wanted
+    torch.testing.assert_close(share[:, 0], share[:, 2], atol=1e-3, rtol=1e-3)
+
+
+def test_correlations_that_cannot_be_are_brought_to_some_that_can() -> None:
+    root = correlated(torch.tensor([[1.0, 1.0, -1.0], [9.0, -4.0, 0.0], [0.3, 0.3, 0.3]]))
+    made = root @ root.mT
+    assert made.isfinite().all()
+    torch.testing.assert_close(torch.diagonal(made, dim1=1, dim2=2), torch.ones(3, 3))
+    assert torch.linalg.eigvalsh(made).min() > -1e-5
+    assert made[2, 0, 1] == pytest.approx(0.3, abs=1e-5)

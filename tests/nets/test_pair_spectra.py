@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from redeg_cli.nets.pair_spectra import RINGS, SECTORS, SIZE, pair_spectra
+from redeg_cli.nets.pair_spectra import RINGS, SECTORS, SIZE, noise_colours, pair_spectra
 
 BINS = RINGS * SECTORS
 RADIUS = (np.arange(RINGS) + 0.5) * 0.5 / RINGS
@@ -106,3 +106,28 @@ def test_any_size_and_constant_pictures_are_finite(size: tuple[int, int]) -> Non
             assert statistics.shape == (2, SIZE)
             assert statistics.isfinite().all()
             assert statistics.abs().max() < 10
+
+
+@pytest.mark.parametrize("sigma", [(0.0, 0.0), (1.2, 1.2)])
+def test_the_colours_of_noise(sigma: tuple[float, float]) -> None:
+    """As they are, whether or not the picture below was blurred."""
+    hq = picture(0)
+    soft = blurred(hq, sigma)
+    gray = noise(1, (1, 1, 160, 160), 0.04).repeat(1, 3, 1, 1)
+    mixed = gray.clone()
+    mixed[:, 2] = noise(2, (160, 160), 0.04)
+    for grain, wanted in (
+        (gray, (1.0, 1.0, 1.0)),
+        (noise(3, (1, 3, 160, 160), 0.04), (0.0, 0.0, 0.0)),
+        (mixed, (1.0, 0.0, 0.0)),
+    ):
+        there, *correlations = noise_colours(hq, soft + grain)[0].tolist()
+        assert there == 1
+        assert correlations == pytest.approx(wanted, abs=0.06)
+
+
+def test_a_pair_without_noise_has_no_colours_of_it() -> None:
+    hq = picture(0)
+    for lq in (hq, blurred(hq, (1.5, 1.5)), (255 * hq).round() / 255):
+        assert not noise_colours(hq, lq).any()
+    assert not noise_colours(hq[..., :9, :9], hq[..., :9, :9]).any()

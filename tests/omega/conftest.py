@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import COLOURS, ReDegNetLite
 from redeg_cli.omega.pool import Pool
 
 TINY = {
@@ -18,6 +18,18 @@ TINY = {
 def tiny_net() -> ReDegNetLite:
     torch.manual_seed(0)
     return ReDegNetLite(**TINY).eval()
+
+
+@pytest.fixture
+def roomy_net(tiny_net: ReDegNetLite) -> ReDegNetLite:
+    """One that leaves the end of Ω free for what is measured."""
+    first, last = tiny_net.synnet.style[0], tiny_net.degnet.second
+    with torch.no_grad():
+        for tensor in (first.weight[:, COLOURS.start :], last.weight[COLOURS.start :]):  # pyright: ignore[reportIndexIssue]
+            tensor.zero_()
+        last.bias[COLOURS.start :] = 0
+    assert tiny_net.has_room
+    return tiny_net
 
 
 @pytest.fixture

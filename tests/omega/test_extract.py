@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.io.images import to_tensor, write_rgb
 from redeg_cli.io.pairs import ImagePair
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import PRINT, ReDegNetLite
 from redeg_cli.omega import extract
 from redeg_cli.omega.extract import AlignedPair
+from redeg_cli.omega.printed import read_code
 
 CPU = torch.device("cpu")
 
@@ -176,3 +178,66 @@ def test_build_depends_on_the_name_of_the_pair(
     assert len(notes) == 4
     assert np.array_equal(a[0], b[0])
     assert not np.array_equal(a[1:], b[1:])
+
+
+def dotted(picture: Tensor) -> Tensor:
+    steps: list[StepTable] = [
+        {"op": "halftone", "pitch": 5.0, "angles": [20.0], "seed": 2},
+        {"op": "blur", "sigma": 0.7},
+    ]
+    return run_steps(picture, steps, 1)
+
+
+def test_a_print_is_the_end_of_omega(roomy_net: ReDegNetLite, picture: Tensor) -> None:
+    printed, plain = AlignedPair(picture, dotted(picture), 1), AlignedPair(picture, picture, 1)
+    how = read_code(extract.extract_omega(roomy_net, printed, CPU)[0, PRINT])
+    assert how is not None
+    assert how.pitch == pytest.approx(5.0, rel=5e-3)
+    assert how.angles == pytest.approx([20.0], abs=0.5)
+    assert read_code(extract.extract_omega(roomy_net, plain, CPU)[0, PRINT]) is None
+    batch = extract.extract_batch(
+        roomy_net, torch.cat([picture, picture]), torch.cat([printed.lq, plain.lq]), 1
+    )
+    assert [read_code(omega[PRINT]) is not None for omega in batch] == [True, False]
+
+
+def test_degnet_sees_the_printed_hq(
+    roomy_net: ReDegNetLite, picture: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    own = roomy_net.extract
+
+    def spy(hq: Tensor, lq: Tensor, scale: int) -> Tensor:
+        seen.append(hq)
+        return own(hq, lq, scale)
+
+    monkeypatch.setattr(roomy_net, "extract", spy)
+    lq = dotted(picture)
+    extract.extract_omega(roomy_net, AlignedPair(picture, lq, 1), CPU)
+    scanned = [run_steps(hq, [{"op": "blur", "sigma": 0.7}], 1) for hq in (seen[0], picture)]
+    missed = [float((each - lq).abs().mean()) for each in scanned]
+    assert missed[0] < 0.3 * missed[1]
+
+
+def test_resampled_crops_have_their_dots_further_apart(
+    roomy_net: ReDegNetLite, picture: Tensor
+) -> None:
+    pair = AlignedPair(picture, dotted(picture), 1)
+    omegas, notes = extract.extract_many(roomy_net, pair, 12, 3, CPU)
+    for omega, note in zip(omegas, notes, strict=True):
+        how = read_code(torch.from_numpy(omega[PRINT]))
+        assert how is not None
+        factor = float(note.split("resampled ")[1]) if "resampled" in note else 1.0
+        assert how.pitch == pytest.approx(5.0 * factor, rel=0.01)
+    assert len({note.split("resampled ")[-1] for note in notes}) > 3
+
+
+def test_without_room_in_omega_no_print_is_looked_for(
+    tiny_net: ReDegNetLite, picture: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "find_common_lattice", lambda *_: pytest.fail("looked for"))
+    assert not tiny_net.has_room
+    pair = AlignedPair(picture, dotted(picture), 1)
+    omega = extract.extract_omega(tiny_net, pair, CPU)
+    with torch.no_grad():
+        torch.testing.assert_close(omega, tiny_net.extract(pair.hq, pair.lq, 1))

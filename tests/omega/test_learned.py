@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import PRINT, ReDegNetLite
 from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
+from redeg_cli.omega.printed import Print, print_images
 from redeg_cli.omega.synthesis import JpegStage, Stages, compress, jpeg_stages, white_noise
+from redeg_cli.seeds import sample_seed
 
 CPU = torch.device("cpu")
 
@@ -215,3 +217,36 @@ def test_stages_can_be_given(
     records = [plain.draw(0), plain.draw(1)]
     before, after = plain.apply(hq, records), squeezed.apply(hq, records)
     assert (before - after).abs().mean((1, 2, 3)).min() > 1 / 255
+
+
+PRINTED = Print(6.0, (15.0, 75.0, 0.0, 45.0), softness=0.4, black=0.8)
+
+
+@pytest.fixture
+def printing(roomy_net: ReDegNetLite, tiny_pool: Pool) -> OmegaDegrader:
+    """Of a pool whose first Ω is that of a print, the others of none."""
+    omegas = np.zeros_like(tiny_pool.omegas)
+    omegas[0, PRINT] = PRINTED.code().numpy()
+    return OmegaDegrader(roomy_net, replace(tiny_pool, omegas=omegas), 1, stages=NO_JPEG)
+
+
+def test_a_print_is_made_before_synnet(
+    printing: OmegaDegrader, roomy_net: ReDegNetLite, picture: Tensor
+) -> None:
+    records = [printing.record(0, 5), printing.record(1, 5), printing.record(0, 6)]
+    made = printing.apply(picture.repeat(3, 1, 1, 1), records)
+    phases = PRINTED.draw_phases(sample_seed(5, "print"))
+    dots = print_images(picture, [PRINTED], [phases])
+    by_hand = OmegaDegrader(roomy_net, printing.pool, 1, stages=NO_JPEG)
+    wanted = by_hand.apply(dots, [printing.record(1, 5)])
+    torch.testing.assert_close(made[:1], wanted, atol=1e-2, rtol=0)  # bfloat16
+    assert (made[0] - made[1]).abs().mean() > 0.05
+    assert (made[0] - made[2]).abs().mean() > 0.02  # dots lie elsewhere
+
+
+def test_a_print_of_a_large_picture_has_no_seams(printing: OmegaDegrader, picture: Tensor) -> None:
+    record = printing.record(0, 5)
+    whole = printing.apply(picture, [record])
+    tiled = printing.apply_large(picture, record, CPU, tile=64)
+    assert (tiled - whole).abs().mean() < 2e-3
+    assert (tiled - whole).abs().max() < 0.1
