@@ -84,6 +84,8 @@ def build_pool(
     as_json: JsonOption = False,
 ) -> None:
     """Build a pool of Ωs from LQ/HQ pairs, or from the faces in photos."""
+    from torch import from_numpy
+
     from redeg_cli.device import pick_device
     from redeg_cli.io.files import ensure_writable
     from redeg_cli.models import (
@@ -92,7 +94,7 @@ def build_pool(
         load_redegnet,
         model_fingerprint,
     )
-    from redeg_cli.omega.extract import build_omegas, extract_many
+    from redeg_cli.omega.extract import build_omegas, extract_many, print_of
     from redeg_cli.omega.pool import PoolRows
 
     if not pairs and not photos:
@@ -155,6 +157,9 @@ def build_pool(
         pool.save(output)
         summary = pool_summary(output, pool)
         say(f"{len(pool)} Ωs of {summary['pairs']} pairs, spread {summary['spread']:.3f}")
+        omegas = zip(pool.names, from_numpy(pool.omegas), strict=True)
+        if printed := {name for name, omega in omegas if print_of(net, omega) is not None}:
+            say(f"printed in dots: {len(printed)} of the pairs")
         if as_json:
             failed = [{"name": name, "message": message} for name, message in outcome.failed]
             emit_json({**summary, "failed": failed, "dropped": dropped})

@@ -1,5 +1,6 @@
 """``redeg extract-omega``: one LQ/HQ pair in, its Ω out."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from redeg_cli.cli.common import (
     check_folder,
     emit_json,
     emit_path,
+    say,
 )
 
 
@@ -50,6 +52,7 @@ def extract_omega(
     from redeg_cli.models import find_model, load_redegnet, model_fingerprint
     from redeg_cli.omega import extract
     from redeg_cli.omega.pool import PoolRows
+    from redeg_cli.omega.printed import printed_note
 
     place = pick_device(device)
     target = output or Path(f"{lq.stem}.omega.npz")
@@ -57,7 +60,11 @@ def extract_omega(
     ensure_writable(target, overwrite)
     pair = extract.single(lq, hq, scale)
     weights = find_model(redegnet)
-    omega = extract.extract_omega(load_redegnet(weights, place), pair, place)
+    net = load_redegnet(weights, place)
+    omega = extract.extract_omega(net, pair, place)
+    how = extract.print_of(net, omega[0])
+    if how is not None:
+        say(printed_note(how, pair.scale))
     rows = PoolRows()
     rows.add(omega.numpy(), ["whole"], lq.name, pair.scale)
     pool = rows.pool(weights.stem, model_fingerprint(weights))
@@ -73,5 +80,6 @@ def extract_omega(
             "native": image_size(lq) != image_size(hq),
             "model": pool.model,
             "fingerprint": pool.fingerprint,
+            "print": None if how is None else asdict(how),
         }
     )

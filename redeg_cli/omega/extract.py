@@ -18,11 +18,11 @@ from redeg_cli.errors import PairError
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.pairs import ImagePair, pair_scale
 from redeg_cli.models import DegradationNet
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import PRINT, ReDegNetLite
 from redeg_cli.omega.find_print import find_print
 from redeg_cli.omega.lattice import find_common_lattice, without_lattice
 from redeg_cli.omega.peaks import View
-from redeg_cli.omega.printed import Print, with_print
+from redeg_cli.omega.printed import Print, read_code, with_print
 from redeg_cli.seeds import numpy_generator, sample_seed
 
 MINIMUM = 32
@@ -109,6 +109,11 @@ def extract_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) 
     """Return Ω (1, 512) of a pair on the CPU (ReDegNet, eq. 1)."""
     seen, how = unprinted(net, pair)
     return _coded(net, _whole_omega(net, seen, device), [how])
+
+
+def print_of(net: object, omega: Tensor) -> Print | None:
+    """Return the print that an Ω (512,) of this network speaks of."""
+    return read_code(omega[PRINT]) if _has_room(net) else None
 
 
 def _has_room(net: object) -> bool:

@@ -19,9 +19,12 @@ from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.peaks import Frequency, View
 from redeg_cli.omega.printed import COARSEST, Phases, Print, print_images
 
-EXPLAINED = 0.45
+EXPLAINED = 0.3
 """Least share of what the blurred HQ misses in the LQ that printing it must explain: simulated
-prints have 0.48 to 1.0, weaves, whose threads cover nothing, 0.4 at most."""
+prints have 0.48 to 1.0, with a restored face as HQ 0.42 and more."""
+LEFT = 0.25
+"""Least share of the strength of a print's waves that the LQ has. Blurred further dots are mere
+waves, as those of a weave are, which covers nothing: on paper with a strong one they have 0.2."""
 _SAME_RULING = 0.04
 """By how much the rulings of a print's screens may differ, relative."""
 _STRAIGHT = 3.0
@@ -92,8 +95,20 @@ def find_print(views: Sequence[View], lattice: Lattice | None) -> FoundPrint | N
     for key, values in (("black", blacks), ("softness", (0.2, 0.5, 0.8)), ("gain", (0, 0.1, 0.2))):
         options = [replace(how, **{key: value}) for value in values]
         how = min(options, key=lambda each: missed(each, phases, _BLURS))
-    explained = 1 - missed(how, phases, _BLURS) / base
-    return FoundPrint(how, phases, explained) if explained >= EXPLAINED else None
+    found = FoundPrint(how, phases, 1 - missed(how, phases, _BLURS) / base)
+    if found.explained < EXPLAINED or _left(views, found, screens[0]) < LEFT:
+        return None
+    return found
+
+
+def _left(views: Sequence[View], found: FoundPrint, screen: _Screen) -> float:
+    """Return which share of the waves that the print has is in the LQ, in its phase."""
+    printed = [View(view.hq, found.apply(view.hq, view.origin), view.origin) for view in views]
+    made = _screen_at(
+        printed, [_high_pass(view) for view in printed], screen.angle, screen.frequency
+    )
+    shared = float((made.waves.conj() * screen.waves).real.sum())
+    return shared / max(float(np.square(np.abs(made.waves)).sum()), 1e-12)
 
 
 def _screens(views: Sequence[View], planes: Sequence[Tensor], lattice: Lattice) -> list[_Screen]:
