@@ -7,6 +7,17 @@ import typer
 
 from redeg_cli.cli.common import JsonOption, emit_json
 
+LEARNED = {
+    "omega": ("Ωs of a pool: --pool FILE", "Li et al. 2022, ReDegNet"),
+    "adapted": ("the degradation of one photo: --adapted FILE", "redeg finetune"),
+    "kernel-noise": (
+        "estimated kernels and noise: --kernels FILE --noise FILE",
+        "Aakerberg et al. 2021, after RealSR",
+    ),
+    "dml": ("a model learned from registered pairs: --model FILE", "Xiao et al. 2020"),
+}
+"""What a file decides: (description, source) by name."""
+
 DegraderOption = Annotated[
     str | None,
     typer.Option(
@@ -91,7 +102,7 @@ def degraders(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the handcrafted degraders, or print the TOML file of one."""
+    """List the degraders, or print the TOML file of a handcrafted one."""
     from redeg_cli.degrade.chain import preset_path, preset_table, presets
 
     if name is not None:
@@ -100,8 +111,14 @@ def degraders(
     tables = {preset: preset_table(preset) for preset in presets()}
     if as_json:
         keys = ("description", "source")
-        emit_json([{"name": p} | {key: table[key] for key in keys} for p, table in tables.items()])
+        rows = [{"name": p} | {key: table[key] for key in keys} for p, table in tables.items()]
+        rows += [
+            {"name": each} | dict(zip(keys, told, strict=True)) for each, told in LEARNED.items()
+        ]
+        emit_json(rows)
         return
     width = max(map(len, tables))
     for preset, table in tables.items():
         print(f"{preset:<{width}}  {table['description']}")
+    for learned, (description, _) in LEARNED.items():
+        print(f"{learned:<{width}}  {description}")

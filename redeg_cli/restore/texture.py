@@ -1,7 +1,8 @@
 """Between fidelity and texture: two sets of weights of one network, blended.
 
 Trained for the distance of pixels a restorer is right on average and smooth where it is unsure;
-trained on from there against a discriminator it invents texture. Weights between the two, number
+trained on from there for the statistics of texture, or against a discriminator, it is sharp and
+invents. Weights between the two, number
 by number, give restorers between the two (network interpolation: ESRGAN, arXiv 1809.00219,
 section 3.4).
 """

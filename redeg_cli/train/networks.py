@@ -7,10 +7,15 @@ from redeg_cli.models import build, check_layout, find_model, load_restorer, loa
 from redeg_cli.train.recipes import Recipe, RestorerRecipe
 
 
+_ADDED = "context."
+"""What a trained f2n-compact may be given: it changes nothing at first (``nets.compact``)."""
+
+
 def start_network(recipe: Recipe) -> nn.Module:
     """Return the network of a recipe on the CPU, in training mode, as the run starts with it.
 
-    With ``init`` it has those weights, which must fit the recipe's architecture and ``config``.
+    With ``init`` it has those weights, which must fit the recipe's architecture and ``config``; an
+    f2n-compact without coarser grids gets them.
     Raises RecipeError and ModelError.
     """
     if recipe.kind == "restorer" and recipe.architecture == "spandrel":
@@ -19,6 +24,9 @@ def start_network(recipe: Recipe) -> nn.Module:
     if recipe.init is not None:
         path = find_model(recipe.init)
         tensors, _ = load_tensors(path)
+        if not any(name.startswith(_ADDED) for name in tensors):
+            own = network.state_dict()
+            tensors |= {name: own[name] for name in own if name.startswith(_ADDED)}
         check_layout(str(path), network, tensors)
         network.load_state_dict(tensors)
     if recipe.kind == "restorer":

@@ -49,6 +49,17 @@ def test_a_run_starts_from_given_weights(
         assert torch.equal(network.state_dict()[name], tensor)
 
 
+def test_a_body_of_one_grid_is_given_coarser_ones(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    given = CompactF2N(**COMPACT)
+    save_network(tmp_path / "a.safetensors", "f2n-compact", COMPACT, given.state_dict())
+    wider = {**COMPACT, "context": [4, 6]}
+    init = str(tmp_path / "a.safetensors")
+    network = start_network(recipe_of("f2n-compact", wider, init=init))
+    lq = torch.rand(1, 3, 12, 16)
+    torch.testing.assert_close(network(lq, 1), given(lq, 1))
+
+
 def test_without_any_the_seed_of_torch_decides() -> None:
     made = []
     for seed in (1, 1, 2):

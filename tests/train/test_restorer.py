@@ -15,12 +15,11 @@ from torchvision.models import alexnet
 from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.manifest import read_manifest
-from redeg_cli.models import load_restorer, save_network
+from redeg_cli.models import save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
-from redeg_cli.train.overview import overview
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import RestorerRecipe
@@ -295,70 +294,6 @@ def test_two_players_and_a_queue_are_resumed_bit_for_bit(workplace: Path) -> Non
     ]
     for key in ("networks", "optimizers", "averages", "keepers", "smooth"):
         torch.testing.assert_close(states[0][key], states[1][key], atol=0, rtol=0)
-
-
-# What spandrel's own code makes PyTorch warn of.
-FOREIGN = pytest.mark.filterwarnings("ignore:torch.meshgrid")
-
-
-@pytest.fixture
-def swinir(tmp_path: Path) -> Path:
-    """A tiny SwinIR x2 as its authors would publish it."""
-    from spandrel.architectures.SwinIR import SwinIR
-
-    torch.manual_seed(0)
-    net = SwinIR(
-        img_size=16,
-        window_size=8,
-        depths=[2],
-        embed_dim=12,
-        num_heads=[2],
-        mlp_ratio=2,
-        upscale=2,
-        upsampler="pixelshuffledirect",
-    )
-    torch.save({"params": net.state_dict()}, tmp_path / "swinir.pth")
-    return tmp_path / "swinir.pth"
-
-
-@FOREIGN
-def test_any_network_of_spandrel_trains_from_its_checkpoint(workplace: Path, swinir: Path) -> None:
-    more = ("architecture=spandrel", f"init={swinir}", "scales=[2]", "crop=16", "steps=3")
-    recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, more)
-    trained = load_restorer(train(recipe, workplace / "run", cpu=True)[0])
-    before = load_restorer(swinir)
-    assert (trained.scale, trained.architecture) == (2, "SwinIR")
-    lq = torch.rand((1, 3, 20, 24), generator=torch.Generator().manual_seed(0))
-    assert trained(lq).shape == (1, 3, 40, 48)
-    assert 1e-5 < (trained(lq) - before(lq)).abs().mean() < 0.1
-
-
-@FOREIGN
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (("scales=[1, 2]",), "one scale"),
-        (("scales=[1]",), "x1 was asked for"),
-        (("scales=[2]", "crop=8"), "at least 16 px .* got a crop of 8"),
-        (("scales=[2]", "init=null"), "needs a checkpoint"),
-    ],
-)
-def test_what_a_network_of_spandrel_cannot_do(
-    workplace: Path, swinir: Path, more: tuple[str, ...], message: str
-) -> None:
-    overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", *more)
-    recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
-    with pytest.raises(RedegError, match=message):
-        train(recipe, workplace / "run", cpu=True)
-
-
-@FOREIGN
-def test_a_network_of_spandrel_is_told_of_before_the_run(workplace: Path, swinir: Path) -> None:
-    overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", "scales=[2]")
-    recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
-    network = load_restorer(swinir, 2).network
-    told = overview(recipe, workplace / "run", cpu=True)
-    assert told["parameters"] == sum(each.numel() for each in network.parameters())
 
 
 def test_estimated_pools_take_the_place_of_the_degradation(workplace: Path) -> None:
