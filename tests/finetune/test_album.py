@@ -11,17 +11,19 @@ import pytest
 import skimage.data
 import torch
 
+from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.errors import InputError, ModelError, NoFaceError, PairError
 from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import finetune_photo
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.tune import copy_state
-from redeg_cli.io.images import Photo, read_photo, write_rgb
+from redeg_cli.io.images import Photo, read_photo, to_array, to_tensor, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.nets.face import FaceUNet
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import COLOURS, PRINT, ReDegNetLite
+from redeg_cli.omega.printed import read_code
 from redeg_cli.restore.photo import restore_photo
 
 COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
@@ -286,3 +288,34 @@ def test_other_colours_are_the_photos_own_unless_said_otherwise(
     assert result.adapted is not None
     assert result.adapted[0].tone is None
     assert result.summary["colours_put_right"] is False
+
+
+def test_a_print_is_told_and_made_again(
+    photo: Photo, settings: Settings, scene: Scene, tmp_path: Path
+) -> None:
+    net = ReDegNetLite(**REDEGNET)
+    with torch.no_grad():
+        net.synnet.style[0].weight[:, COLOURS.start :] = 0  # pyright: ignore[reportIndexIssue]
+    save_network(tmp_path / "d.safetensors", "redegnet-lite", REDEGNET, net.state_dict())
+    steps: list[StepTable] = [
+        {"op": "halftone", "pitch": 7.0, "angles": [30.0], "seed": 1},
+        {"op": "blur", "sigma": 0.8},
+        {"op": "resize", "of": "native", "filter": "bicubic", "antialias": True},
+    ]
+    sharp = scene(160, 192)
+    write_rgb(tmp_path / "hq.png", sharp)
+    write_rgb(tmp_path / "lq.png", to_array(run_steps(to_tensor(sharp), steps, 2)))
+    said: list[str] = []
+    result = finetune_photo(photo, settings, say=said.append)
+    found = result.summary["print"]
+    assert found["pitch"] == pytest.approx(3.5, rel=0.01)
+    assert found["angles"] == pytest.approx([30.0], abs=0.5)
+    assert any(line.startswith("printed in dots, 3.5 px of the photo apart") for line in said)
+    # Ω alone and the adapted network both print; a lattice has nothing left to do.
+    assert all(read_code(torch.from_numpy(omega[PRINT])) for omega in result.pool.omegas)
+    assert result.adapted is not None
+    adapted, _ = result.adapted
+    assert adapted.lattice is None
+    again = read_code(adapted.omega[0, PRINT])
+    assert again is not None
+    assert again.pitch == pytest.approx(7.0, rel=0.01)
