@@ -50,6 +50,8 @@ class ReDegNetLite(nn.Module):
             return omega
         with torch.autocast(hq.device.type, enabled=False):
             colours = noise_colours(hq.float(), lq.float())
+        # What a JPEG leaves has colours too, those of the picture.
+        colours = colours * self.synnet.has_grain(omega)[:, None]
         return torch.cat([omega[:, : COLOURS.start], COLOURS_SIZE * colours, omega[:, PRINT]], 1)
 
     def jpeg_stages(self, omega: torch.Tensor) -> torch.Tensor:

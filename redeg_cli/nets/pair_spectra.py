@@ -66,9 +66,9 @@ def pair_spectra(hq: Tensor, lq: Tensor) -> Tensor:
 def noise_colours(hq: Tensor, lq: Tensor) -> Tensor:
     """Return (B, 4): 1 for a pair that has noise, else 0, and its correlations RG, RB and GB.
 
-    Noise is what the transfer function leaves in the quieter half of the windows: in the others
-    it is texture too, where the HQ is a restored face. Of gray noise the correlations are 1, of
-    colour noise 0.
+    Noise is what the transfer function leaves in the quietest quarter of the windows: in the
+    others it is texture too, where the HQ is a restored face. Of gray noise the correlations are
+    1, of colour noise 0.
     """
     x, y = _windows(hq), _windows(lq)
     floor = _ROUNDING * _window(hq).square().sum()
@@ -77,7 +77,7 @@ def noise_colours(hq: Tensor, lq: Tensor) -> Tensor:
     transfer = torch.complex(_smooth(cross.real), _smooth(cross.imag)) / (power_x + floor)
     noise = y - transfer[:, None, None] * x
     loudness = x.abs().square().mean((1, 3, 4))
-    quiet = (loudness <= loudness.median(1, keepdim=True).values).float()
+    quiet = (loudness <= loudness.quantile(0.25, 1, keepdim=True)).float()
     # The mean and the lowest frequencies belong to the tones.
     kept = (_bins(hq.device).sum(1)[1:].sum(0) > 0).float()
     weight = quiet[:, :, None, None] * kept

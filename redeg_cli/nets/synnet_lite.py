@@ -7,6 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+GRAINY = 0.04
+"""Size of a channel's grain, before the U-Net's gain, that is seen: on flat parts half a level of
+255. Of the paper's four groups, noise has 0.3 to 1, JPEG 0.003 to 0.03."""
+
 
 class Synthesis(NamedTuple):
     """What SynNet predicts for a batch, before it is put together."""
@@ -106,6 +110,15 @@ class SynNetLite(nn.Module):
         """Return the JPEG stages (B, 2, 3) of Ω (B, 512), see ``Synthesis.jpeg``."""
         return self.jpeg(self.style(omega)).float().view(-1, 2, 3)
 
+    def has_grain(self, omega: torch.Tensor) -> torch.Tensor:
+        """Return which of Ωs (B, 512) make grain that is seen, bool (B,)."""
+        return self._mix(self.style(omega)).square().sum(2).amin(1).sqrt() > GRAINY
+
+    def _mix(self, style: torch.Tensor) -> torch.Tensor:
+        """Return what turns white noise into grain of the right size in each channel, (B, 3, 3)."""
+        mix = self.colour(style).float().view(-1, 3, 3)
+        return mix + 0.03 * torch.eye(3, device=mix.device)
+
     def _tone(self, hq: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         change = self.tone(style).float().view(-1, 3, 4)
         mixed = torch.einsum("bdc,bchw->bdhw", change[:, :, :3], hq - 0.5)
@@ -114,8 +127,7 @@ class SynNetLite(nn.Module):
     def _colour(
         self, noise: torch.Tensor, style: torch.Tensor, colours: torch.Tensor | None
     ) -> torch.Tensor:
-        mix = self.colour(style).float().view(-1, 3, 3)
-        mix = mix + 0.03 * torch.eye(3, device=mix.device)
+        mix = self._mix(style)
         if colours is not None:
             known = colours[:, :1, None] > 0.5
             size = mix.square().sum(2, keepdim=True).add(1e-12).sqrt()

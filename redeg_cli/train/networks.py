@@ -6,7 +6,6 @@ from redeg_cli.errors import RecipeError
 from redeg_cli.models import build, check_layout, find_model, load_restorer, load_tensors
 from redeg_cli.train.recipes import Recipe, RestorerRecipe
 
-
 _ADDED = "context."
 """What a trained f2n-compact may be given: it changes nothing at first (``nets.compact``)."""
 
