@@ -19,7 +19,7 @@ FIRST = 100
 """Steps after which the candidates are compared."""
 CHECKS = 8
 """How often the one that goes on is checked."""
-PATIENCE = 3
+PATIENCE = 5
 """Checks in a row that are worse than the best one after which it ends."""
 TOLERANCE = 0.3
 """dB within which a later check is as good: its learning rate is lower, so its weights scatter

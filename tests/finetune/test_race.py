@@ -81,7 +81,7 @@ def test_it_ends_when_it_gets_no_better_and_keeps_the_best() -> None:
     assert race.best.score.psnr == 9.0
     assert race.best_state == {"step": race.best.steps}
     assert race.best.steps in (588, 589)  # the first check after 500
-    assert race.tunings["adapted"].done == race.best.steps + 3 * 488
+    assert race.tunings["adapted"].done == race.best.steps + race_module.PATIENCE * 488
     assert said == [f"fine-tuning got no better after {race.best.steps} steps"]
 
 
