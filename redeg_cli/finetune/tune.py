@@ -61,6 +61,7 @@ class Tuning:
         network.load_state_dict(self.state if self.weights is None else self.weights)
         # The average moves in place: what was handed out before this stretch stays as it is.
         self.state = {name: tensor.clone() for name, tensor in self.state.items()}
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network.train().requires_grad_(True)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.9, 0.99))
         if self.optimizer_state is not None:
@@ -76,7 +77,9 @@ class Tuning:
                 )
             lq, hq = self.batch(self.done, device)
             with autocast(device):
-                restored = self.restorer.differentiable(lq)
+                restored = self.restorer.differentiable(
+                    lq.contiguous(memory_format=torch.channels_last)
+                )
             loss = (restored.float() - hq).abs().mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
