@@ -23,7 +23,7 @@ they are, and after smoothing.
 The restored face is no truth: it is softer, and what was fine-tuned on it comes nearer to it by
 being soft. On portraits with known originals, gains on held-out parts (as they are, smoothed) and
 what they were worth on the whole picture: mild blur, noise and JPEG (1.3, 0.5) -0.3 dB; JPEG
-(1.2, 0.3) -0.3 dB; video tape (0.8, 0.6) +0.1 dB; a colour print (4.7, 1.3) +1.9 dB, another
+(1.2, 0.3) -0.3 dB; video tape (0.8, 0.6) +0.1 dB; a colour print (4.7, 1.3) +2.2 dB, another
 (10.0, 7.5) +4.8 dB; a re-photographed screen (6.7, 3.6) +2.8 dB with its colours matched. With the
 general restorer of today the first three are (-1.2, -2.6), (-1.0, -2.4) and (0.2, 0.3)."""
 
