@@ -23,11 +23,7 @@ from redeg_cli.finetune.pages import (
 )
 from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.race import Method, Race
-from redeg_cli.finetune.regions import (
-    Region,
-    clean_regions,
-    printed_region,
-)
+from redeg_cli.finetune.regions import Region, clean_regions, printed_region
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.summary import Page, choose, summarise, verdict
@@ -35,7 +31,7 @@ from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import load_redegnet, load_restorer, model_fingerprint
-from redeg_cli.nets.lite import PRINT, ReDegNetLite
+from redeg_cli.nets.lite import PRINT, ReDegNetLite, has_room
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.agreement import agreement, agreement_notes
 from redeg_cli.omega.extract import extract_printed
@@ -112,8 +108,7 @@ def finetune_album(
     pages = find_pages(photos, settings, device, stages.within, say)
     found = [region for page in pages for region in page.regions]
     regions, lattice = clean_regions(found, of_one_photo(pages, found))
-    has_room = isinstance(net, ReDegNetLite) and net.has_room
-    prints = find_prints(pages, regions) if has_room else [None] * len(regions)
+    prints = find_prints(pages, regions) if has_room(net) else [None] * len(regions)
     found_print = prints[regions.index(of_one_photo(pages, regions)[0])]
     if found_print is not None:
         say(printed_note(found_print.how, settings.scale))
@@ -138,7 +133,7 @@ def finetune_album(
     toned = toned_regions(regions, tone)
     seen = [printed_region(*each) for each in zip(toned, prints, strict=True)]
     pool = _extract(net, seen, prints, settings, device)
-    agreed = agreement(pool.omegas[:, : PRINT.start if has_room else None], pool.names)
+    agreed = agreement(pool.omegas[:, : PRINT.start if has_room(net) else None], pool.names)
     for note in agreement_notes(agreed):
         say(note)
     general_state = copy_state(restorer.network)

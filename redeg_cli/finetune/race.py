@@ -124,7 +124,7 @@ def _figure(check: Check) -> float:
     The restored faces alone mislead: they are soft, and on newsprint the figure falls from the
     first check on, while the photo outside of them gets better up to 0.4 dB, which the photo's
     consistency follows; so they count half. In both together the last of the best checks is the
-    truly best one, or within 0.05 dB of it, for either candidate on newsprint and on a photographed
+    truly best one, or within 0.1 dB of it, for either candidate on newsprint and on a photographed
     screen. Candidates cannot be compared by it: each is consistent with its own degradation.
     """
     photo = 0.0 if check.consistency is None else check.consistency.smooth_psnr

@@ -83,3 +83,8 @@ class ReDegNetLite(nn.Module):
         """Return the parts of the LQ of ``hq`` under Ω (ReDegNet, eqs. 2 and 3)."""
         colours = omega[:, COLOURS] / COLOURS_SIZE if self.has_room else None
         return self.synnet(hq, omega, noise, periodic, colours)
+
+
+def has_room(net: object) -> bool:
+    """Return whether Ωs of any ReDegNet have room for what is measured: only lite ones may."""
+    return isinstance(net, ReDegNetLite) and net.has_room

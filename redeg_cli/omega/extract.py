@@ -18,7 +18,7 @@ from redeg_cli.errors import PairError
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.pairs import ImagePair, pair_scale
 from redeg_cli.models import DegradationNet
-from redeg_cli.nets.lite import PRINT, ReDegNetLite
+from redeg_cli.nets.lite import PRINT, has_room
 from redeg_cli.omega.find_print import find_print
 from redeg_cli.omega.lattice import find_common_lattice, without_lattice
 from redeg_cli.omega.peaks import View
@@ -77,7 +77,7 @@ def unprinted(net: object, pair: AlignedPair) -> tuple[AlignedPair, Print | None
     """
     height, width = pair.hq.shape[2:]
     least, most = _PRINT
-    if not _has_room(net) or min(height, width) < least:
+    if not has_room(net) or min(height, width) < least:
         return pair, None
     top, left = max(0, (height - most) // 2), max(0, (width - most) // 2)
     part = (..., slice(top, top + most), slice(left, left + most))
@@ -113,15 +113,11 @@ def extract_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) 
 
 def print_of(net: object, omega: Tensor) -> Print | None:
     """Return the print that an Ω (512,) of this network speaks of."""
-    return read_code(omega[PRINT]) if _has_room(net) else None
-
-
-def _has_room(net: object) -> bool:
-    return isinstance(net, ReDegNetLite) and net.has_room
+    return read_code(omega[PRINT]) if has_room(net) else None
 
 
 def _coded(net: DegradationNet, omega: Tensor, prints: Sequence[Print | None]) -> Tensor:
-    return with_print(omega, prints) if _has_room(net) else omega
+    return with_print(omega, prints) if has_room(net) else omega
 
 
 def _whole_omega(net: DegradationNet, pair: AlignedPair, device: torch.device) -> Tensor:

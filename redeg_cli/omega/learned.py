@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Record, check_batch
-from redeg_cli.nets.lite import PRINT, ReDegNetLite
+from redeg_cli.nets.lite import PRINT, has_room
 from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.printed import Phases, Print, print_images, read_code
@@ -55,7 +55,7 @@ class OmegaDegrader:
         self.stages = stages
         self.tone = tone
         self._multiple = int(getattr(net, "multiple", 1))
-        self._prints = isinstance(net, ReDegNetLite) and net.has_room
+        self._prints = has_room(net)
 
     def draw(self, seed: int) -> Record:
         """Return which Ω to use, and the seed of the grain and of the lattice's phases. Pure."""
