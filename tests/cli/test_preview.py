@@ -77,6 +77,7 @@ def test_degraders_are_listed_and_printed(redeg: Callable) -> None:
         *names
     }
     assert json.loads(redeg("degraders", "--json").stdout)[0]["name"] == names[0]
+    assert names[-4:] == ["omega", "adapted", "kernel-noise", "dml"]  # what a file decides
     printed = redeg("degraders", "bsrgan").stdout
     assert "\n[[steps]]\n" in printed
     assert "Zhang et al. 2021" in printed
