@@ -74,10 +74,9 @@ def check_data(recipe: AnyRecipe, progress: OnProgress = no_progress) -> Check:
             findings += [
                 Finding(path, "mismatched", text) for path, text in check_pairs(part.pairs)
             ]
-        if part.kind == "dml":
-            for folders, least in ((part.pairs, part.crop), (part.held_out, HELD_OUT_SIDE)):
-                wrong = check_registered(folders, part.scale, least, part.max_shift)
-                findings += [Finding(path, "mismatched", text) for path, text in wrong]
+        for folders, scale, least, max_shift in _registered(part):
+            wrong = check_registered(folders, scale, least, max_shift)
+            findings += [Finding(path, "mismatched", text) for path, text in wrong]
     return Check(len(needs), findings)
 
 
@@ -86,12 +85,25 @@ def smallest_side(recipe: Recipe) -> int:
     return recipe.crop * max(recipe.scales) if recipe.kind == "restorer" else recipe.crop
 
 
+def _registered(recipe: Recipe) -> list[tuple[list[Path], int, int, float]]:
+    """Return sets of folders of registered pairs: their scale, least side of an HQ, and shift."""
+    if recipe.kind == "dml":
+        wanted = ((recipe.pairs, recipe.crop), (recipe.held_out, HELD_OUT_SIDE))
+        scale = recipe.scale
+    elif recipe.kind == "restorer":
+        wanted, scale = ((recipe.pairs, smallest_side(recipe)),), max(recipe.scales)
+    else:
+        return []
+    return [(folders, scale, least, recipe.max_shift) for folders, least in wanted if folders]
+
+
 def _inputs(parts: Sequence[Recipe]) -> dict[Path, int]:
     """Return each image file once, with the side it needs; faces are cut out and may be any."""
     folders: list[tuple[Path, int]] = []
     for recipe in parts:
+        for registered, *_ in _registered(recipe):
+            folders += [(folder, 0) for folder in registered]
         if recipe.kind == "dml":
-            folders += [(folder, 0) for folder in (*recipe.pairs, *recipe.held_out)]
             continue
         sources = [*recipe.data, *recipe.validation]
         folders += [(s.folder, 0 if s.align_faces else smallest_side(recipe)) for s in sources]

@@ -1,6 +1,7 @@
 """What a run would be, told before it begins."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,7 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
     """Return what one network is trained on, and how large it is."""
     if recipe.kind == "dml":
         groups = {"pairs": recipe.pairs, "held-out pairs": recipe.held_out}
-        told: dict[str, Any] = {
-            key: {str(each): len(find_registered([each], recipe.scale)[0]) for each in group}
-            for key, group in groups.items()
-            if group
-        }
+        told = _count_pairs(groups, recipe.scale)
         network = build(recipe.architecture, recipe.config)
         parameters = sum(each.numel() for each in network.parameters())
         return {**told, "parameters": parameters, "batch": recipe.batch}
@@ -73,8 +70,19 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
         for key, group in sources.items()
         if group
     }
-    if recipe.kind == "restorer" and recipe.dml:
-        find_model(recipe.dml)
+    if recipe.kind == "restorer":
+        images |= _count_pairs({"pairs": recipe.pairs}, max(recipe.scales))
+        if recipe.dml:
+            find_model(recipe.dml)
     network = start_network(recipe)
     parameters = sum(each.numel() for each in network.parameters())
     return {**images, "parameters": parameters, "batch": recipe.batch}
+
+
+def _count_pairs(groups: Mapping[str, list[Path]], scale: int) -> dict[str, Any]:
+    """Return how many registered pairs each folder of each group has."""
+    return {
+        key: {str(each): len(find_registered([each], scale)[0]) for each in group}
+        for key, group in groups.items()
+        if group
+    }

@@ -17,6 +17,7 @@ from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import load_pool
 from redeg_cli.seeds import numpy_generator, sample_seed
 from redeg_cli.train.data import ImageStore, equal_share
+from redeg_cli.train.given import GivenPairs, batch_of
 from redeg_cli.train.queue import PairQueue
 from redeg_cli.train.recipes import RestorerRecipe
 
@@ -35,12 +36,16 @@ class PairMaker:
         process: int = 0,
         processes: int = 1,
         live: Mapping[int, Degrader] | None = None,
+        given: GivenPairs | None = None,
     ) -> None:
         """Load what the recipe's pool needs onto ``device``. Raises RecipeError and InputError.
 
-        ``live`` takes the pool's place in the batches that are trained on, by scale.
+        ``live`` takes the pool's place in the batches that are trained on, by scale; ``given`` are
+        pairs that are ready.
         """
         self.recipe = recipe
+        self.device = device
+        self.given = given
         self.degraders = recipe.degraders() if recipe.dml is None else _dml(recipe, device)
         self.learned = _learned(recipe, device)
         self.live = live
@@ -55,37 +60,28 @@ class PairMaker:
         self.queues = {scale: PairQueue(capacity) for scale in recipe.scales} if capacity else {}
 
     def batch(
-        self,
-        store: ImageStore,
-        scale: int,
-        key: str,
-        count: int,
-        whole: bool = False,
-        learned: Mapping[int, Degrader] | None = None,
+        self, store: ImageStore, scale: int, key: str, count: int, whole: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Return native LQ (B, 3, crop, crop) and HQ (B, 3, crop * scale, crop * scale).
 
         Everything random comes from ``key``. LQs have the 256 levels of their files. With
-        ``whole`` the rows of the other processes are made too. ``learned`` takes the place of what
-        the recipe's pool drives.
+        ``whole`` the rows of the other processes are made too. All are made by degraders.
         """
-        recipe = self.recipe
-        size = recipe.crop * scale
-        every = [sample_seed(recipe.seed, key, i) for i in range(count)]
-        turned = recipe.architecture != "face-restorer"
-        turn = int(numpy_generator(every[0]).integers(4)) if turned else 0
-        seeds = every if whole else every[self.rows]
-        hq = torch.stack(
-            [store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds]
-        )
-        lq = self._degrade(hq, scale, seeds, self.learned if learned is None else learned)
-        lq = (lq * 255).round() / 255
-        return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
+        every = self._seeds(key, count)
+        pair = self._made(store, scale, every if whole else every[self.rows], self.learned)
+        return self._turned(*pair, every[0])
 
     def training_batch(self, store: ImageStore, scale: int, step: int) -> tuple[Tensor, Tensor]:
-        """Return the batch of a step: mixed with earlier ones, LQs with noise, HQs as targets."""
+        """Return the batch of a step: given pairs and made ones, mixed with earlier ones, LQs with
+        noise, HQs as targets."""
         recipe = self.recipe
-        lq, hq = self.batch(store, scale, f"train/{step}", recipe.batch, learned=self.live)
+        learned = self.learned if self.live is None else self.live
+        every = self._seeds(f"train/{step}", recipe.batch)
+        lq, hq = batch_of(
+            lambda seeds: self._made(store, scale, seeds, learned),
+            *(self.given, every[self.rows], recipe.crop, scale, self.device),
+        )
+        lq, hq = self._turned(lq, hq, every[0])
         if recipe.lq_noise:
             lq = self._noised(lq, step)
         if scale in self.queues:
@@ -97,6 +93,26 @@ class PairMaker:
         if not self.recipe.usm_targets:
             return hq
         return apply_sharpen(Canvas.of(hq, 1), [Sharpen()] * hq.shape[0]).pixels
+
+    def _seeds(self, key: str, count: int) -> list[int]:
+        return [sample_seed(self.recipe.seed, key, i) for i in range(count)]
+
+    def _made(
+        self, store: ImageStore, scale: int, seeds: list[int], learned: Mapping[int, Degrader]
+    ) -> tuple[Tensor, Tensor]:
+        """Return LQs and HQs that degraders make, a seed each. ``learned`` is what Ωs drive."""
+        size, recipe = self.recipe.crop * scale, self.recipe
+        hq = torch.stack(
+            [store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds]
+        )
+        lq = self._degrade(hq, scale, seeds, learned)
+        return (lq * 255).round() / 255, hq
+
+    def _turned(self, lq: Tensor, hq: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return a batch turned by a quarter, a half or not at all; faces stay upright."""
+        turned = self.recipe.architecture != "face-restorer"
+        turn = int(numpy_generator(seed).integers(4)) if turned else 0
+        return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
 
     @torch.no_grad()
     def _degrade(

@@ -20,16 +20,25 @@ from redeg_cli.validation import did_you_mean
 
 
 class RestorerRecipe(HqRecipe):
-    """How to train a restorer on pairs made by handcrafted degradations."""
+    """How to train a restorer on pairs that degraders make, or that are given."""
 
     known_scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
     kind: Literal["restorer"]
+    data: list[DataSource] = Field([])
+    """Needed unless all pairs are given."""
     architecture: Literal["f2n-compact", "f2n", "vdsr", "rcan", "face-restorer", "spandrel"]
     """Of a new network, or of that of ``init``; spandrel takes whatever ``init`` holds."""
     crop: int = Field(48, ge=8)
     """Side of the native LQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
     """HQ images are shrunk by a factor of this range before cropping (more scales of texture)."""
+    pairs: list[Path] = Field([])
+    """Folders of ready pairs, native LQs at the largest scale: real ones, or LQs with what a larger
+    network made of them. RealSR's layout, or hr/ and lr/."""
+    pairs_share: float = Field(1.0, gt=0, le=1)
+    """Which part of the pairs they are, where there are any; the others are made from ``data``."""
+    max_shift: float = Field(0.5, gt=0)
+    """HQ pixels by which an LQ of ``pairs`` may be shifted against its HQ."""
     kernels: Path | None = None
     """Pool of blur kernels of real LR images; with ``noise`` in the place of ``degradation``."""
     noise: Path | None = None
@@ -97,6 +106,8 @@ class RestorerRecipe(HqRecipe):
             raise RecipeError(f"'{missing}': pools of kernels and of noise belong together")
         if self.kernels and self.dml:
             raise RecipeError("'dml': the pools of kernels and noise make the LQs already")
+        if not self.data and not (self.pairs and self.pairs_share == 1):
+            raise RecipeError("'data': give folders of HQ images, or 'pairs' that are ready")
         return self
 
     def degraders(self) -> dict[int, Degrader]:

@@ -50,10 +50,13 @@ class RegisteredStore:
     grid: Grid
     scale: int
 
-    def crops(self, seeds: Sequence[int], size: int) -> tuple[Tensor, Tensor]:
+    def crops(
+        self, seeds: Sequence[int], size: int, upright: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Return HQ (B, 3, size, size) and LQ crops in [0, 1], a seed each, flipped at random.
 
-        ``size`` is a multiple of the scale. Native LQs are (B, 3, size/scale, size/scale).
+        ``size`` is a multiple of the scale. Native LQs are (B, 3, size/scale, size/scale). What is
+        ``upright`` is never turned upside down.
         """
         step = self.scale if self.grid == "native" else 1
         hqs, lqs = [], []
@@ -63,7 +66,7 @@ class RegisteredStore:
             height, width = pair.hq.shape[1:]
             top = int(rng.integers((height - size) // step + 1))
             left = int(rng.integers((width - size) // step + 1))
-            flips = [axis for axis in (1, 2) if rng.random() < 0.5]
+            flips = [axis for axis in (1, 2) if rng.random() < 0.5 and not (upright and axis == 1)]
             part, y, x = size // step, top * step, left * step
             hqs.append(pair.hq[:, y : y + size, x : x + size].flip(flips))
             lqs.append(pair.lq[:, top : top + part, left : left + part].flip(flips))

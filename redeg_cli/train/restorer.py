@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.nets.discriminators import PatchDiscriminator, UNetDiscriminator
-from redeg_cli.progress import OnProgress
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.train.adversarial import ADVERSARIAL, frozen
 from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
+from redeg_cli.train.given import load_given
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
 from redeg_cli.train.lpips import FilterLpips, Lpips, make_lpips
@@ -99,7 +100,8 @@ def restorer_course(
     if recipe.validation:
         held_out = load_store(recipe.validation, device, minimum, progress, recipe.cache)
     process, processes = accelerator.process_index, accelerator.num_processes
-    maker = PairMaker(recipe, device, process, processes, live)
+    given = load_given(recipe, progress or no_progress, say)
+    maker = PairMaker(recipe, device, process, processes, live, given)
     torch.manual_seed(recipe.seed)
     network = start_network(recipe)
     phi = None
@@ -136,7 +138,10 @@ def restorer_course(
     def samples(averages: Averages) -> dict[str, Tensor]:
         """Return rows of LQ, restored and HQ, at the largest scale."""
         net, scale = averages[RESTORER], max(recipe.scales)
-        lq, hq = maker.batch(held_out or store, scale, "samples", 8, whole=True)
+        if held_out is None and not len(store):
+            lq, hq = maker.training_batch(store, scale, 0)
+        else:
+            lq, hq = maker.batch(held_out or store, scale, "samples", 8, whole=True)
         with accelerator.autocast():
             restored = run(net, lq, scale).float()
         enlarged = torch.nn.functional.interpolate(lq, size=hq.shape[2:], mode="nearest")
