@@ -21,6 +21,7 @@ from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.journal import Journal
 from redeg_cli.train.losses import Terms
+from redeg_cli.train.muon import Muon
 from redeg_cli.train.recipes import AnyRecipe, Recipe
 from redeg_cli.train.schedule import rate_factor
 from redeg_cli.train.state import Clock, Keeper, TrainingState
@@ -207,6 +208,8 @@ def fit(
 
 def _optimizer(player: Player) -> torch.optim.Optimizer:
     recipe = player.recipe
+    if recipe.optimizer == "muon":
+        return Muon(player.network, recipe.learning_rate, recipe.betas)
     return torch.optim.Adam(
         player.network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True
     )

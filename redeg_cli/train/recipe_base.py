@@ -68,6 +68,8 @@ class Optimised(Run):
     init: str | None = None
     """Weights to start from: an embedded or imported model's name, or a file."""
     batch: int = Field(16, ge=1)
+    optimizer: Literal["adam", "muon"] = "adam"
+    """Muon takes about half as many steps (``train.muon``), at learning rates like Adam's."""
     learning_rate: float = Field(5e-4, gt=0)
     schedule: Literal["cosine", "constant", "step", "plateau"] = "cosine"
     """What the learning rate does after its warm-up: half a cosine down to 1 %, nothing, or times

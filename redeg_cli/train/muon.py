@@ -1,0 +1,124 @@
+"""Muon for convolutions: momentum whose matrices are made orthogonal, and Adam for all else."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the Newton-Schulz iteration: singular values come to 0.7 to 1.2 in ``_ITERATIONS``."""
+_ITERATIONS = 5
+_SIZE = 0.2
+"""Root mean square of an update in units of the learning rate: that of Adam's."""
+_LEAST = 32
+"""Channels that a layer within a network has at least on both sides."""
+
+
+class Muon(torch.optim.Optimizer):
+    """Weights of convolutions and linear layers by Muon, biases, first and last layers by Adam.
+
+    A weight (O, I, ...) counts as a matrix (O, I * ...). Its momentum M = U S V^T is replaced by
+    about U V^T, so that a step moves all directions alike, also those whose gradients are small.
+    The update is scaled to the size of Adam's: learning rates are Adam's.
+
+    Sources: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; the
+    scale is that of Liu et al. 2025 (arXiv 2502.16982), section 2.2. torch's own Muon takes no
+    convolutions.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        momentum: float = 0.95,
+        eps: float = 1e-8,
+    ) -> None:
+        """``betas`` and ``eps`` are Adam's; ``momentum`` is Muon's, Nesterov's kind."""
+        inner, outer = split_parameters(network)
+        groups = [
+            {"params": inner, "muon": True},
+            {"params": outer, "muon": False},
+        ]
+        defaults = {"lr": lr, "betas": betas, "momentum": momentum, "eps": eps}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Move the parameters that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            moved = [each for each in group["params"] if each.grad is not None]
+            if group["muon"]:
+                self._muon(moved, group)
+            else:
+                self._adam(moved, group)
+        return loss
+
+    def _muon(self, parameters: Iterable[Tensor], group: dict[str, Any]) -> None:
+        momentum = group["momentum"]
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for each in parameters:
+            state = self.state[each]
+            if not state:
+                state["momentum"] = torch.zeros_like(each)
+            state["momentum"].lerp_(each.grad, 1 - momentum)
+            ahead = each.grad.lerp(state["momentum"], momentum).flatten(1)
+            alike[ahead.shape].append((each, ahead))
+        # Matrices of one shape together: alone each is too small for a GPU.
+        for shape, pairs in alike.items():
+            updates = orthogonal(torch.stack([ahead for _, ahead in pairs]))
+            size = group["lr"] * _SIZE * math.sqrt(max(shape))
+            for (each, _), update in zip(pairs, updates, strict=True):
+                each.sub_(update.view(each.shape), alpha=size)
+
+    def _adam(self, parameters: Iterable[Tensor], group: dict[str, Any]) -> None:
+        first, second = group["betas"]
+        for each in parameters:
+            state = self.state[each]
+            if not state:
+                state["step"] = torch.tensor(0.0)
+                state["mean"], state["square"] = torch.zeros_like(each), torch.zeros_like(each)
+            state["step"] += 1
+            count = float(state["step"])
+            state["mean"].lerp_(each.grad, 1 - first)
+            state["square"].mul_(second).addcmul_(each.grad, each.grad, value=1 - second)
+            scale = (state["square"] / (1 - second**count)).sqrt_().add_(group["eps"])
+            each.addcdiv_(state["mean"], scale, value=-group["lr"] / (1 - first**count))
+
+
+def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return what Muon moves, matrices from features to features, and what Adam does.
+
+    Pictures have three channels, or some more when they are folded, and of a head each number may
+    mean something of its own.
+    """
+    inner: list[nn.Parameter] = []
+    outer: list[nn.Parameter] = []
+    for each in network.parameters():
+        inside = each.ndim >= 2 and min(each.shape[:2]) >= _LEAST
+        (inner if inside else outer).append(each)
+    return inner, outer
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Return about U V^T of matrices U S V^T, (N, rows, columns), in their own precision.
+
+    Quintic Newton-Schulz iteration: in bfloat16, which is enough for a direction.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.bfloat16()
+    if tall:
+        x = x.mT
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = _COEFFICIENTS
+    for _ in range(_ITERATIONS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
