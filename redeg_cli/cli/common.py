@@ -196,12 +196,16 @@ def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgre
 
 def _plain_lines(description: str, every_seconds: float) -> OnProgress:
     start = last = time.monotonic()
-    first: int | None = None  # what was done already: a run that is carried on
+    first = 0  # what was done already: a run that is carried on
+    before: tuple[int, int] | None = None
 
     def on_progress(done: int, total: int, text: str = "") -> None:
-        nonlocal last, first
-        first = max(0, done - 1) if first is None else first
+        nonlocal start, last, first, before
         now = time.monotonic()
+        if before is None or total != before[1] or done < before[0]:
+            # Other work than before: the time that took says nothing of this.
+            start, first = (start if before is None else now), max(0, done - 1)
+        before = done, total
         if now - last < every_seconds:
             return
         last = now

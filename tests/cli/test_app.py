@@ -251,3 +251,17 @@ def test_the_time_left_of_what_is_carried_on_is_that_of_this_sitting(
         on_progress(401, 1000)  # 400 were done before
         on_progress(500, 1000)
     assert capsys.readouterr().err == "training: 50%, about 8 min left\n"
+
+
+def test_the_time_left_counts_from_where_the_work_itself_began(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds of reading 30 images say nothing of the steps that follow."""
+    now = iter([0.0, 1.0, 10.0, 20.0, 80.0])
+    monkeypatch.setattr("redeg_cli.cli.common.time.monotonic", lambda: next(now))
+    with common.progress("training", every_seconds=50) as on_progress:
+        on_progress(1, 30, "reading images")
+        on_progress(30, 30, "reading images")
+        on_progress(0, 1000)
+        on_progress(100, 1000)
+    assert capsys.readouterr().err == "training: 10%, about 9 min left\n"
