@@ -169,9 +169,9 @@ def test_a_picture_of_another_size_is_one_line(score):
         score.main([str(PHOTO)])
 
 
-def test_there_are_four_scripts():
+def test_there_are_five_scripts():
     names = {"extract_omega.sh", "build_pool_and_synthesize.sh", "finetune_and_restore.sh"}
-    names.add("surveillance_faces.sh")
+    names |= {"surveillance_faces.sh", "teach.sh"}
     assert {path.name for path in SCRIPTS} == names
 
 
