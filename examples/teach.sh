@@ -5,8 +5,8 @@
 #
 #   examples/teach.sh HQ TEACHER [OUT]
 #
-# HQ       a folder of sharp photos, the more of them the better (450 taught the embedded one)
-# TEACHER  a restorer at x4 that redeg or spandrel knows, such as RealESRGAN_x4plus.pth
+# HQ       a folder of sharp photos, the more of them the better (428 taught the embedded one)
+# TEACHER  a restorer at x4, a name or a file: realesrgan-x4plus (`redeg models download` brings it)
 # OUT      takes lq/, hr/ (what the teacher made of them), and run/ with the weights
 #
 # DEGRADER=web says what makes the LQs, MINUTES=30 for how long the small one learns. A broken run is

@@ -84,6 +84,20 @@ DOWNLOADS: dict[str, Download] = {
         "CodeFormer: --face-restorer codeformer (S-Lab licence: not for commercial use)",
         "model",
     ),
+    "realesrgan-x4plus": Download(
+        "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth",
+        "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        67,
+        "Real-ESRGAN x4, the large one: --model realesrgan-x4plus",
+        "model",
+    ),
+    "realesr-general-x4v3": Download(
+        "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.5.0/realesr-general-x4v3.pth",
+        "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        5,
+        "Real-ESRGAN x4, the compact one: --model realesr-general-x4v3",
+        "model",
+    ),
 }
 """What can be fetched, by name."""
 
