@@ -30,7 +30,9 @@ def test_the_presets_are_valid_recipes(tmp_path: Path, monkeypatch: pytest.Monke
             if part.kind == "dml":
                 assert part.pairs[0].parts[0] == "data"
                 continue
-            assert part.data[0].folder.parts[0] == "data"  # relative to the working folder
+            given = part.pairs if part.kind == "restorer" else []
+            sources = [*given, *(each.folder for each in part.data)]
+            assert sources[0].parts[0] == "data"  # relative to the working folder
             assert set(part.degraders()) == set(part.scales)
 
 
