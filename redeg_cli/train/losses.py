@@ -272,8 +272,9 @@ def restorer_terms(
     weights: Mapping[str, float],
     *,
     style: bool = True,
+    energy: bool = False,
 ) -> Terms:
-    """Return what a restorer's image is compared in: pixels, features and (with ``style``) Grams.
+    """Return what a restorer's image is compared in: pixels, features, Grams and local energies.
 
     All by L1, as Real-ESRGAN and the release have it. Both images go through ``phi`` once.
     """
@@ -284,7 +285,35 @@ def restorer_terms(
     }
     if style:
         terms["style"] = style_loss(phi_made, phi_truth, weights, "l1")
+    if energy:
+        terms["energy"] = local_energy(phi_made, phi_truth, weights)
     return terms
+
+
+def local_energy(
+    phi_made: Features,
+    phi_truth: Features,
+    weights: Mapping[str, float],
+    *,
+    window: int = 8,
+    floor: float = 0.01,
+) -> Tensor:
+    """Return Σ_i w_i mean |log(P(Φ_i(Î)²) + ε) − log(P(Φ_i(I)²) + ε)|, P the mean of a window.
+
+    What cannot be known pixel by pixel is blurred by any pixel-wise distance; how strong each
+    feature is around a place can be known, and must be right here. ``floor`` is ε, in the squared
+    units of the features; windows overlap by half.
+    """
+
+    def energies(phi: Tensor) -> Tensor:
+        side = min(window, *phi.shape[2:])
+        pooled = torch.nn.functional.avg_pool2d(phi.square(), side, max(1, side // 2))
+        return (pooled + floor).log()
+
+    return _sum(
+        weight * (energies(phi_made[layer]) - energies(phi_truth[layer])).abs().mean()
+        for layer, weight in weights.items()
+    )
 
 
 def relative_attraction(omega_a: Tensor, omega_b: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ class RestorerLosses:
             "gradient": recipe.gradient_weight,
             "perceptual": recipe.perceptual_weight,
             "style": recipe.style_weight,
+            "energy": recipe.energy_weight,
             "lpips": recipe.lpips_weight,
             "adversarial": recipe.adversarial_weight,
         }
@@ -59,7 +60,8 @@ class RestorerLosses:
         terms: Terms = {"pixel": pixel_l1(made, target)}
         if self.phi is not None:
             layers = layer_weights(self.phi, "real-esrgan")
-            terms = restorer_terms(made, target, self.phi, layers)
+            style, energy = self.recipe.style_weight > 0, self.recipe.energy_weight > 0
+            terms = restorer_terms(made, target, self.phi, layers, style=style, energy=energy)
         if self.lpips is not None:
             terms["lpips"] = self.lpips(made, target).mean()
         if self.recipe.gradient_weight:
@@ -105,7 +107,7 @@ def restorer_course(
     torch.manual_seed(recipe.seed)
     network = start_network(recipe)
     phi = None
-    if recipe.perceptual_weight or recipe.style_weight:
+    if recipe.perceptual_weight or recipe.style_weight or recipe.energy_weight:
         phi = make_features(recipe.features, recipe.vgg19, device)
         say(phi.note)
     lpips = None

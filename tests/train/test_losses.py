@@ -22,6 +22,7 @@ from redeg_cli.train.losses import (
     l_disen,
     l_mse,
     l_real,
+    local_energy,
     pixel_l1,
     pixel_mse,
     relative_attraction,
@@ -251,6 +252,41 @@ def test_what_a_restorer_is_compared_in() -> None:
     style = (1 - 0.25) / 3 + 3 * (0.25 - 0.0625)
     assert terms["style"].item() == pytest.approx(style)
     assert list(restorer_terms(made, truth, phi, WEIGHTS, style=False)) == ["pixel", "perceptual"]
+    energy = restorer_terms(made, truth, phi, WEIGHTS, style=False, energy=True)["energy"]
+    torch.testing.assert_close(energy, local_energy(phi(made), phi(truth), WEIGHTS))
+
+
+def test_the_local_energy_by_hand() -> None:
+    """Twice the amplitude is four times the energy, everywhere: log 4, if the floor is nothing."""
+    phi = {"a": torch.rand(2, 3, 16, 16) + 0.5, "b": torch.rand(2, 5, 8, 8) + 0.5}
+    twice = {name: 2 * value for name, value in phi.items()}
+    weights = {"a": 0.5, "b": 2.0}
+    found = local_energy(twice, phi, weights, floor=1e-9)
+    torch.testing.assert_close(found, torch.tensor(2.5 * math.log(4)))
+    assert local_energy(phi, phi, weights) == 0
+
+
+def test_energy_asks_for_texture_where_pixels_ask_for_none() -> None:
+    """Against other noise of the same strength, flat is best by the pixels, noise by the energy."""
+    truth, other = torch.randn(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    flat = torch.zeros_like(truth)
+    assert pixel_l1(flat, truth) < pixel_l1(other, truth)
+    energies = [local_energy({"x": made}, {"x": truth}, {"x": 1.0}) for made in (flat, other)]
+    assert energies[1] < 0.1 * energies[0]
+
+
+def test_the_local_energy_knows_the_place() -> None:
+    truth = torch.zeros(1, 1, 32, 32)
+    truth[:, :, :16] = torch.randn(1, 1, 16, 32, generator=torch.Generator().manual_seed(1))
+    upside_down = truth.flip(2)
+    one = {"x": 1.0}
+    moved = local_energy({"x": truth.roll(1, 3)}, {"x": truth}, one)
+    assert moved < 0.2 * local_energy({"x": upside_down}, {"x": truth}, one)
+
+
+def test_features_smaller_than_a_window_have_one_energy() -> None:
+    small = {"x": torch.ones(1, 2, 3, 5)}
+    assert local_energy(small, {"x": torch.zeros(1, 2, 3, 5)}, {"x": 1.0}, floor=0.1) > 0
 
 
 def test_relative_attraction_is_the_share_of_the_variance_within_partners() -> None:

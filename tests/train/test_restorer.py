@@ -133,7 +133,7 @@ def tiny(workplace: Path, *overrides: str) -> RestorerRecipe:
 
 def losses_of(recipe: RestorerRecipe) -> RestorerLosses:
     torch.manual_seed(0)
-    wanted = recipe.perceptual_weight or recipe.style_weight
+    wanted = recipe.perceptual_weight or recipe.style_weight or recipe.energy_weight
     phi = make_features(recipe.features) if wanted else None
     return RestorerLosses(recipe, phi, lambda net, lq, _: net(lq))
 
@@ -151,6 +151,7 @@ def fixed_batch() -> tuple[torch.Tensor, torch.Tensor]:
         (("gradient_weight=0.5",), {"pixel", "gradient"}),
         (FEATURES, {"pixel", "perceptual", "style"}),
         (("perceptual_weight=1", 'features="filters"'), {"pixel", "perceptual"}),
+        (("energy_weight=1", 'features="filters"'), {"pixel", "energy"}),
         (("adversarial_weight=0.1",), {"pixel", "adversarial"}),
         (("pixel_weight=0", *FEATURES), {"perceptual", "style"}),
     ],
