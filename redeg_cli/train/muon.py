@@ -69,6 +69,7 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum"] = torch.zeros_like(each)
             state["momentum"].lerp_(each.grad, 1 - momentum)
+            assert each.grad is not None
             ahead = each.grad.lerp(state["momentum"], momentum).flatten(1)
             alike[ahead.shape].append((each, ahead))
         # Matrices of one shape together: alone each is too small for a GPU.
