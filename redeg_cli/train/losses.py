@@ -296,13 +296,14 @@ def local_energy(
     weights: Mapping[str, float],
     *,
     window: int = 8,
-    floor: float = 0.01,
+    floor: float = 0.1,
 ) -> Tensor:
     """Return Σ_i w_i mean |log(P(Φ_i(Î)²) + ε) − log(P(Φ_i(I)²) + ε)|, P the mean of a window.
 
     What cannot be known pixel by pixel is blurred by any pixel-wise distance; how strong each
     feature is around a place can be known, and must be right here. ``floor`` is ε, in the squared
-    units of the features; windows overlap by half.
+    units of the features: of the finest filters of ``train.filters`` the default is an amplitude of
+    two levels of 255 (at a tenth of it, flat parts were given a weave). Windows overlap by half.
     """
 
     def energies(phi: Tensor) -> Tensor:
@@ -314,6 +315,20 @@ def local_energy(
         weight * (energies(phi_made[layer]) - energies(phi_truth[layer])).abs().mean()
         for layer, weight in weights.items()
     )
+
+
+def lattice(made: Tensor, truth: Tensor, scale: int, window: int = 8) -> Tensor:
+    """Return how much of the error is the same in each native pixel of a window, mean |.|.
+
+    A network that ends in a pixel shuffle can feign texture by a pattern that repeats with its
+    grid, at any strength without being far from any pixel. The tone of a
+    window does not count. Images are (B, C, H, W), their sides multiples of ``scale``; 0 at x1.
+    """
+    phases = torch.nn.functional.pixel_unshuffle(made - truth, scale)
+    side = min(window, *phases.shape[2:])
+    means = torch.nn.functional.avg_pool2d(phases, side, max(1, side // 2))
+    means = means.unflatten(1, (made.shape[1], scale**2))
+    return (means - means.mean(2, keepdim=True)).abs().mean()
 
 
 def relative_attraction(omega_a: Tensor, omega_b: Tensor) -> Tensor:

@@ -14,7 +14,15 @@ from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
 from redeg_cli.train.given import load_given
 from redeg_cli.train.loop import Averages, Course, Player
-from redeg_cli.train.losses import Terms, gradient_l1, mean_psnr, pixel_l1, restorer_terms, weigh
+from redeg_cli.train.losses import (
+    Terms,
+    gradient_l1,
+    lattice,
+    mean_psnr,
+    pixel_l1,
+    restorer_terms,
+    weigh,
+)
 from redeg_cli.train.lpips import FilterLpips, Lpips, make_lpips
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.pairs import PairMaker
@@ -50,6 +58,7 @@ class RestorerLosses:
             "perceptual": recipe.perceptual_weight,
             "style": recipe.style_weight,
             "energy": recipe.energy_weight,
+            "lattice": recipe.lattice_weight,
             "lpips": recipe.lpips_weight,
             "adversarial": recipe.adversarial_weight,
         }
@@ -66,6 +75,8 @@ class RestorerLosses:
             terms["lpips"] = self.lpips(made, target).mean()
         if self.recipe.gradient_weight:
             terms["gradient"] = gradient_l1(made, target)
+        if self.recipe.lattice_weight:
+            terms["lattice"] = lattice(made, target, scale)
         if self.discriminator is not None:
             with frozen(self.discriminator):
                 real = self.discriminator(hq) if self.adversarial.relativistic else None

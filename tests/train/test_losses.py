@@ -22,6 +22,7 @@ from redeg_cli.train.losses import (
     l_disen,
     l_mse,
     l_real,
+    lattice,
     local_energy,
     pixel_l1,
     pixel_mse,
@@ -315,3 +316,23 @@ def test_contrast_has_a_slope_where_all_omegas_are_equal() -> None:
     contrast(omega, omega.detach() + 0).backward()
     assert omega.grad is not None
     assert omega.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_lattice_is_what_repeats_with_the_native_grid(scale: int) -> None:
+    truth = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    cell = torch.zeros(scale, scale)
+    cell[0, 0] = 1
+    pattern = 0.1 * cell.repeat(64 // scale, 64 // scale)
+    # One phase of scale^2 is off by 0.1: the mean distance from the mean of the phases.
+    share = 1 / scale**2
+    expected = 0.1 * 2 * share * (1 - share)
+    torch.testing.assert_close(lattice(truth + pattern, truth, scale), torch.tensor(expected))
+    noise = 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(3))
+    assert lattice(truth + noise, truth, scale) < 0.15 * noise.abs().mean()
+    assert lattice(truth + 0.3, truth, scale) < 1e-6
+
+
+def test_there_is_no_lattice_at_scale_1() -> None:
+    made, truth = torch.rand(2, 1, 3, 16, 16)
+    assert lattice(made, truth, 1) == 0

@@ -20,6 +20,7 @@ from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
+from redeg_cli.train.losses import lattice
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import RestorerRecipe
@@ -163,6 +164,15 @@ def test_terms_are_those_that_weigh(workplace: Path, overrides: tuple, names: se
     assert set(terms) == names
     assert all(value.ndim == 0 and value > 0 for value in terms.values())
     assert (losses.discriminator is None) == ("adversarial" not in names)
+
+
+def test_the_lattice_is_that_of_the_scale(workplace: Path) -> None:
+    losses = losses_of(tiny(workplace, "lattice_weight=1"))
+    lq, hq = fixed_batch()
+    net = nn.Conv2d(3, 3, 3, padding=1)
+    one, two = (losses.restorer(net, lq, hq, hq, scale)["lattice"] for scale in (1, 2))
+    assert one == 0
+    torch.testing.assert_close(two, lattice(net(lq), hq, 2))
 
 
 def test_the_discriminator_sees_the_hq_and_the_pixels_the_target(workplace: Path) -> None:
