@@ -1,4 +1,4 @@
-"""The losses of ReDegNet in the paper's order (section 3.4, eqs. 7 to 14), then those of ours.
+"""The losses of ReDegNet in the paper's order (section 3.4, eqs. 7 to 14), then the lite networks'.
 
 Symbols: Ω_f^Rea, Ω_f^Syn and Ω_n^Syn (B, 512) are DegNet's of real face pairs, synthetic face pairs
 and synthetic natural pairs (eqs. 4 to 6); the last two share their degradation row by row. Î is
@@ -265,72 +265,6 @@ def weigh(terms: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIG
     return weighted
 
 
-def restorer_terms(
-    made: Tensor,
-    truth: Tensor,
-    phi: Extractor,
-    weights: Mapping[str, float],
-    *,
-    style: bool = True,
-    energy: bool = False,
-) -> Terms:
-    """Return what a restorer's image is compared in: pixels, features, Grams and local energies.
-
-    All by L1, as Real-ESRGAN and the release have it. Both images go through ``phi`` once.
-    """
-    phi_made, phi_truth = phi(made), phi(truth)
-    terms = {
-        "pixel": pixel_l1(made, truth),
-        "perceptual": feature_loss(phi_made, phi_truth, weights, "l1"),
-    }
-    if style:
-        terms["style"] = style_loss(phi_made, phi_truth, weights, "l1")
-    if energy:
-        terms["energy"] = local_energy(phi_made, phi_truth, weights)
-    return terms
-
-
-def local_energy(
-    phi_made: Features,
-    phi_truth: Features,
-    weights: Mapping[str, float],
-    *,
-    window: int = 8,
-    floor: float = 0.1,
-) -> Tensor:
-    """Return Σ_i w_i mean |log(P(Φ_i(Î)²) + ε) − log(P(Φ_i(I)²) + ε)|, P the mean of a window.
-
-    What cannot be known pixel by pixel is blurred by any pixel-wise distance; how strong each
-    feature is around a place can be known, and must be right here. ``floor`` is ε, in the squared
-    units of the features: of the finest filters of ``train.filters`` the default is an amplitude of
-    two levels of 255 (at a tenth of it, flat parts were given a weave). Windows overlap by half.
-    """
-
-    def energies(phi: Tensor) -> Tensor:
-        side = min(window, *phi.shape[2:])
-        pooled = torch.nn.functional.avg_pool2d(phi.square(), side, max(1, side // 2))
-        return (pooled + floor).log()
-
-    return _sum(
-        weight * (energies(phi_made[layer]) - energies(phi_truth[layer])).abs().mean()
-        for layer, weight in weights.items()
-    )
-
-
-def lattice(made: Tensor, truth: Tensor, scale: int, window: int = 8) -> Tensor:
-    """Return how much of the error is the same in each native pixel of a window, mean |.|.
-
-    A network that ends in a pixel shuffle can feign texture by a pattern that repeats with its
-    grid, at any strength without being far from any pixel. The tone of a
-    window does not count. Images are (B, C, H, W), their sides multiples of ``scale``; 0 at x1.
-    """
-    phases = torch.nn.functional.pixel_unshuffle(made - truth, scale)
-    side = min(window, *phases.shape[2:])
-    means = torch.nn.functional.avg_pool2d(phases, side, max(1, side // 2))
-    means = means.unflatten(1, (made.shape[1], scale**2))
-    return (means - means.mean(2, keepdim=True)).abs().mean()
-
-
 def relative_attraction(omega_a: Tensor, omega_b: Tensor) -> Tensor:
     """Return which share of the variance of Ω is due to content, mean over the 512 numbers.
 
@@ -356,12 +290,6 @@ def contrast(omega_a: Tensor, omega_b: Tensor, temperature: float = 0.5) -> Tens
     logits = logits.masked_fill(torch.eye(count, dtype=torch.bool, device=omega.device), -1e9)
     partner = torch.arange(count, device=omega.device).roll(count // 2)
     return torch.nn.functional.cross_entropy(logits, partner)
-
-
-def gradient_l1(made: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute difference of the horizontal and vertical first differences."""
-    error = made - truth
-    return error.diff(dim=3).abs().mean() + error.diff(dim=2).abs().mean()
 
 
 def jpeg_parameters_loss(logits: Tensor, truth: Tensor) -> Tensor:

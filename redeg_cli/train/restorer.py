@@ -14,19 +14,12 @@ from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
 from redeg_cli.train.given import load_given
 from redeg_cli.train.loop import Averages, Course, Player
-from redeg_cli.train.losses import (
-    Terms,
-    gradient_l1,
-    lattice,
-    mean_psnr,
-    pixel_l1,
-    restorer_terms,
-    weigh,
-)
+from redeg_cli.train.losses import Terms, mean_psnr, pixel_l1, weigh
 from redeg_cli.train.lpips import FilterLpips, Lpips, make_lpips
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
+from redeg_cli.train.restorer_losses import gradient_l1, lattice, restorer_terms
 
 RESTORER, JUDGE = "restorer", "restorer's discriminator"
 """The players of a run."""

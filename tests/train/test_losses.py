@@ -13,7 +13,6 @@ from redeg_cli.train.losses import (
     attraction_l1,
     contrast,
     feature_loss,
-    gradient_l1,
     gram,
     hinge_d,
     hinge_g,
@@ -22,14 +21,11 @@ from redeg_cli.train.losses import (
     l_disen,
     l_mse,
     l_real,
-    lattice,
-    local_energy,
     pixel_l1,
     pixel_mse,
     relative_attraction,
     repulsion,
     repulsion_l1,
-    restorer_terms,
     squared_distance,
     style_loss,
     weigh,
@@ -37,16 +33,8 @@ from redeg_cli.train.losses import (
 )
 
 
-def ramp(slope_x: float, slope_y: float) -> torch.Tensor:
-    y, x = torch.meshgrid(torch.arange(6.0), torch.arange(9.0), indexing="ij")
-    return (slope_x * x + slope_y * y).expand(2, 3, 6, 9)
-
-
-def test_pixel_and_gradient_distances() -> None:
-    assert pixel_l1(ramp(0, 0) + 0.25, ramp(0, 0)).item() == pytest.approx(0.25)
-    # A shift of the tone is no gradient; a ramp is its slope, in both directions.
-    assert gradient_l1(ramp(0.1, 0) + 0.3, ramp(0.1, 0)).item() == pytest.approx(0, abs=1e-6)
-    assert gradient_l1(ramp(0.1, -0.2), ramp(0, 0)).item() == pytest.approx(0.3)
+def test_the_distance_of_pixels() -> None:
+    assert pixel_l1(flat(0.25), flat(0)).item() == pytest.approx(0.25)
 
 
 def stage(logit: float, quality: float, chroma: float) -> list[float]:
@@ -243,53 +231,6 @@ def test_a_term_without_a_weight_is_an_error() -> None:
         weigh({"real/style": torch.tensor(1.0)}, {"mse": 1.0})
 
 
-def test_what_a_restorer_is_compared_in() -> None:
-    made, truth = flat(0.5), flat(0.25)
-    terms = restorer_terms(made, truth, phi, WEIGHTS)
-    assert list(terms) == ["pixel", "perceptual", "style"]
-    assert terms["pixel"].item() == pytest.approx(0.25)
-    assert terms["perceptual"].item() == pytest.approx(0.5 + 3 * 0.25)
-    # Grams of flat features: v² / C in all entries.
-    style = (1 - 0.25) / 3 + 3 * (0.25 - 0.0625)
-    assert terms["style"].item() == pytest.approx(style)
-    assert list(restorer_terms(made, truth, phi, WEIGHTS, style=False)) == ["pixel", "perceptual"]
-    energy = restorer_terms(made, truth, phi, WEIGHTS, style=False, energy=True)["energy"]
-    torch.testing.assert_close(energy, local_energy(phi(made), phi(truth), WEIGHTS))
-
-
-def test_the_local_energy_by_hand() -> None:
-    """Twice the amplitude is four times the energy, everywhere: log 4, if the floor is nothing."""
-    phi = {"a": torch.rand(2, 3, 16, 16) + 0.5, "b": torch.rand(2, 5, 8, 8) + 0.5}
-    twice = {name: 2 * value for name, value in phi.items()}
-    weights = {"a": 0.5, "b": 2.0}
-    found = local_energy(twice, phi, weights, floor=1e-9)
-    torch.testing.assert_close(found, torch.tensor(2.5 * math.log(4)))
-    assert local_energy(phi, phi, weights) == 0
-
-
-def test_energy_asks_for_texture_where_pixels_ask_for_none() -> None:
-    """Against other noise of the same strength, flat is best by the pixels, noise by the energy."""
-    truth, other = torch.randn(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    flat = torch.zeros_like(truth)
-    assert pixel_l1(flat, truth) < pixel_l1(other, truth)
-    energies = [local_energy({"x": made}, {"x": truth}, {"x": 1.0}) for made in (flat, other)]
-    assert energies[1] < 0.1 * energies[0]
-
-
-def test_the_local_energy_knows_the_place() -> None:
-    truth = torch.zeros(1, 1, 32, 32)
-    truth[:, :, :16] = torch.randn(1, 1, 16, 32, generator=torch.Generator().manual_seed(1))
-    upside_down = truth.flip(2)
-    one = {"x": 1.0}
-    moved = local_energy({"x": truth.roll(1, 3)}, {"x": truth}, one)
-    assert moved < 0.2 * local_energy({"x": upside_down}, {"x": truth}, one)
-
-
-def test_features_smaller_than_a_window_have_one_energy() -> None:
-    small = {"x": torch.ones(1, 2, 3, 5)}
-    assert local_energy(small, {"x": torch.zeros(1, 2, 3, 5)}, {"x": 1.0}, floor=0.1) > 0
-
-
 def test_relative_attraction_is_the_share_of_the_variance_within_partners() -> None:
     rows = torch.Generator().manual_seed(0)
     degradation, content = (torch.randn(4000, 6, generator=rows) for _ in range(2))
@@ -316,23 +257,3 @@ def test_contrast_has_a_slope_where_all_omegas_are_equal() -> None:
     contrast(omega, omega.detach() + 0).backward()
     assert omega.grad is not None
     assert omega.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("scale", [2, 4])
-def test_the_lattice_is_what_repeats_with_the_native_grid(scale: int) -> None:
-    truth = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    cell = torch.zeros(scale, scale)
-    cell[0, 0] = 1
-    pattern = 0.1 * cell.repeat(64 // scale, 64 // scale)
-    # One phase of scale^2 is off by 0.1: the mean distance from the mean of the phases.
-    share = 1 / scale**2
-    expected = 0.1 * 2 * share * (1 - share)
-    torch.testing.assert_close(lattice(truth + pattern, truth, scale), torch.tensor(expected))
-    noise = 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(3))
-    assert lattice(truth + noise, truth, scale) < 0.15 * noise.abs().mean()
-    assert lattice(truth + 0.3, truth, scale) < 1e-6
-
-
-def test_there_is_no_lattice_at_scale_1() -> None:
-    made, truth = torch.rand(2, 1, 3, 16, 16)
-    assert lattice(made, truth, 1) == 0

@@ -20,11 +20,11 @@ from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
-from redeg_cli.train.losses import lattice
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import RestorerRecipe
 from redeg_cli.train.restorer import RestorerLosses
+from redeg_cli.train.restorer_losses import lattice
 from redeg_cli.train.training import train
 
 CLEAN = {"steps": [{"op": "resize", "of": "native"}]}

@@ -1,0 +1,93 @@
+"""What a restorer is trained by, beside the discriminator: what its image is compared in.
+
+Î is what it made, I what it should be, both (B, 3, H, W) in [0, 1]; Φ_i are the layers of a feature
+extractor (``train.features``). Every loss is a scalar.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from redeg_cli.train.losses import (
+    Extractor,
+    Features,
+    Terms,
+    feature_loss,
+    pixel_l1,
+    style_loss,
+)
+
+
+def restorer_terms(
+    made: Tensor,
+    truth: Tensor,
+    phi: Extractor,
+    weights: Mapping[str, float],
+    *,
+    style: bool = True,
+    energy: bool = False,
+) -> Terms:
+    """Return what a restorer's image is compared in: pixels, features, Grams and local energies.
+
+    All by L1, as Real-ESRGAN and the release have it. Both images go through ``phi`` once.
+    """
+    phi_made, phi_truth = phi(made), phi(truth)
+    terms = {
+        "pixel": pixel_l1(made, truth),
+        "perceptual": feature_loss(phi_made, phi_truth, weights, "l1"),
+    }
+    if style:
+        terms["style"] = style_loss(phi_made, phi_truth, weights, "l1")
+    if energy:
+        terms["energy"] = local_energy(phi_made, phi_truth, weights)
+    return terms
+
+
+def gradient_l1(made: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute difference of the horizontal and vertical first differences."""
+    error = made - truth
+    return error.diff(dim=3).abs().mean() + error.diff(dim=2).abs().mean()
+
+
+def local_energy(
+    phi_made: Features,
+    phi_truth: Features,
+    weights: Mapping[str, float],
+    *,
+    window: int = 8,
+    floor: float = 0.1,
+) -> Tensor:
+    """Return Σ_i w_i mean |log(P(Φ_i(Î)²) + ε) − log(P(Φ_i(I)²) + ε)|, P the mean of a window.
+
+    What cannot be known pixel by pixel is blurred by any pixel-wise distance; how strong each
+    feature is around a place can be known, and must be right here. ``floor`` is ε, in the squared
+    units of the features: of the finest filters of ``train.filters`` the default is an amplitude of
+    two levels of 255 (at a tenth of it, flat parts were given a weave). Windows overlap by half.
+    """
+
+    def energies(phi: Tensor) -> Tensor:
+        side = min(window, *phi.shape[2:])
+        pooled = F.avg_pool2d(phi.square(), side, max(1, side // 2))
+        return (pooled + floor).log()
+
+    distances = [
+        weight * (energies(phi_made[layer]) - energies(phi_truth[layer])).abs().mean()
+        for layer, weight in weights.items()
+    ]
+    return torch.stack(distances).sum()
+
+
+def lattice(made: Tensor, truth: Tensor, scale: int, window: int = 8) -> Tensor:
+    """Return how much of the error is the same in each native pixel of a window, mean |.|.
+
+    A network that ends in a pixel shuffle can feign texture by a pattern that repeats with its
+    grid, which is near to every pixel, but coherent. The tone of a window does not count. Images
+    are (B, C, H, W), their sides multiples of ``scale``; 0 at x1.
+    """
+    phases = F.pixel_unshuffle(made - truth, scale)
+    side = min(window, *phases.shape[2:])
+    means = F.avg_pool2d(phases, side, max(1, side // 2))
+    means = means.unflatten(1, (made.shape[1], scale**2))
+    return (means - means.mean(2, keepdim=True)).abs().mean()
