@@ -65,11 +65,11 @@ class Muon(torch.optim.Optimizer):
         momentum = group["momentum"]
         alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for each in parameters:
+            assert each.grad is not None
             state = self.state[each]
             if not state:
                 state["momentum"] = torch.zeros_like(each)
             state["momentum"].lerp_(each.grad, 1 - momentum)
-            assert each.grad is not None
             ahead = each.grad.lerp(state["momentum"], momentum).flatten(1)
             alike[ahead.shape].append((each, ahead))
         # Matrices of one shape together: alone each is too small for a GPU.

@@ -63,7 +63,7 @@ def local_energy(
 
     What cannot be known pixel by pixel is blurred by any pixel-wise distance; how strong each
     feature is around a place can be known, and must be right here. ``floor`` is ε, in the squared
-    units of the features: of the finest filters of ``train.filters`` the default is an amplitude of
+    units of the features: to the finest filters of ``train.filters`` the default is white noise of
     two levels of 255 (at a tenth of it, flat parts were given a weave). Windows overlap by half.
     """
 
