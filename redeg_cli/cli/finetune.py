@@ -71,7 +71,7 @@ def finetune(
         typer.Option(
             "--steps",
             min=1,
-            help="Steps of fine-tuning, if not those of --quality (400, 1500, 5000).",
+            help="Steps of fine-tuning, if not those of --quality (200, 1500, 5000).",
             show_default=False,
         ),
     ] = None,
@@ -259,7 +259,7 @@ def _announce(
 
 # Steps of the restorer and of the adaptation, as finetune.settings.EFFORT has them; not imported
 # from there, since the first line is to come before torch does.
-_EFFORT = {"fast": (400, 250), "standard": (1500, 500), "best": (5000, 1000)}
+_EFFORT = {"fast": (200, 250), "standard": (1500, 500), "best": (5000, 1000)}
 
 # Seconds measured on two CPU cores with AVX512-BF16: start and faces; one step of the adaptation
 # and of the restorer; one pixel of the photo, restored twice at scale 2.

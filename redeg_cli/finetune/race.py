@@ -18,7 +18,9 @@ Method = Literal["general", "omega", "adapted"]
 FIRST = 100
 """Steps after which the candidates are compared."""
 CHECKS = 8
-"""How often the one that goes on is checked."""
+"""How often the one that goes on is checked, at most."""
+APART = 40
+"""Steps between two checks, at least: a check takes as long as five steps."""
 PATIENCE = 5
 """Checks in a row that are worse than the best one after which it ends."""
 TOLERANCE = 0.5
@@ -86,7 +88,7 @@ class Race:
         for check in found:
             if check.method == going:
                 self._keep(check)
-        every = max(1, -(-(steps - tuning.done) // CHECKS))
+        every = max(APART, -(-(steps - tuning.done) // CHECKS))
         worse = 0
         while tuning.done < steps and worse < PATIENCE:
             check = stretch(going, min(every, steps - tuning.done))

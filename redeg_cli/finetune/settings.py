@@ -14,14 +14,14 @@ class Effort(NamedTuple):
     """Steps of the two fits."""
 
     steps: int
-    """Of the restorer that is carried on; the other candidate stops at a quarter of the first
-    400."""
+    """Of the restorer that is carried on; the other candidate stops at a quarter of them, at 100
+    at most."""
     adapt_steps: int
     """Of SynNet, to the photo."""
 
 
 EFFORT: dict[Quality, Effort] = {
-    "fast": Effort(400, 250),
+    "fast": Effort(200, 250),
     "standard": Effort(1500, 500),
     "best": Effort(5000, 1000),
 }

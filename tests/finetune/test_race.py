@@ -86,9 +86,15 @@ def test_it_ends_when_it_gets_no_better_and_keeps_the_best() -> None:
 
 
 def test_one_candidate_alone_needs_no_first_stretch() -> None:
-    race, _, told = run(8, omega={step: float(step) for step in range(9)})
-    assert race.tunings["omega"].stretches == [1] * 8  # pyright: ignore[reportAttributeAccessIssue]
-    assert told[-1] == (8, 8)
+    race, _, told = run(400, omega={step: float(step) for step in range(401)})
+    assert race.tunings["omega"].stretches == [50] * 8  # pyright: ignore[reportAttributeAccessIssue]
+    assert told[-1] == (400, 400)
+
+
+def test_short_runs_are_checked_less_often() -> None:
+    race, _, told = run(100, omega={step: float(step) for step in range(101)})
+    assert race.tunings["omega"].stretches == [40, 40, 20]  # pyright: ignore[reportAttributeAccessIssue]
+    assert told[-1] == (100, 100)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
