@@ -71,7 +71,7 @@ def finetune(
         typer.Option(
             "--steps",
             min=1,
-            help="Steps of fine-tuning, if not those of --quality (200, 1500, 5000).",
+            help="Steps of fine-tuning, if not those of --quality (250, 1500, 5000).",
             show_default=False,
         ),
     ] = None,
@@ -142,6 +142,15 @@ def finetune(
     face_restorer: FaceRestorerOption = "face-restorer",
     redegnet: RedegnetOption = "redegnet-lite",
     detector: DetectorOption = "centerface",
+    turns: Annotated[
+        bool | None,
+        typer.Option(
+            "--turns/--no-turns",
+            help="Restore in all four turns and take the mean: a little better, and the last stage "
+            "takes four times as long. Default: photos up to a megapixel.",
+            show_default=False,
+        ),
+    ] = None,
     seed: SeedOption = 0,
     tile: TileOption = None,
     overwrite: OverwriteOption = False,
@@ -197,6 +206,7 @@ def finetune(
         true_colours=true_colours,
         faces=faces.value if faces else None,
         face_strength=face_strength,
+        turns=turns,
         seed=seed,
         device=device,
         tile=tile,
@@ -259,7 +269,7 @@ def _announce(
 
 # Steps of the restorer and of the adaptation, as finetune.settings.EFFORT has them; not imported
 # from there, since the first line is to come before torch does.
-_EFFORT = {"fast": (200, 250), "standard": (1500, 500), "best": (5000, 1000)}
+_EFFORT = {"fast": (250, 250), "standard": (1500, 500), "best": (5000, 1000)}
 
 # Seconds measured on two CPU cores with AVX512-BF16: start and faces; one step of the adaptation
 # and of the restorer; one pixel of the photo, restored twice at scale 2.

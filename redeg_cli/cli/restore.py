@@ -87,6 +87,14 @@ def restore(
     match_colour: Annotated[
         bool, typer.Option("--match-colour", help="Take large-scale colour from the photo.")
     ] = False,
+    turns: Annotated[
+        bool,
+        typer.Option(
+            "--turns",
+            help="Restore in all four turns and take the mean: a little better, four times as "
+            "long.",
+        ),
+    ] = False,
     strip_metadata: Annotated[
         bool, typer.Option("--strip-metadata", help="Write no EXIF, XMP, text or profile.")
     ] = False,
@@ -137,6 +145,7 @@ def restore(
             device=place,
             match_colour=match_colour,
             precision=precision,
+            turns=turns,
             on_progress=on_progress,
         )
         if strip_metadata:

@@ -90,9 +90,10 @@ def finetune_album(
     NoFaceError when no photo has a usable face, and what reading models and images raises.
     """
     started = time.monotonic()
-    megapixels = sum(photo.rgb.shape[0] * photo.rgb.shape[1] for _, photo in photos) / 1e6
+    sizes = [photo.rgb.shape[:2] for _, photo in photos]
+    pixels = sum(size[0] * size[1] * (4 if settings.in_turns(size) else 1) for size in sizes)
     stages = Stages(
-        on_progress or no_progress, settings.adapt_steps, settings.steps * 5 // 4, megapixels
+        on_progress or no_progress, settings.adapt_steps, settings.steps * 5 // 4, pixels / 1e6
     )
     device = pick_device(settings.device)
     for name, photo in photos:
@@ -200,7 +201,12 @@ def finetune_album(
             stages.within(index * total + done, len(pages) * total, text)
 
         photo = restore_photo(
-            page.photo, restorer, tile=settings.tile, device=device, on_progress=within
+            page.photo,
+            restorer,
+            tile=settings.tile,
+            device=device,
+            turns=settings.in_turns(page.photo.rgb.shape[:2]),
+            on_progress=within,
         )
         photo, names = paste_faces(
             photo,

@@ -188,6 +188,32 @@ def test_faces_are_pasted_only_when_asked(
     assert len(results["restore"]) == 1
 
 
+def test_the_photo_is_restored_in_all_turns_or_in_one(
+    finetune: Callable, redeg: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    """As ``redeg restore`` does it with the weights that are written, which are rounded."""
+    torch.manual_seed(1)
+    network = CompactF2N(**COMPACT)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+    save_network(tmp_path / "drawn.safetensors", "f2n-compact", COMPACT, network.state_dict())
+    drawn = ("--model", tmp_path / "drawn.safetensors")
+    made = {}
+    for how, turns in (("small", []), ("plain", ["--no-turns"])):
+        assert finetune(place.photo, *drawn, "-o", tmp_path / how, *turns).exit_code == 0
+        made[how] = read_rgb(tmp_path / how / "old_restored.png")
+    weights = tmp_path / "small" / "f2n-finetuned.safetensors"
+    redo = ("restore", place.photo, "--model", weights, "--device", "cpu", "-o")
+    assert redeg(*redo, tmp_path / "small.png", "--turns").exit_code == 0
+    assert redeg(*redo, tmp_path / "plain.png").exit_code == 0
+    again = {how: read_rgb(tmp_path / f"{how}.png") for how in made}
+    difference = np.abs(made["small"] - made["plain"]).mean()
+    assert difference > 1e-3
+    for how in made:
+        assert np.abs(again[how] - made[how]).mean() < difference / 4
+
+
 def test_an_album_gets_one_restorer(
     finetune: Callable, place: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -86,7 +86,7 @@ def test_the_general_restorer_is_kept_unless_it_is_beaten(
     assert result.summary["chosen"] == "general"
     restorer = load_restorer(settings.model, 2)
     assert same(result.state, copy_state(restorer.network))
-    wanted = restore_photo(photo, restorer, device="cpu")
+    wanted = restore_photo(photo, restorer, device="cpu", turns=True)
     np.testing.assert_array_equal(result.restored[0].rgb, wanted.rgb)
     assert any("the general restorer is kept" in line for line in said)
 
@@ -104,13 +104,13 @@ def test_a_better_one_is_chosen_and_used(
     assert not same(result.state, copy_state(restorer.network))
     restorer.network.load_state_dict(result.state)
     np.testing.assert_array_equal(
-        result.restored[0].rgb, restore_photo(photo, restorer, device="cpu").rgb
+        result.restored[0].rgb, restore_photo(photo, restorer, device="cpu", turns=True).rgb
     )
     # A quarter of the steps for the one that lost; the other may end when it gets no better.
     steps = result.summary["steps"]
     assert min(steps.values()) == 1
     assert 1 <= result.summary["kept_step"] <= steps[chosen] <= 4
-    assert len(result.summary["checks"]) == 1 + steps[chosen]
+    assert len(result.summary["checks"]) == 3
     scores = result.summary["held_out_scores"]
     assert set(scores) == {"general", "omega", "adapted"}
 
@@ -221,6 +221,21 @@ def test_a_photo_must_have_32_pixels(photo: Photo, settings: Settings) -> None:
 def test_what_is_done_with_restored_faces(said: Any, own: bool, rule: str) -> None:
     face_restorer = "gfpgan" if own else Settings.face_restorer
     assert Settings(faces=said, face_restorer=face_restorer).face_rule == rule
+
+
+@pytest.mark.parametrize(
+    ("said", "size", "turned"),
+    [
+        (None, (1000, 1000), True),
+        (None, (1000, 1001), False),
+        (True, (4000, 3000), True),
+        (False, (30, 40), False),
+    ],
+)
+def test_small_photos_are_restored_in_all_turns(
+    said: bool | None, size: tuple[int, int], turned: bool
+) -> None:
+    assert Settings(turns=said).in_turns(size) == turned
 
 
 def test_a_region_needs_no_face(photo: Photo, settings: Settings, tmp_path: Path) -> None:

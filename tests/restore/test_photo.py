@@ -111,6 +111,22 @@ def test_precision_reaches_the_network() -> None:
         restore_photo(Photo(colours()), restorer, precision="fp16")
 
 
+def test_in_turns_the_mean_of_all_four_comes_out() -> None:
+    class Sideways(Tinted):
+        """Drifts from left to right: turned, it drifts the other ways, the mean not at all."""
+
+        def __call__(self, image: Tensor) -> Tensor:
+            width = image.shape[3] * self.scale
+            return super().__call__(image) + torch.linspace(-0.05, 0.05, width)
+
+    photo = Photo(colours())
+    plain = restore_photo(photo, Sideways(), tile=8).rgb
+    turned = restore_photo(photo, Sideways(), tile=8, turns=True).rgb
+    assert turned.shape == plain.shape
+    assert np.abs(plain - enlarged(photo.rgb, 2)).max() > 0.04
+    np.testing.assert_allclose(turned, enlarged(photo.rgb, 2), atol=1e-5)
+
+
 def test_metadata_is_kept_with_the_new_size() -> None:
     exif = Image.Exif()
     exif[0x010E] = "Grandmother, 1923"
