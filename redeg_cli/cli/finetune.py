@@ -274,6 +274,6 @@ _EFFORT = {"fast": (250, 250), "standard": (1500, 500), "best": (5000, 1000)}
 # Seconds measured on two CPU cores with AVX512-BF16: start and faces; one step of the adaptation
 # and of the restorer; one pixel of the photo, restored twice at scale 2.
 _FIXED = 22.0
-_PER_ADAPT_STEP = 0.13
-_PER_STEP = 0.4
+_PER_ADAPT_STEP = 0.25
+_PER_STEP = 0.74
 _PER_PIXEL = 2.5e-5

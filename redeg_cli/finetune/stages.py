@@ -22,8 +22,8 @@ class Stages:
         self._plan = {
             "faces": 3.0,
             "omega": 1.0,
-            "adapt": 0.13 * adapt_steps,
-            "tune": 0.3 * tune_steps,
+            "adapt": 0.25 * adapt_steps,
+            "tune": 0.59 * tune_steps,
             "restore": 12.0 * megapixels,
         }
         self._current = "faces"
