@@ -1,6 +1,5 @@
 """A whole photo through a restorer; opacity, grayness, bit depth and metadata are kept."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,7 +25,7 @@ class RestorerLike(Protocol):
     def __call__(self, image: Tensor, /) -> Tensor: ...
 
 
-def mean_of_turns(restorer: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+def mean_of_turns(restorer: RestorerLike, image: Tensor) -> Tensor:
     """Return the mean of what a restorer makes of an image in its four turns, turned back.
 
     The geometric self-ensemble of EDSR (arXiv 1707.02921, section 3.4) without its mirror images:
