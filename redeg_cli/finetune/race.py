@@ -20,7 +20,8 @@ FIRST = 100
 CHECKS = 8
 """How often the one that goes on is checked, at most."""
 APART = 40
-"""Steps between two checks, at least: a check takes as long as five steps."""
+"""Steps between two checks, at least. A short run is not ended while its rate is still high: there
+are fewer than ``PATIENCE`` of them left then."""
 PATIENCE = 5
 """Checks in a row that are worse than the best one after which it ends."""
 TOLERANCE = 0.5

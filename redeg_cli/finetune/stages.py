@@ -22,9 +22,9 @@ class Stages:
         self._plan = {
             "faces": 3.0,
             "omega": 1.0,
-            "adapt": 0.25 * adapt_steps,
-            "tune": 0.59 * tune_steps,
-            "restore": 12.0 * megapixels,
+            "adapt": 0.18 * adapt_steps,
+            "tune": 0.66 * tune_steps,
+            "restore": 7.5 * megapixels,
         }
         self._current = "faces"
 

@@ -41,7 +41,7 @@ class Tuning:
     """Steps of the whole schedule."""
     crop: int = 48
     learning_rate: float = 1e-3
-    """Of Muon: 200 of its steps bring a newsprint photo as far as 400 of Adam's at 3e-4."""
+    """Of Muon: 200 of its steps bring the photo in examples/ as far as 400 of Adam's at 3e-4."""
     general_share: float = 0.25
     """Part of a batch with mild classical degradations, rounded to whole rows of 8."""
     seed: int = 0

@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load
 
+from redeg_cli.cli import finetune as cli_module
 from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import summary as summary_module
+from redeg_cli.finetune.settings import EFFORT
 from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
@@ -186,6 +188,10 @@ def test_faces_are_pasted_only_when_asked(
         results[rule] = json.loads(made.stdout)["photos"][0]["faces_pasted"]
     assert results["keep"] == []
     assert len(results["restore"]) == 1
+
+
+def test_the_steps_that_are_announced_are_those_that_are_made() -> None:
+    assert cli_module._EFFORT == EFFORT
 
 
 def test_the_photo_is_restored_in_all_turns_or_in_one(
