@@ -34,7 +34,9 @@ def page(open_page: Callable[..., Watched], tmp_path: Path) -> Watched:
     pool_map = PoolMap(places, names, notes, members, groups, TITLE, "t-SNE of 5 Ωs")
     crops = [crop((40 * i, 0, 0)) for i in range(1, 5)]
     write_pool_page(tmp_path / "page.html", pool_map, [*crops, ""])
-    return open_page(tmp_path / "page.html")
+    opened = open_page(tmp_path / "page.html")
+    opened.page.wait_for_function("sides.width > 0")  # the map knows its size after the page loads
+    return opened
 
 
 def spot(watched: Watched, index: int) -> tuple[float, float]:
