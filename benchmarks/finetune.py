@@ -29,7 +29,8 @@ from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.identity import likeness
 from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.album import finetune_photo
-from redeg_cli.finetune.settings import EFFORT, Settings
+from redeg_cli.finetune.effort import EFFORT
+from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.images import Photo, read_rgb, to_array, to_tensor
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import load_restorer

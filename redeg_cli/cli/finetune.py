@@ -23,6 +23,7 @@ from redeg_cli.cli.common import (
     progress,
     say,
 )
+from redeg_cli.finetune.effort import EFFORT, first_steps
 
 
 class Quality(str, Enum):
@@ -71,7 +72,8 @@ def finetune(
         typer.Option(
             "--steps",
             min=1,
-            help="Steps of fine-tuning, if not those of --quality (250, 1500, 5000).",
+            help="Steps of fine-tuning, if not those of --quality "
+            f"({', '.join(str(effort.steps) for effort in EFFORT.values())}).",
             show_default=False,
         ),
     ] = None,
@@ -177,7 +179,7 @@ def finetune(
     first = photos[0].resolve()
     folder = output or Path(f"{first.stem if len(files) == 1 else _album(first)}_restored")
     check_folder(folder)
-    effort = _EFFORT[quality.value]
+    effort = EFFORT[quality.value]
     wanted = steps or effort[0]
     adapt = min(wanted, effort[1])
     sizes = [(file, image_size(file)) for file in files]
@@ -256,7 +258,7 @@ def _announce(
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     pixels = sum(height * width for _, (height, width) in photos)
-    fit = _PER_ADAPT_STEP * adapt + _PER_STEP * steps
+    fit = _PER_ADAPT_STEP * adapt + _PER_STEP * (steps + first_steps(steps))
     restored = (_PER_PIXEL + 3 * _PER_TURN * turns) * pixels
     seconds = (_FIXED + fit + restored) * 2 / min(cores or 2, 16)
     if len(photos) == 1:
@@ -274,15 +276,11 @@ def _announce(
     )
 
 
-# Steps of the restorer and of the adaptation, as finetune.settings.EFFORT has them; not imported
-# from there, since the first line is to come before torch does.
-_EFFORT = {"fast": (250, 250), "standard": (1500, 500), "best": (5000, 1000)}
-
 # Seconds measured on two CPU cores with AVX512-BF16: start, faces and writing; one step of the
 # adaptation and of the restorer; one pixel of the photo, restored twice at scale 2, and
 # one more turn of it.
 _FIXED = 12.0
 _PER_ADAPT_STEP = 0.18
-_PER_STEP = 0.82
+_PER_STEP = 0.66
 _PER_PIXEL = 2.5e-5
 _PER_TURN = 7.5e-6

@@ -13,6 +13,7 @@ from redeg_cli.degrade.base import Degrader
 from redeg_cli.device import pick_device
 from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.choose import score
+from redeg_cli.finetune.effort import first_steps
 from redeg_cli.finetune.images import load_hq, tone_range
 from redeg_cli.finetune.pages import (
     draw_photo_parts,
@@ -92,9 +93,8 @@ def finetune_album(
     started = time.monotonic()
     sizes = [photo.rgb.shape[:2] for _, photo in photos]
     pixels = sum(size[0] * size[1] * (4 if settings.in_turns(size) else 1) for size in sizes)
-    stages = Stages(
-        on_progress or no_progress, settings.adapt_steps, settings.steps * 5 // 4, pixels / 1e6
-    )
+    tune_steps = settings.steps + first_steps(settings.steps)
+    stages = Stages(on_progress or no_progress, settings.adapt_steps, tune_steps, pixels / 1e6)
     device = pick_device(settings.device)
     for name, photo in photos:
         require_size(photo, 32, name)

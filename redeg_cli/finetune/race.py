@@ -10,13 +10,12 @@ from torch import Tensor
 
 from redeg_cli.finetune.choose import HeldOut, Score, score
 from redeg_cli.finetune.consistency import Consistency, consistency
+from redeg_cli.finetune.effort import first_steps
 from redeg_cli.finetune.tune import State, Tuning
 from redeg_cli.progress import OnProgress, no_progress
 
 Method = Literal["general", "omega", "adapted"]
 
-FIRST = 100
-"""Steps after which the candidates are compared."""
 CHECKS = 8
 """How often the one that goes on is checked, at most."""
 APART = 40
@@ -68,7 +67,7 @@ class Race:
         best weights are kept (``best_state``), and it ends when it gets no better.
         """
         several = len(self.tunings) > 1
-        first = min(FIRST, max(1, steps // 4)) if several else 0
+        first = first_steps(steps) if several else 0
         everything = first * (len(self.tunings) - 1) + steps
         before = 0
 

@@ -2,29 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
 
+from redeg_cli.finetune.effort import EFFORT
 from redeg_cli.finetune.paste import FaceRule
 from redeg_cli.models import DEFAULT_FACE_RESTORER, DEFAULT_REDEGNET, DEFAULT_RESTORER
-
-Quality = Literal["fast", "standard", "best"]
-
-
-class Effort(NamedTuple):
-    """Steps of the two fits."""
-
-    steps: int
-    """Of the restorer that is carried on; the other candidate stops at a quarter of them, at 100
-    at most."""
-    adapt_steps: int
-    """Of SynNet, to the photo."""
-
-
-EFFORT: dict[Quality, Effort] = {
-    "fast": Effort(250, 250),
-    "standard": Effort(1500, 500),
-    "best": Effort(5000, 1000),
-}
 
 TURNED_PIXELS = 1_000_000
 """Of a photo up to which it is restored in all four turns unless it is said. Seconds, for which the

@@ -72,6 +72,7 @@ def summarise(
                 "name": page.name,
                 "size": _size(page.photo),
                 "restored_size": _size(photo),
+                "in_turns": settings.in_turns(page.photo.rgb.shape[:2]),
                 "faces": [_describe(region) for region in page.regions],
                 "faces_pasted": names,
                 "faces_not_used": page.dropped,

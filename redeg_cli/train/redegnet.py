@@ -103,6 +103,8 @@ def redegnet_course(
         held_out = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
     torch.manual_seed(recipe.seed)
     network = SwapModel(start_network(recipe))
+    if recipe.frozen:
+        network.net.get_submodule(recipe.frozen).requires_grad_(False)
     degraders = recipe.degraders()
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")

@@ -14,10 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load
 
-from redeg_cli.cli import finetune as cli_module
 from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import summary as summary_module
-from redeg_cli.finetune.settings import EFFORT
 from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
@@ -190,10 +188,6 @@ def test_faces_are_pasted_only_when_asked(
     assert len(results["restore"]) == 1
 
 
-def test_the_steps_that_are_announced_are_those_that_are_made() -> None:
-    assert cli_module._EFFORT == EFFORT
-
-
 def test_the_photo_is_restored_in_all_turns_or_in_one(
     finetune: Callable, redeg: Callable, place: SimpleNamespace, tmp_path: Path
 ) -> None:
@@ -209,6 +203,8 @@ def test_the_photo_is_restored_in_all_turns_or_in_one(
     for how, turns in (("small", []), ("plain", ["--no-turns"])):
         assert finetune(place.photo, *drawn, "-o", tmp_path / how, *turns).exit_code == 0
         made[how] = read_rgb(tmp_path / how / "old_restored.png")
+        told = json.loads((tmp_path / how / "summary.json").read_text())
+        assert told["photos"][0]["in_turns"] is (how == "small")
     weights = tmp_path / "small" / "f2n-finetuned.safetensors"
     redo = ("restore", place.photo, "--model", weights, "--device", "cpu", "-o")
     assert redeg(*redo, tmp_path / "small.png", "--turns").exit_code == 0

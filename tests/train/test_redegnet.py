@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.resize import resize
 from redeg_cli.degrade.steps import run_steps
+from redeg_cli.errors import RecipeError
 from redeg_cli.models import save_network
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.synnet_lite import Synthesis
@@ -21,6 +22,7 @@ from redeg_cli.seeds import sample_seed
 from redeg_cli.train import redegnet as redegnet_module
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.judge import crops_of
+from redeg_cli.train.loop import fit
 from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipes import ReDegNetRecipe
 from redeg_cli.train.redegnet import (
@@ -287,3 +289,33 @@ def test_content_is_taken_out_of_the_last_layer(monkeypatch: pytest.MonkeyPatch)
     with torch.no_grad():
         take_out_content(net, ImageStore(groups, [0.5, 0.5]), recipe)
     assert apart() < 0.3 * before
+
+
+@pytest.mark.parametrize("frozen", ["degnet", "synnet"])
+def test_of_the_frozen_network_no_weight_moves(
+    store: ImageStore, tmp_path: Path, frozen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "tiny.safetensors"
+    save_network(weights, "redegnet-lite", TINY, ReDegNetLite(**TINY).state_dict())
+    recipe = recipe_of(BLUR, NATIVE).model_copy(
+        update={"frozen": frozen, "init": str(weights), "config": TINY, "batch": 2, "steps": 2}
+    )
+    monkeypatch.setattr(redegnet_module, "load_store", lambda *_: store)
+    course = redegnet_course(recipe, Accelerator(cpu=True))
+    network = course.players[0].network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fit(course, recipe, tmp_path, Accelerator(cpu=True))
+    moved = {
+        name.split(".")[1]
+        for name, value in network.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert moved == {"degnet", "synnet"} - {frozen}
+
+
+def test_frozen_weights_must_be_given_and_are_not_settled() -> None:
+    recipe = recipe_of(BLUR).model_dump() | {"frozen": "degnet"}
+    with pytest.raises(RecipeError, match="give the weights to keep as 'init'"):
+        ReDegNetRecipe.model_validate(recipe)
+    with pytest.raises(RecipeError, match="'omega_rank' changes both networks"):
+        ReDegNetRecipe.model_validate(recipe | {"init": "redegnet-lite", "omega_rank": 5})
