@@ -63,7 +63,9 @@ class Tuning:
         network.load_state_dict(self.state if self.weights is None else self.weights)
         # The average moves in place: what was handed out before this stretch stays as it is.
         self.state = {name: tensor.clone() for name, tensor in self.state.items()}
-        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for tensor in network.parameters():
+            if tensor.ndim == 4:
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
         network.train().requires_grad_(True)
         optimizer = Muon(network, self.learning_rate)
         if self.optimizer_state is not None:
@@ -104,7 +106,11 @@ class Tuning:
             return
         decay = min(EMA, self.done / (self.done + 10))
         for name, tensor in network.state_dict().items():
-            self.state[name].lerp_(tensor.to(self.state[name].dtype), 1 - decay)
+            kept = self.state[name]
+            if kept.is_floating_point():
+                kept.lerp_(tensor.to(kept.dtype), 1 - decay)
+            else:  # indices of windows, counts of batches
+                kept.copy_(tensor)
 
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return native LQ (B, 3, crop, crop) and HQ of one step, both decided by the seed."""

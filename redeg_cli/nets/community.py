@@ -1,6 +1,7 @@
 """Community networks, recognised by their layout through spandrel, under our own contract."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -44,10 +45,11 @@ def load_community(source: str, tensors: Mapping[str, Tensor], device: torch.dev
     return model.eval()
 
 
-def restorer_run(source: str, model: Any) -> Run:
+def restorer_runs(source: str, model: Any) -> tuple[Run, Run]:
     """Return (B, 3, h, w) -> (B, 3, h·scale, w·scale), [0, 1], of a spandrel image model.
 
-    A gray network sees the three channels one after the other, so colours stay.
+    The second keeps gradients, which spandrel's own call does not, but takes only sizes that the
+    network does. A gray network sees the three channels one after the other, so colours stay.
     """
     if model.purpose == "FaceSR":
         raise ModelError(
@@ -61,15 +63,18 @@ def restorer_run(source: str, model: Any) -> Run:
             f"{channels[1]}, wanted RGB or gray"
         )
 
-    def one(image: Tensor) -> Tensor:
+    def as_rgb(call: Run, images: Tensor) -> Tensor:
         if channels == (1, 1):
-            return torch.cat([model(plane[None, None]) for plane in image[0]], dim=1)
+            return torch.cat([call(plane) for plane in images.split(1, dim=1)], dim=1)
         if channels == (4, 4):
-            return model(torch.cat([image, torch.ones_like(image[:, :1])], dim=1))[:, :3]
-        return model(image).expand(-1, 3, -1, -1)
+            return call(torch.cat([images, torch.ones_like(images[:, :1])], dim=1))[:, :3]
+        return call(images).expand(-1, 3, -1, -1)
 
-    # spandrel promises single images only.
-    return lambda images: torch.cat([one(image) for image in images.split(1)])
+    def run(images: Tensor) -> Tensor:
+        # spandrel promises single images only.
+        return torch.cat([as_rgb(model, image) for image in images.split(1)])
+
+    return run, partial(as_rgb, model.model)
 
 
 def face_run(source: str, model: Any) -> Run:

@@ -43,6 +43,13 @@ class ReDegNetLite(nn.Module):
         assert isinstance(first, nn.Linear)
         return not bool(first.weight[:, COLOURS.start :].any())
 
+    @torch.no_grad()
+    def make_room(self) -> None:
+        """Let SynNet look away from the end of Ω."""
+        first = self.synnet.style[0]
+        assert isinstance(first, nn.Linear)
+        first.weight[:, COLOURS.start :] = 0
+
     def extract(self, hq: torch.Tensor, lq: torch.Tensor, scale: int) -> torch.Tensor:
         """Return Ω (B, 512) of HQ and aligned LQ (B, 3, H, W) in [0, 1] (ReDegNet, eq. 1)."""
         omega = self.degnet(hq, lq, scale)

@@ -57,7 +57,9 @@ class Restorer:
         minimum: int = 1,
         square: bool = False,
         signed: bool = False,
+        training_run: Run | None = None,
     ) -> None:
+        """``training_run`` does what ``run`` does and keeps gradients, where that does not."""
         self.name = name
         self.scale = scale
         self.fingerprint = fingerprint
@@ -68,10 +70,11 @@ class Restorer:
         self._minimum = max(minimum, 1)
         self._square = square
         self._signed = signed
+        self._training_run = training_run or run
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
-        return self.differentiable(image).clamp(0, 1)
+        return self._restored(image, self._run).clamp(0, 1)
 
     def check_crop(self, side: int) -> None:
         """Raise ModelError unless the network takes squares of ``side`` px as they are."""
@@ -83,10 +86,13 @@ class Restorer:
 
     def differentiable(self, image: Tensor) -> Tensor:
         """Return what a call returns, but with gradients and not clamped: for training."""
+        return self._restored(image, self._training_run)
+
+    def _restored(self, image: Tensor, run: Run) -> Tensor:
         _check(image, self.name)
         height, width = image.shape[-2:]
         padded = pad_to(image, self._multiple, self._minimum, square=self._square)
-        output = self._run(padded * 2 - 1 if self._signed else padded).float()
+        output = run(padded * 2 - 1 if self._signed else padded).float()
         if self._signed:
             output = (output + 1) / 2
         return output[..., : height * self.scale, : width * self.scale]

@@ -22,7 +22,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
-from redeg_cli.nets.lite import COLOURS, ReDegNetLite
+from redeg_cli.nets.lite import COLOURS, ReDegNetLite, has_room
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.content import fold, without_content
 from redeg_cli.omega.families import families
@@ -105,6 +105,7 @@ def redegnet_course(
     network = SwapModel(start_network(recipe))
     if recipe.frozen:
         network.net.get_submodule(recipe.frozen).requires_grad_(False)
+    had_room = has_room(network.net)
     degraders = recipe.degraders()
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")
@@ -157,10 +158,14 @@ def redegnet_course(
     def settle(averages: Averages) -> None:
         net = averages[REDEGNET].get_submodule("net")
         assert isinstance(net, ReDegNetLite)
-        take_out_content(net, store, recipe)
+        if recipe.omega_rank:
+            take_out_content(net, store, recipe)
+        elif recipe.frozen == "degnet":
+            net.make_room()  # DegNet leaves it free; the first steps have moved SynNet's weights
 
+    settles = recipe.omega_rank or (recipe.frozen == "degnet" and had_room)
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
-    return Course([player], validate, samples, settle=settle if recipe.omega_rank else None)
+    return Course([player], validate, samples, settle=settle if settles else None)
 
 
 def take_out_content(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) -> None:

@@ -14,7 +14,7 @@ from redeg_cli.degrade.resize import resize
 from redeg_cli.degrade.steps import run_steps
 from redeg_cli.errors import RecipeError
 from redeg_cli.models import save_network
-from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.nets.lite import ReDegNetLite, has_room
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.families import families
 from redeg_cli.omega.transfer import PairBatch, pair_batches
@@ -295,22 +295,28 @@ def test_content_is_taken_out_of_the_last_layer(monkeypatch: pytest.MonkeyPatch)
 def test_of_the_frozen_network_no_weight_moves(
     store: ImageStore, tmp_path: Path, frozen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    start = ReDegNetLite(**TINY)
+    start.make_room()
     weights = tmp_path / "tiny.safetensors"
-    save_network(weights, "redegnet-lite", TINY, ReDegNetLite(**TINY).state_dict())
-    recipe = recipe_of(BLUR, NATIVE).model_copy(
+    save_network(weights, "redegnet-lite", TINY, start.state_dict())
+    recipe = recipe_of(NOISE, NATIVE).model_copy(
         update={"frozen": frozen, "init": str(weights), "config": TINY, "batch": 2, "steps": 2}
     )
     monkeypatch.setattr(redegnet_module, "load_store", lambda *_: store)
     course = redegnet_course(recipe, Accelerator(cpu=True))
     network = course.players[0].network
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fit(course, recipe, tmp_path, Accelerator(cpu=True))
+    averages, _, _ = fit(course, recipe, tmp_path, Accelerator(cpu=True))
     moved = {
         name.split(".")[1]
         for name, value in network.state_dict().items()
         if not torch.equal(value, before[name])
     }
     assert moved == {"degnet", "synnet"} - {frozen}
+    if frozen == "degnet":  # which still leaves the end of Ω free for what is measured
+        assert course.settle is not None
+        course.settle(averages)
+        assert has_room(averages["redegnet"].get_submodule("net"))
 
 
 def test_frozen_weights_must_be_given_and_are_not_settled() -> None:
