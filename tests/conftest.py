@@ -1,10 +1,12 @@
-"""A browser for the tests of pages, started once and only where there is one."""
+"""What several folders of tests use: a browser, started once and only where there is one, and a
+checkpoint as others publish theirs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from browser import ARGUMENTS, Watched, find_chromium
 
 
@@ -39,3 +41,23 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Watched]]:
     for watched in opened:
         assert watched.complaints == []
         watched.page.context.close()
+
+
+@pytest.fixture
+def swinir(tmp_path: Path) -> Path:
+    """A tiny SwinIR x2 as its authors would publish it."""
+    from spandrel.architectures.SwinIR import SwinIR
+
+    torch.manual_seed(0)
+    net = SwinIR(
+        img_size=16,
+        window_size=8,
+        depths=[2],
+        embed_dim=12,
+        num_heads=[2],
+        mlp_ratio=2,
+        upscale=2,
+        upsampler="pixelshuffledirect",
+    )
+    torch.save({"params": net.state_dict()}, tmp_path / "swinir.pth")
+    return tmp_path / "swinir.pth"

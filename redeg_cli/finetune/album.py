@@ -12,7 +12,7 @@ from torch import Tensor
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.device import pick_device
 from redeg_cli.faces.restore import is_gray
-from redeg_cli.finetune.choose import score
+from redeg_cli.finetune.choose import score, turns_help
 from redeg_cli.finetune.effort import first_steps
 from redeg_cli.finetune.images import load_hq, tone_range
 from redeg_cli.finetune.pages import (
@@ -194,6 +194,12 @@ def finetune_album(
     restorer.network.load_state_dict(state)
 
     stages.enter("restore")
+    turned = [settings.in_turns(size) for size in sizes]
+    if settings.turns is None and any(turned):
+        tuning = race.tunings[best.method]
+        if tuning.own_rows and not turns_help(restorer, tuning.unseen(2, device)):
+            say("the degradation has a direction: restored in one turn, four would be worse")
+            turned = [False] * len(turned)
     restored, pasted = [], []
     for index, page in enumerate(pages):
 
@@ -205,7 +211,7 @@ def finetune_album(
             restorer,
             tile=settings.tile,
             device=device,
-            turns=settings.in_turns(page.photo.rgb.shape[:2]),
+            turns=turned[index],
             on_progress=within,
         )
         photo, names = paste_faces(
@@ -225,6 +231,7 @@ def finetune_album(
         pages,
         restored,
         pasted,
+        turned,
         race,
         general=general,
         chosen=chosen,

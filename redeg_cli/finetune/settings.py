@@ -46,7 +46,7 @@ class Settings:
     face_strength: float = 1.0
     """How much of a restored face is mixed in, 0 to 1."""
     turns: bool | None = None
-    """Restore the photos in all four turns and take the mean; None: the small ones."""
+    """Restore the photos in all four turns and take the mean; None: the small ones, if it helps."""
     seed: int = 0
     device: str = "auto"
     tile: int | None = None

@@ -50,6 +50,7 @@ def summarise(
     pages: Sequence[Page],
     restored: Sequence[Photo],
     pasted: Sequence[Sequence[str]],
+    turned: Sequence[bool],
     race: Race,
     *,
     general: Score,
@@ -72,12 +73,12 @@ def summarise(
                 "name": page.name,
                 "size": _size(page.photo),
                 "restored_size": _size(photo),
-                "in_turns": settings.in_turns(page.photo.rgb.shape[:2]),
+                "in_turns": in_turns,
                 "faces": [_describe(region) for region in page.regions],
                 "faces_pasted": names,
                 "faces_not_used": page.dropped,
             }
-            for page, photo, names in zip(pages, restored, pasted, strict=True)
+            for page, photo, names, in_turns in zip(pages, restored, pasted, turned, strict=True)
         ],
         "device": device,
         "models": _models(settings),

@@ -112,10 +112,19 @@ class Tuning:
             else:  # indices of windows, counts of batches
                 kept.copy_(tensor)
 
+    @property
+    def own_rows(self) -> int:
+        """How many rows of a batch, the first ones, have the photo's degradation."""
+        return BATCH - round(BATCH * self.general_share)
+
+    def unseen(self, count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """Return ``count`` batches with the photo's degradation that no step was made on."""
+        batches = [self.batch(self.total + index, device) for index in range(count)]
+        return [(lq[: self.own_rows], hq[: self.own_rows]) for lq, hq in batches]
+
     def batch(self, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return native LQ (B, 3, crop, crop) and HQ of one step, both decided by the seed."""
-        scale = self.restorer.scale
-        synthetic = BATCH - round(BATCH * self.general_share)
+        scale, synthetic = self.restorer.scale, self.own_rows
         seeds = [sample_seed(self.seed, f"finetune/{step}", i) for i in range(BATCH)]
         hq = torch.stack(
             [self.store.crop(seed, self.crop * scale, (0.4, 1.0)) for seed in seeds]

@@ -216,6 +216,24 @@ def test_the_photo_is_restored_in_all_turns_or_in_one(
         assert np.abs(again[how] - made[how]).mean() < difference / 4
 
 
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+def test_a_network_of_spandrel_is_tuned(
+    finetune: Callable, redeg: Callable, place: SimpleNamespace, swinir: Path, tmp_path: Path
+) -> None:
+    """SwinIR: its own call keeps no gradients, and its state holds whole numbers."""
+    result = finetune(
+        place.photo, "--model", swinir, "-o", tmp_path / "a", "--faces", "keep", "--no-turns"
+    )
+    assert result.exit_code == 0, result.stderr
+    weights = tmp_path / "a" / "f2n-finetuned.safetensors"
+    for model, name in ((weights, "tuned.png"), (swinir, "before.png")):
+        redo = redeg("restore", place.photo, "--model", model, "-o", tmp_path / name)
+        assert redo.exit_code == 0, redo.stderr
+    tuned, before = (read_rgb(tmp_path / name) for name in ("tuned.png", "before.png"))
+    difference = np.abs(read_rgb(tmp_path / "a" / "old_restored.png") - tuned).mean()
+    assert difference < np.abs(before - tuned).mean() / 4
+
+
 def test_an_album_gets_one_restorer(
     finetune: Callable, place: SimpleNamespace, tmp_path: Path
 ) -> None:

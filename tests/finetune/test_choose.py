@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from redeg_cli.finetune.choose import HeldOut, Score, score
+from redeg_cli.finetune.choose import HeldOut, Score, score, turns_help
 from redeg_cli.nets.wrap import Restorer
 
 CPU = torch.device("cpu")
@@ -89,3 +89,13 @@ def test_scores_of_parts_are_averaged_in_decibels() -> None:
 )
 def test_both_must_be_better_by_their_margins(psnr: float, smooth: float, better: bool) -> None:
     assert Score(psnr, smooth).beats(Score(25.0, 30.0), 0.5, 2.0) is better
+
+
+def test_turns_help_where_the_errors_of_a_pass_depend_on_the_direction() -> None:
+    """Errors that are turned along with the picture average out; a picture that is not, is lost."""
+    hq = torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(1))
+    ramp = torch.linspace(-0.1, 0.1, 16)
+    assert turns_help(restorer_of(1, ramp), [(hq, hq)])
+    striped = hq + 0.2 * (torch.arange(16) % 2 * 2 - 1)[:, None]
+    plain = restorer_of(1, -0.2 * (torch.arange(16) % 2 * 2.0 - 1)[:, None])
+    assert not turns_help(plain, [(striped, hq)])

@@ -16,26 +16,6 @@ from redeg_cli.train.training import train
 FOREIGN = pytest.mark.filterwarnings("ignore:torch.meshgrid")
 
 
-@pytest.fixture
-def swinir(tmp_path: Path) -> Path:
-    """A tiny SwinIR x2 as its authors would publish it."""
-    from spandrel.architectures.SwinIR import SwinIR
-
-    torch.manual_seed(0)
-    net = SwinIR(
-        img_size=16,
-        window_size=8,
-        depths=[2],
-        embed_dim=12,
-        num_heads=[2],
-        mlp_ratio=2,
-        upscale=2,
-        upsampler="pixelshuffledirect",
-    )
-    torch.save({"params": net.state_dict()}, tmp_path / "swinir.pth")
-    return tmp_path / "swinir.pth"
-
-
 @FOREIGN
 def test_any_network_of_spandrel_trains_from_its_checkpoint(workplace: Path, swinir: Path) -> None:
     more = ("architecture=spandrel", f"init={swinir}", "scales=[2]", "crop=16", "steps=3")
