@@ -131,13 +131,14 @@ def emit_json(value: object) -> None:
     print(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
 
 
-def check_folder(output: Path) -> None:
+def check_folder(output: Path, *, only_folder: bool = False) -> None:
     """Raise OutputError, before any work, when nothing can be written to ``output``.
 
-    ``output`` is a folder or a file that may not exist yet; nothing is made.
+    ``output`` is a folder or, unless ``only_folder``, a file; it may not exist yet; nothing is
+    made.
     """
     place = output.absolute()
-    if place.is_file() and place.suffix:
+    if place.is_file() and place.suffix and not only_folder:
         place = place.parent  # a file to be replaced
     while not place.exists() and place != place.parent:
         place = place.parent

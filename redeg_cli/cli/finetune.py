@@ -1,9 +1,11 @@
 """``redeg finetune``: an old photo in, its restoration out; or an album of one origin."""
 
+import math
 import os
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -13,6 +15,7 @@ from redeg_cli.cli.common import (
     FaceRestorerOption,
     JsonOption,
     MaxFacesOption,
+    Outcome,
     OverwriteOption,
     RedegnetOption,
     SeedOption,
@@ -20,10 +23,14 @@ from redeg_cli.cli.common import (
     check_folder,
     emit_json,
     emit_path,
+    one_line,
     progress,
     say,
 )
+from redeg_cli.errors import RedegError
 from redeg_cli.finetune.effort import EFFORT, first_steps
+
+Read = TypeVar("Read")
 
 
 class Quality(str, Enum):
@@ -169,20 +176,23 @@ def finetune(
     boxes = tuple(_box(text) for text in face_box or ())
     part = (_box(region[0], "--region"), region[1]) if region else None
     from redeg_cli.io.images import image_size
-    from redeg_cli.io.listing import list_images
+    from redeg_cli.io.listing import list_usable
 
-    files = [image.path for image in list_images(photos)]
+    first = photos[0].resolve()
+    alone = len(photos) == 1 and first.is_file()
+    folder = output or Path(f"{first.stem if alone else _album(first)}_restored")
+    _check_output(folder)
+    listed, unusable = list_usable(photos, folder)
+    files = [image.path for image in listed]
     if len(files) > 1 and (face_box or face_pair or region):
         raise typer.BadParameter(
             f"--face-box, --face-pair and --region belong to one photo, {len(files)} were given"
         )
-    first = photos[0].resolve()
-    folder = output or Path(f"{first.stem if len(files) == 1 else _album(first)}_restored")
-    check_folder(folder)
+    outcome = Outcome(failed=[(name, one_line(message)) for name, message in unusable])
     effort = EFFORT[quality.value]
     wanted = steps or effort[0]
     adapt = min(wanted, effort[1])
-    sizes = [(file, image_size(file)) for file in files]
+    sizes = _readable(files, image_size, outcome)
     _announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns))
 
     from redeg_cli.finetune.album import finetune_album
@@ -190,6 +200,8 @@ def finetune(
     from redeg_cli.finetune.settings import Settings
     from redeg_cli.io.images import read_photo
 
+    pictures = _readable([file for file, _ in sizes], read_photo, outcome)
+    files = [file for file, _ in pictures]
     outputs = plan_outputs(files, folder)
     outputs.ensure_writable(overwrite)
     settings = Settings(
@@ -214,17 +226,49 @@ def finetune(
         device=device,
         tile=tile,
     )
-    pictures = [(file.name, read_photo(file)) for file in files]
+    named = [(file.name, photo) for file, photo in pictures]
     with progress("finetune", every_seconds=15) as on_progress:
-        result = finetune_album(pictures, settings, on_progress, say)
+        result = finetune_album(named, settings, on_progress, say)
     title = files[0].name if len(files) == 1 else f"{len(files)} photos of {_album(first)}"
     summary = write_outputs(outputs, title, result, settings)
     say(f"look at {outputs.page} in a browser: a slider uncovers the restored photo")
     if as_json:
-        emit_json({**summary, "folder": folder})
-        return
-    for path in outputs.restored:
-        emit_path(path)
+        emit_json({**summary, "folder": folder, "failed": outcome.failed})
+    else:
+        for path in outputs.restored:
+            emit_path(path)
+    outcome.done = len(files)
+    outcome.finish()
+
+
+def _check_output(folder: Path) -> None:
+    """Raise BadParameter for the name of a picture, OutputError for what cannot be written to."""
+    from redeg_cli.io.images import IMAGE_SUFFIXES
+
+    if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
+        raise typer.BadParameter(
+            f"{folder} is the name of a picture: give a folder, there are several results",
+            param_hint="--output",
+        )
+    check_folder(folder, only_folder=True)
+
+
+def _readable(
+    files: Sequence[Path], read: Callable[[Path], Read], outcome: Outcome
+) -> list[tuple[Path, Read]]:
+    """Return the files with what ``read`` makes of them; those that it cannot read are told and
+    noted in ``outcome``. Leaves the command when none is left."""
+    done = []
+    for file in files:
+        try:
+            done.append((file, read(file)))
+        except RedegError as error:
+            outcome.failed.append((str(file), one_line(error)))
+            if len(files) > 1:
+                say(f"left out: {one_line(error)}")
+    if not done:
+        outcome.finish()
+    return done
 
 
 def _album(first: Path) -> str:
@@ -235,6 +279,8 @@ def _album(first: Path) -> str:
 def _box(text: str, option: str = "--face-box") -> tuple[float, float, float, float]:
     try:
         left, top, right, bottom = (float(part) for part in text.split(","))
+        if not all(map(math.isfinite, (left, top, right, bottom))):
+            raise ValueError("not a place")
     except ValueError:
         raise typer.BadParameter(
             f"{text!r}: expected LEFT,TOP,RIGHT,BOTTOM in pixels", param_hint=option

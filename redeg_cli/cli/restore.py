@@ -112,6 +112,7 @@ def restore(
     from redeg_cli.device import autocast_dtype, pick_device
     from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.images import check_can_write, read_photo, write_photo
+    from redeg_cli.io.listing import list_usable
     from redeg_cli.io.metadata import Metadata
     from redeg_cli.restore.photo import restore_photo
 
@@ -119,7 +120,7 @@ def restore(
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
     place = pick_device(device)
     autocast_dtype(place, precision)  # says now, not once per photo, that it is impossible
-    listed, unusable = _list(photos, output)
+    listed, unusable = list_usable(photos, output)
     jobs = _plan(listed, photos, output, output_format)
     check_folder(output)
     skipped = {job for job in jobs if skip_existing and job.target.exists()}
@@ -156,38 +157,12 @@ def restore(
             emit_path(job.target)
 
     outcome = run_batch(todo, work, lambda job: job.name, title="restoring")
-    outcome.failed[:0] = unusable
+    outcome.failed[:0] = [(name, one_line(message)) for name, message in unusable]
     if skipped:
         say(f"{len(skipped)} skipped: the result exists")
     if as_json:
         emit_json(_result(jobs, sizes, skipped, outcome, restorer))
     outcome.finish()
-
-
-def _list(inputs: Sequence[Path], output: Path) -> tuple[list["ImageFile"], list[tuple[str, str]]]:
-    """Return the photos of all usable inputs, and (input, why) of the unusable ones.
-
-    Results of an earlier run that lie in an output folder inside an input folder are left out.
-    Raises InputError when nothing is usable.
-    """
-    from redeg_cli.io.listing import list_images
-
-    usable: list[Path] = []
-    unusable: list[tuple[str, str]] = []
-    for path in inputs:
-        try:
-            list_images([path])
-        except InputError as error:
-            unusable.append((str(path), one_line(error)))
-        else:
-            usable.append(path)
-    if not usable:
-        raise InputError("; ".join(message for _, message in unusable))
-    inside = any(path.is_dir() and path.resolve() in output.resolve().parents for path in usable)
-    listed = list_images(usable)
-    if inside:
-        listed = [each for each in listed if output.resolve() not in each.path.resolve().parents]
-    return listed, unusable
 
 
 def _plan(

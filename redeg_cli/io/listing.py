@@ -52,6 +52,32 @@ def list_images(inputs: Sequence[Path], recursive: bool = True) -> list[ImageFil
     return [ImageFile(path, name) for (path, _), name in zip(found, names, strict=True)]
 
 
+def list_usable(
+    inputs: Sequence[Path], output: Path
+) -> tuple[list[ImageFile], list[tuple[str, str]]]:
+    """Return the pictures of all usable inputs, and (input, why) of the unusable ones.
+
+    Results of an earlier run that lie in an output folder inside an input folder are left out.
+    Raises InputError when nothing is usable.
+    """
+    usable: list[Path] = []
+    unusable: list[tuple[str, str]] = []
+    for path in inputs:
+        try:
+            list_images([path])
+        except InputError as error:
+            unusable.append((str(path), str(error)))
+        else:
+            usable.append(path)
+    if not usable:
+        raise InputError("; ".join(message for _, message in unusable))
+    inside = any(path.is_dir() and path.resolve() in output.resolve().parents for path in usable)
+    listed = list_images(usable)
+    if inside:
+        listed = [each for each in listed if output.resolve() not in each.path.resolve().parents]
+    return listed, unusable
+
+
 def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
     """Return existing paths; patterns (``*.jpg``) that no shell expanded are expanded here.
 

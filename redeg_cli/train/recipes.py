@@ -149,6 +149,8 @@ class ReDegNetRecipe(HqRecipe):
     omega_rank: int = Field(0, ge=0, le=512)
     """At the end Ω is kept to this many directions, less the one that tells the images of the last
     source from those of the first (``omega.content``); 0 leaves it as it is."""
+    match_grain: bool = False
+    """At the end SynNet's grain is scaled, as a whole, to the energy of the true one."""
     frozen: Literal["", "degnet", "synnet"] = ""
     """The network of the two that keeps the weights of ``init``: if it is DegNet, Ω stays what it
     is."""

@@ -52,6 +52,10 @@ SETTLED_ON, SETTLED_SIDE = 80, 192
 """Pairs of each family and scale, and their side in px, on which the directions of Ω are found."""
 
 
+GRAIN_BATCHES = 8
+"""Batches of 16 rows by which the energy of grain is matched."""
+
+
 class SwapModel(nn.Module):
     """DegNet and SynNet with the Ωs of partners exchanged, as one call (so that it distributes)."""
 
@@ -160,10 +164,12 @@ def redegnet_course(
         assert isinstance(net, ReDegNetLite)
         if recipe.omega_rank:
             take_out_content(net, store, recipe)
-        elif recipe.frozen == "degnet":
+        elif recipe.frozen == "degnet" and had_room:
             net.make_room()  # DegNet leaves it free; the first steps have moved SynNet's weights
+        if recipe.match_grain:
+            scale_grain(net, store, recipe)
 
-    settles = recipe.omega_rank or (recipe.frozen == "degnet" and had_room)
+    settles = recipe.omega_rank or recipe.match_grain or (recipe.frozen == "degnet" and had_room)
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
     return Course([player], validate, samples, settle=settle if settles else None)
 
@@ -197,6 +203,28 @@ def take_out_content(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecip
     out_of_degnet, into_synnet = net.degnet.second, net.synnet.style[0]
     assert isinstance(into_synnet, nn.Linear)
     fold(out_of_degnet, into_synnet, without_content(groups, recipe.omega_rank))
+
+
+@torch.no_grad()
+def scale_grain(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) -> float:
+    """Scale SynNet's grain to the true one's energy, in the geometric mean over images of the
+    training that have noise alone, at the first scale; return the factor of its size.
+
+    In chains the last JPEG hides part of the grain, so that training leaves it a little weak.
+    """
+    scale = recipe.scales[0]
+    degrader = load_degrader({"steps": families()["noise"]}, scale)
+    logs = []
+    for index in range(GRAIN_BATCHES):
+        batch = make_swap_batch(store, recipe, degrader, f"grain/{index}", 8)
+        noise = torch.randn(batch.hq.shape, generator=torch_generator(index)).to(batch.hq)
+        _, made = SwapModel(net)(batch.hq, batch.lq, noise, scale)
+        made_energy, energy = (x.square().mean((1, 2, 3)) for x in (made.grain, batch.grain))
+        logs.append((made_energy / energy).log())
+    factor = float((-torch.cat(logs).mean() / 2).exp())
+    for each in (net.synnet.colour.weight, net.synnet.colour.bias):
+        each.mul_(factor)
+    return factor
 
 
 def swap_losses(

@@ -31,6 +31,7 @@ from redeg_cli.train.redegnet import (
     jpeg_truth,
     make_swap_batch,
     redegnet_course,
+    scale_grain,
     swap_losses,
     take_out_content,
 )
@@ -325,3 +326,13 @@ def test_frozen_weights_must_be_given_and_are_not_settled() -> None:
         ReDegNetRecipe.model_validate(recipe)
     with pytest.raises(RecipeError, match="'omega_rank' changes both networks"):
         ReDegNetRecipe.model_validate(recipe | {"init": "redegnet-lite", "omega_rank": 5})
+
+
+def test_grain_is_scaled_to_the_true_energy(store: ImageStore) -> None:
+    torch.manual_seed(2)
+    net, recipe = ReDegNetLite(**TINY).eval(), recipe_of(NOISE, NATIVE)
+    with torch.no_grad():
+        net.synnet.colour.bias.copy_(torch.eye(3).flatten() * 5)
+    assert scale_grain(net, store, recipe) < 0.05
+    # What stays is the part that does not come from Ω, see SynNetLite.
+    assert scale_grain(net, store, recipe) == pytest.approx(1, abs=0.5)
