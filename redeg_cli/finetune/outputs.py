@@ -9,7 +9,7 @@ import numpy as np
 
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.finetune.album import Finetuned
-from redeg_cli.finetune.report import Views, write_before_after, write_page
+from redeg_cli.finetune.report import Views, slider, write_before_after, write_page
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.summary import Page, weights_metadata
 from redeg_cli.io.checkpoints import save_tensors
@@ -76,7 +76,7 @@ def write_outputs(
     photos = []
     for index, (page, restored) in enumerate(zip(result.pages, result.restored, strict=True)):
         before = to_array(to_aligned(to_tensor(page.photo.rgb), settings.scale))
-        photos.append((page.name, before, restored.rgb))
+        photos.append(slider(page.name, before, restored.rgb))
         write_photo(outputs.restored[index], restored)
         write_before_after(outputs.before_after[index], before, restored.rgb)
     faces = [

@@ -29,8 +29,8 @@ METHODS = {
 class Views:
     """Pictures for the page, (H, W, 3) in [0, 1]."""
 
-    photos: Sequence[tuple[str, np.ndarray, np.ndarray]]
-    """Name, enlarged and restored, of one size."""
+    photos: Sequence[dict[str, Any]]
+    """Of each, its ``slider``."""
     faces: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]] = ()
     """Name, and labelled pictures of the face."""
     likeness: Sequence[tuple[np.ndarray, np.ndarray]] = ()
@@ -56,22 +56,25 @@ def write_before_after(path: Path, before: np.ndarray, after: np.ndarray) -> Non
         sheet.save(temporary, format="PNG")
 
 
+def slider(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """Return what the page shows of an enlarged photo and the restored one, (H, W, 3) in [0, 1]:
+    small next to them, so that an album's need not be held."""
+    return {
+        "name": name,
+        "before": _data_url(before),
+        "after": _data_url(after),
+        "width": after.shape[1],
+        "height": after.shape[0],
+    }
+
+
 def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) -> None:
     """Write a self-contained HTML page: sliders that uncover the restored photos, what was found,
     the faces, synthetic LQs beside the photo, and the losses."""
     curves, every = _shortened(views.curves or {})
     data = {
         "title": title,
-        "photos": [
-            {
-                "name": name,
-                "before": _data_url(before),
-                "after": _data_url(after),
-                "width": after.shape[1],
-                "height": after.shape[0],
-            }
-            for name, before, after in views.photos
-        ],
+        "photos": list(views.photos),
         "faces": [
             {"name": name, "pictures": [(label, _data_url(each)) for label, each in pictures]}
             for name, pictures in views.faces
@@ -89,9 +92,7 @@ def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) ->
 
 def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
     photos = summary["photos"]
-    scores = ", ".join(
-        f"{method} {score['psnr']:.2f} dB" for method, score in summary["held_out_scores"].items()
-    )
+    scores = ", ".join(map(_score_text, *zip(*summary["held_out_scores"].items(), strict=True)))
     faces = [face["name"] for photo in photos for face in photo["faces"]]
     dropped = [reason for photo in photos for reason in photo["faces_not_used"]]
     pattern = f"{len(summary['lattice'])} frequencies" if summary["lattice"] else "none"
@@ -107,11 +108,21 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("restored by", METHODS[summary["chosen"]]),
         ("faces used", ", ".join(faces) or "none: a pair that was brought"),
         ("faces left out", "; ".join(dropped) or "none"),
-        ("held-out parts of the faces", scores),
+        ("checked on parts of the faces that were not fitted", scores),
         ("periodic pattern", pattern),
         ("size", sizes),
         ("time", f"{summary['seconds']:.0f} s on {summary['device']}"),
     ]
+
+
+def _score_text(method: str, score: dict[str, Any]) -> str:
+    if "steps" not in score:
+        return f"{method} {score['psnr']:.2f} dB"
+    text = f"{method} {score['psnr']:.2f} dB after {score['steps']} steps"
+    best = score.get("best", score)
+    if best["steps"] == score["steps"]:
+        return text
+    return f"{text} and {best['psnr']:.2f} dB after {best['steps']}, its best"
 
 
 def _shortened(curves: dict[str, list[float]]) -> tuple[dict[str, list[float]], int]:

@@ -100,8 +100,10 @@ def summarise(
         else {"l1": adapted.losses, "kept_step": adapted.kept},
         "held_out_scores": {
             "general": _figures(general),
-            **{check.method: _figures(check.score) for check in race.checks},
-            best.method: _figures(best.score),
+            # After as many steps of each, which can be compared, then the best of the one that
+            # went on.
+            **{check.method: _scored(check) for check in reversed(race.checks)},
+            best.method: {**_scored(_first(race, best.method)), "best": _scored(best)},
         },
         "checks": [_check_row(check) for check in race.checks],
         "chosen": chosen,
@@ -146,6 +148,14 @@ def _models(settings: Settings) -> dict[str, dict[str, str]]:
 
 def _figures(found: Score) -> dict[str, float]:
     return {"psnr": round(found.psnr, 3), "smooth_psnr": round(found.smooth_psnr, 3)}
+
+
+def _scored(check: Check) -> dict[str, float]:
+    return {**_figures(check.score), "steps": check.steps}
+
+
+def _first(race: Race, method: Method) -> Check:
+    return next(check for check in race.checks if check.method == method)
 
 
 def _check_row(check: Check) -> dict[str, Any]:

@@ -266,6 +266,7 @@ def test_an_album_gets_one_restorer(
         (["--true-colours"], 2, "--true-colours needs --region or --face-pair"),
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
+        (["--face-box", "nan,0,inf,20"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "500,500,600,600"], 1, "500"),
         (["--face-box", "60,60,20,90"], 1, "60"),
         (["--scale", "3"], 2, "use 2 or 4"),
@@ -322,11 +323,46 @@ def test_results_go_beside_by_default(
     assert result.stdout.strip() == str(Path("old_restored") / "old_restored.png")
 
 
+@pytest.mark.parametrize("name", ["out", "out.txt"])
 def test_a_file_in_the_place_of_the_folder(
-    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "out").write_text("mine")
-    result = finetune(place.photo, "-o", tmp_path / "out")
+    (tmp_path / name).write_text("mine")
+    result = finetune(place.photo, "-o", tmp_path / name)
     assert result.exit_code == 1
     assert "is a file, not a folder" in result.stderr
-    assert (tmp_path / "out").read_text() == "mine"
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_the_name_of_a_picture_is_no_folder(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    result = finetune(place.photo, "-o", tmp_path / "mine.png")
+    assert result.exit_code == 2
+    assert "is the name of a picture" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_an_album_bad_photos_and_results_are_left_out(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results lie in the album's folder by default: they are no photos of the next run."""
+    album = tmp_path / "album"
+    album.mkdir()
+    whole = place.photo.read_bytes()
+    (album / "one.png").write_bytes(whole)
+    (album / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (album / "text.png").write_text("not a picture")
+    monkeypatch.chdir(album)
+    for more in ((), ("--overwrite",)):
+        result = finetune(".", "--json", *more)
+        assert result.exit_code == 1, result.stderr
+        told = json.loads(result.stdout)
+        assert [photo["name"] for photo in told["photos"]] == ["one.png"]
+        assert sorted(Path(name).name for name, _ in told["failed"]) == ["cut.png", "text.png"]
+        assert result.stderr.count("left out: ") == 2
+        assert "2 of 3 failed" in result.stderr
+        assert {path.name for path in (album / "album_restored").iterdir()} == {
+            *(FILES - {"old_restored.png"}),
+            "one_restored.png",
+        }

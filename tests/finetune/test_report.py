@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from redeg_cli.finetune import report
-from redeg_cli.finetune.report import Views, write_before_after, write_page
+from redeg_cli.finetune.report import Views, slider, write_before_after, write_page
 
 SUMMARY: dict[str, Any] = {
-    "held_out_scores": {"general": {"psnr": 21.034}, "omega": {"psnr": 23.5}},
+    "held_out_scores": {"general": {"psnr": 21.034}, "omega": {"psnr": 23.5, "steps": 62}},
     "photos": [
         {
             "name": "old.png",
@@ -42,7 +42,7 @@ def pictures(height: int = 40, width: int = 60) -> tuple[np.ndarray, np.ndarray]
 def page_of(folder: Path, title: str = "old.png", **changes: object) -> tuple[dict[str, Any], str]:
     """Write a page; return its data and its text."""
     path = folder / "index.html"
-    views = Views([(title, *pictures())], curves={"omega": [0.5] * 300})
+    views = Views([slider(title, *pictures())], curves={"omega": [0.5] * 300})
     write_page(path, title, views, {**SUMMARY, **changes})
     text = path.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
@@ -93,7 +93,8 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
     findings = dict(data["findings"])
     assert findings["faces used"] == "face of 60 px at 32,16, <b>second</b>"
     assert findings["faces left out"] == "the face of 20 px: too small & cut"
-    assert findings["held-out parts of the faces"] == "general 21.03 dB, omega 23.50 dB"
+    checked = findings["checked on parts of the faces that were not fitted"]
+    assert checked == "general 21.03 dB, omega 23.50 dB after 62 steps"
     assert findings["size"] == "30x20 to 60x40 px"
     assert findings["periodic pattern"] == "2 frequencies"
     assert findings["time"] == "12 s on cpu"

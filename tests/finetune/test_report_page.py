@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from browser import Watched
 
-from redeg_cli.finetune.report import Views, write_page
+from redeg_cli.finetune.report import Views, slider, write_page
 
 SUMMARY: dict[str, Any] = {
-    "held_out_scores": {"general": {"psnr": 21.0}, "omega": {"psnr": 23.5}},
+    "held_out_scores": {"general": {"psnr": 21.0}, "omega": {"psnr": 23.5, "steps": 62}},
     "photos": [
         {
             "name": "old.png",
@@ -35,7 +35,7 @@ def page(open_page: Callable[..., Watched], tmp_path: Path) -> Watched:
     before = np.zeros((300, 400, 3), np.float32)
     face = [("in the photo", before[:60, :60]), ("in the restored photo", 1 - before[:60, :60])]
     views = Views(
-        [("old.png", before, 1 - before)],
+        [slider("old.png", before, 1 - before)],
         [("<b>first</b> face", face)],
         [(before[:64, :64], 1 - before[:64, :64])],
         {"omega": [0.3, 0.2, 0.1], "adapted": [0.2, 0.1]},
