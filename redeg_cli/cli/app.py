@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from redeg_cli import __version__
-from redeg_cli.cli.common import debug_on, report_error, say, set_debug
+from redeg_cli.cli.common import debug_on, logged_warnings, report_error, say, set_debug
 from redeg_cli.errors import RedegError
 from redeg_cli.memory import keep_freed_memory
 
@@ -70,7 +70,8 @@ class _LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with logged_warnings():
+                return super().invoke(ctx)
         except RedegError as error:
             report_error(error)
             raise typer.Exit(1) from error

@@ -5,6 +5,7 @@ Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
 """
 
 import json
+import logging
 import os
 import sys
 import time
@@ -110,6 +111,34 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Write one warning line to stderr."""
     say(f"warning: {text}")
+
+
+@contextmanager
+def logged_warnings() -> Iterator[None]:
+    """Write what the package logs as warning lines, each once; of several processes one does."""
+    handler = _WarnOnce(logging.WARNING)
+    logger = logging.getLogger("redeg_cli")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _WarnOnce(logging.Handler):
+    """Folders are listed and photos read more than once in a run."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from redeg_cli.device import is_first_process
+
+        text = one_line(record.getMessage())
+        if text not in self._said and is_first_process():
+            self._said.add(text)
+            warn(text)
 
 
 def report_error(error: BaseException) -> None:

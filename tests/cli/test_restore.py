@@ -137,6 +137,17 @@ def test_sixteen_bits_are_kept(restore: Callable, tmp_path: Path) -> None:
     assert np.abs(out - deep).max() <= 1
 
 
+def test_further_pages_are_told_once(restore: Callable, tmp_path: Path) -> None:
+    draw(tmp_path / "one.png")
+    pages = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "multi.tif", save_all=True, append_images=pages[1:])
+    result = restore(tmp_path / "multi.tif", tmp_path / "one.png", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    name = tmp_path / "multi.tif"
+    assert result.stderr == f"warning: {name}: page 1 of 2, the others are left out\n"
+    assert look(tmp_path / "out" / "multi.png").getpixel((9, 9)) == (255, 0, 0)
+
+
 def test_transparency_is_not_lost_in_a_jpeg(restore: Callable, tmp_path: Path) -> None:
     draw(tmp_path / "a.png", "RGBA")
     result = restore(tmp_path / "a.png", "-o", tmp_path / "out", "--format", "jpg")
