@@ -149,15 +149,26 @@ def report_error(error: BaseException) -> None:
 
 
 def emit_path(path: Path | str) -> None:
-    """Write one path to stdout."""
-    print(path, flush=True)
+    """Write one path to stdout; nothing once its reader (``| head``) has gone."""
+    _to_stdout(str(path))
 
 
 def emit_json(value: object) -> None:
     """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
     from redeg_cli.io.files import to_plain
 
-    print(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+    _to_stdout(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _to_stdout(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The work goes on without printing. What is still buffered goes nowhere too: Python
+        # writes it when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def check_folder(output: Path) -> None:

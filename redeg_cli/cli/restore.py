@@ -152,10 +152,14 @@ def restore(
             restored = replace(restored, metadata=Metadata())
         write_photo(job.target, restored)
         sizes[job.name] = [width, height]
-        if not as_json:
-            emit_path(job.target)
 
-    outcome = run_batch(todo, work, lambda job: job.name, title="restoring")
+    outcome = run_batch(
+        todo,
+        work,
+        lambda job: job.name,
+        title="restoring",
+        report=None if as_json else lambda job: emit_path(job.target),
+    )
     outcome.failed[:0] = unusable
     if skipped:
         say(f"{len(skipped)} skipped: the result exists")

@@ -137,31 +137,6 @@ def test_sixteen_bits_are_kept(restore: Callable, tmp_path: Path) -> None:
     assert np.abs(out - deep).max() <= 1
 
 
-def test_further_pages_are_told_once(restore: Callable, tmp_path: Path) -> None:
-    draw(tmp_path / "one.png")
-    pages = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
-    pages[0].save(tmp_path / "multi.tif", save_all=True, append_images=pages[1:])
-    result = restore(tmp_path / "multi.tif", tmp_path / "one.png", "-o", tmp_path / "out")
-    assert result.exit_code == 0
-    name = tmp_path / "multi.tif"
-    assert result.stderr == f"warning: {name}: page 1 of 2, the others are left out\n"
-    assert look(tmp_path / "out" / "multi.png").getpixel((9, 9)) == (255, 0, 0)
-
-
-def test_files_of_a_kind_that_is_not_read_are_told_once(restore: Callable, tmp_path: Path) -> None:
-    for folder in ("in", "more"):
-        draw(tmp_path / folder / f"{folder}.png")
-        for number in range(2):
-            (tmp_path / folder / f"{number}.heic").write_bytes(b"x")
-    for _ in range(2):  # each run says it
-        result = restore(tmp_path / "in", tmp_path / "more", "-o", tmp_path / "o", "--overwrite")
-        assert result.exit_code == 0
-        told = "2 files are not read: 2 .heic (save them as JPEG or PNG)"
-        assert result.stderr.splitlines() == [
-            f"warning: {tmp_path / folder}: {told}" for folder in ("in", "more")
-        ]
-
-
 def test_transparency_is_not_lost_in_a_jpeg(restore: Callable, tmp_path: Path) -> None:
     draw(tmp_path / "a.png", "RGBA")
     result = restore(tmp_path / "a.png", "-o", tmp_path / "out", "--format", "jpg")
