@@ -187,6 +187,17 @@ def check_folder(output: Path) -> None:
         raise OutputError(f"cannot write to {output}: no permission to write in {place}")
 
 
+def refuse_file_name(folder: Path) -> None:
+    """Raise BadParameter when ``folder``, for several files, has the name of a picture file."""
+    from redeg_cli.io.images import names_picture
+
+    if names_picture(folder):
+        raise typer.BadParameter(
+            f"{folder} is a file name, and several files are written: give a folder",
+            param_hint="-o",
+        )
+
+
 def _bar(total: int | None) -> tuple[Any, Any]:
     """Return a rich progress display on stderr and its only task."""
     from rich.console import Console

@@ -21,6 +21,7 @@ from redeg_cli.cli.common import (
     emit_json,
     emit_path,
     progress,
+    refuse_file_name,
     say,
 )
 from redeg_cli.finetune.effort import EFFORT, first_steps
@@ -178,6 +179,7 @@ def finetune(
         )
     first = photos[0].resolve()
     folder = output or Path(f"{first.stem if len(files) == 1 else _album(first)}_restored")
+    refuse_file_name(folder)
     check_folder(folder)
     effort = EFFORT[quality.value]
     wanted = steps or effort[0]

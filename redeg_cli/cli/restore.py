@@ -201,10 +201,12 @@ def _plan(
     output_format: OutputFormat,
 ) -> list[Job]:
     """Return what goes where. Raises InputError when two results would have one name, OutputError
-    when a result would replace its photo."""
-    from redeg_cli.io.images import WRITE_SUFFIXES
+    when a result would replace its photo, or is of a format that is not written."""
+    from redeg_cli.io.images import check_suffix, names_picture
 
-    to_file = output.suffix.lower() in WRITE_SUFFIXES and not output.is_dir()
+    to_file = names_picture(output)
+    if to_file:
+        check_suffix(output)
     if to_file and (len(listed) != 1 or len(inputs) != 1 or inputs[0].is_dir()):
         raise typer.BadParameter(
             f"{output} is a file name, but there is more than one photo or a folder: "

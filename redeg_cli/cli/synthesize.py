@@ -16,6 +16,7 @@ from redeg_cli.cli.common import (
     check_folder,
     emit_json,
     emit_path,
+    refuse_file_name,
     run_batch,
     say,
 )
@@ -114,6 +115,7 @@ def synthesize(
     from redeg_cli.run.synthesis import Job, plan
 
     place = pick_device(device)
+    refuse_file_name(output)
     check_folder(output)
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:

@@ -100,6 +100,20 @@ def require_size(photo: Photo, minimum: int, what: str) -> None:
         )
 
 
+def check_suffix(path: Path) -> None:
+    """Raise OutputError when the suffix of ``path`` is of no format that is written."""
+    if path.suffix.lower() not in WRITE_SUFFIXES:
+        wanted = ", ".join(WRITE_SUFFIXES)
+        got = f"the suffix {path.suffix}" if path.suffix else "a name without suffix"
+        raise OutputError(f"cannot write {path}: {got} names no format, use one of {wanted}")
+
+
+def names_picture(path: Path) -> bool:
+    """Return whether ``path`` is named as a picture file is, of any kind, and is no folder."""
+    known = (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES)
+    return path.suffix.lower() in known and not path.is_dir()
+
+
 def check_can_write(path: Path | str, photo: Photo) -> None:
     """Raise OutputError when the format of ``path`` cannot hold ``photo``. Call it before work."""
     path = Path(path)
@@ -160,11 +174,8 @@ def _is_transparent(alpha: np.ndarray | None) -> bool:
 
 
 def _check_format(path: Path, height: int, width: int) -> None:
+    check_suffix(path)
     suffix = path.suffix.lower()
-    if suffix not in WRITE_SUFFIXES:
-        wanted = ", ".join(WRITE_SUFFIXES)
-        got = f"the suffix {path.suffix}" if path.suffix else "a name without suffix"
-        raise OutputError(f"cannot write {path}: {got} names no format, use one of {wanted}")
     longest = _LONGEST_SIDE.get(suffix)
     if longest is not None and max(height, width) > longest:
         raise OutputError(

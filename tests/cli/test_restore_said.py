@@ -66,3 +66,31 @@ def test_photos_are_restored_though_nobody_reads_their_paths(
     os.close(writing)
     assert (run.returncode, run.stderr) == (0, "")
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("name", ["out.bmp", "out.HEIC", "out.gif"])
+def test_a_file_of_a_format_that_is_not_written_is_refused(
+    restore: Callable, tmp_path: Path, name: str
+) -> None:
+    draw(tmp_path / "a.png")
+    result = restore(tmp_path / "a.png", "-o", tmp_path / name)
+    assert result.exit_code == 1
+    suffix = Path(name).suffix
+    told = f"cannot write {tmp_path / name}: the suffix {suffix} names no format, use one of .png,"
+    assert result.stderr.startswith(f"error: {told}")
+    assert not (tmp_path / name).exists()
+    (tmp_path / name).mkdir()
+    assert restore(tmp_path / "a.png", "-o", tmp_path / name).exit_code == 0
+    assert (tmp_path / name / "a.png").is_file()
+
+
+@pytest.mark.parametrize("words", [["finetune"], ["synthesize", "--degrader", "bsrgan"]])
+def test_a_file_name_for_several_results_is_wrong_usage(
+    redeg: Callable, tmp_path: Path, words: list[str]
+) -> None:
+    draw(tmp_path / "a.png")
+    for name in ("out.png", "out.bmp"):
+        result = redeg(*words, tmp_path / "a.png", "-o", tmp_path / name)
+        assert result.exit_code == 2
+        assert "give a folder" in result.stderr
+        assert not (tmp_path / name).exists()
