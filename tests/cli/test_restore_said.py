@@ -94,3 +94,23 @@ def test_a_file_name_for_several_results_is_wrong_usage(
         assert result.exit_code == 2
         assert "give a folder" in result.stderr
         assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("photo", "form", "name", "fine"),
+    [
+        ("a.png", "jpg", "x.png", False),
+        ("a.png", "png", "x.webp", False),
+        ("a.jpg", "keep", "x.png", False),
+        ("a.png", "jpg", "x.JPEG", True),
+        ("a.bmp", "keep", "x.png", True),
+    ],
+)
+def test_a_format_that_the_file_name_contradicts_is_wrong_usage(
+    restore: Callable, tmp_path: Path, photo: str, form: str, name: str, fine: bool
+) -> None:
+    draw(tmp_path / photo)
+    result = restore(tmp_path / photo, "-o", tmp_path / name, "--format", form)
+    assert result.exit_code == (0 if fine else 2)
+    assert (f"--format {form}" in result.stderr) is not fine
+    assert (tmp_path / name).exists() is fine
