@@ -98,7 +98,7 @@ def synthesize(
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
     asked = Asked(degrader, pool, redegnet, adapted, model, noise_sigma, kernels, noise, jpeg)
     if replay is None:
-        asked.check()
+        asked.check("--adapted, --replay, ")
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
     elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg) != (
