@@ -145,7 +145,14 @@ def report_error(error: BaseException) -> None:
     """Write one error line to stderr, and the traceback before it when debugging."""
     if debug_on():
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    say(f"error: {one_line(error)}")
+    say(f"error: {describe(error)}")
+
+
+def describe(error: BaseException) -> str:
+    """Return a user's mistake as its one line, and anything else as the fault of ours it is."""
+    if isinstance(error, RedegError):
+        return one_line(error)
+    return f"unexpected {type(error).__name__}: {one_line(error)} (redeg --debug shows where)"
 
 
 def emit_path(path: Path | str) -> None:
@@ -332,13 +339,10 @@ def run_batch(
             within(0, 1)
             try:
                 attempt(within)
-            except RedegError as error:
-                _note_failure(outcome, name, error, one_line(error))
             except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
                 raise
             except Exception as error:
-                fault = f"unexpected {type(error).__name__}: {one_line(error)}"
-                _note_failure(outcome, name, error, f"{fault} (redeg --debug shows where)")
+                _note_failure(outcome, name, error)
             else:
                 outcome.done += 1
                 if report is not None:
@@ -379,7 +383,7 @@ def _as_attempt(
     return item, lambda _: future.result()
 
 
-def _note_failure(outcome: Outcome, name: str, error: Exception, message: str) -> None:
+def _note_failure(outcome: Outcome, name: str, error: Exception) -> None:
     if debug_on():
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    outcome.failed.append((name, message))
+    outcome.failed.append((name, describe(error)))
