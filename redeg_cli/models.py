@@ -98,7 +98,8 @@ def find_model(name_or_path: str | Path) -> Path:
     """
     text = str(name_or_path)
     path = Path(text).expanduser()
-    if path.suffix.lower() in SUFFIXES or path.parent != Path("."):
+    suffixes = (*SUFFIXES, ".npz")  # a pool: reading it as weights says where it belongs
+    if path.suffix.lower() in suffixes or path.parent != Path("."):
         if path.is_file():
             return path
         raise ModelError(f"{text}: no such weights file")

@@ -9,8 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from redeg_cli import __version__
-from redeg_cli.cli.common import debug_on, report_error, say, set_debug
-from redeg_cli.errors import RedegError
+from redeg_cli.cli.common import debug_on, logged_warnings, report_error, say, set_debug
 from redeg_cli.memory import keep_freed_memory
 
 
@@ -42,6 +41,8 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("redeg_cli.cli.doctor", "doctor"),
 }
 
+# Click's, which newer Typers have inside.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -70,8 +71,11 @@ class _LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except RedegError as error:
+            with logged_warnings():
+                return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, _UsageError, BrokenPipeError):
+            raise  # Typer's own, and a stdout that nobody reads, at which it ends quietly
+        except Exception as error:
             report_error(error)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:

@@ -116,14 +116,14 @@ def build_pool(
             omegas, notes, found = build_omegas(net, source.pair, scale, crops, seed, place)
             rows.add(omegas, notes, source.name, found)
             return
-        from redeg_cli.io.images import read_rgb
+        from redeg_cli.io.images import read_photo
         from redeg_cli.omega.photo_pairs import photo_pairs
         from redeg_cli.seeds import sample_seed
 
         assert source.photo is not None
         assert restorer is not None
         faces, reasons = photo_pairs(
-            read_rgb(source.photo),
+            read_photo(source.photo).rgb,
             scale or PHOTO_SCALE,
             restorer,
             detector=detector,

@@ -5,6 +5,7 @@ Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
 """
 
 import json
+import logging
 import os
 import sys
 import time
@@ -112,23 +113,69 @@ def warn(text: str) -> None:
     say(f"warning: {text}")
 
 
+@contextmanager
+def logged_warnings() -> Iterator[None]:
+    """Write what the package logs as warning lines, each once; of several processes one does."""
+    handler = _WarnOnce(logging.WARNING)
+    logger = logging.getLogger("redeg_cli")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _WarnOnce(logging.Handler):
+    """Folders are listed and photos read more than once in a run."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from redeg_cli.device import is_first_process
+
+        text = one_line(record.getMessage())
+        if text not in self._said and is_first_process():
+            self._said.add(text)
+            warn(text)
+
+
 def report_error(error: BaseException) -> None:
     """Write one error line to stderr, and the traceback before it when debugging."""
     if debug_on():
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    say(f"error: {one_line(error)}")
+    say(f"error: {describe(error)}")
+
+
+def describe(error: BaseException) -> str:
+    """Return a user's mistake as its one line, and anything else as the fault of ours it is."""
+    if isinstance(error, RedegError):
+        return one_line(error)
+    return f"unexpected {type(error).__name__}: {one_line(error)} (redeg --debug shows where)"
 
 
 def emit_path(path: Path | str) -> None:
-    """Write one path to stdout."""
-    print(path, flush=True)
+    """Write one path to stdout; nothing once its reader (``| head``) has gone."""
+    _to_stdout(str(path))
 
 
 def emit_json(value: object) -> None:
     """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
     from redeg_cli.io.files import to_plain
 
-    print(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+    _to_stdout(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _to_stdout(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The work goes on without printing. What is still buffered goes nowhere too: Python
+        # writes it when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def check_folder(output: Path, *, only_folder: bool = False) -> None:
@@ -146,6 +193,17 @@ def check_folder(output: Path, *, only_folder: bool = False) -> None:
         raise OutputError(f"cannot write to {output}: {place} is a file, not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {output}: no permission to write in {place}")
+
+
+def refuse_file_name(folder: Path) -> None:
+    """Raise BadParameter when ``folder``, for several files, has the name of a picture file."""
+    from redeg_cli.io.images import names_picture
+
+    if names_picture(folder):
+        raise typer.BadParameter(
+            f"{folder} is a file name, and several files are written: give a folder",
+            param_hint="-o",
+        )
 
 
 def _bar(total: int | None) -> tuple[Any, Any]:
@@ -282,13 +340,10 @@ def run_batch(
             within(0, 1)
             try:
                 attempt(within)
-            except RedegError as error:
-                _note_failure(outcome, name, error, one_line(error))
             except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
                 raise
             except Exception as error:
-                fault = f"unexpected {type(error).__name__}: {one_line(error)}"
-                _note_failure(outcome, name, error, f"{fault} (redeg --debug shows where)")
+                _note_failure(outcome, name, error)
             else:
                 outcome.done += 1
                 if report is not None:
@@ -329,7 +384,7 @@ def _as_attempt(
     return item, lambda _: future.result()
 
 
-def _note_failure(outcome: Outcome, name: str, error: Exception, message: str) -> None:
+def _note_failure(outcome: Outcome, name: str, error: Exception) -> None:
     if debug_on():
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    outcome.failed.append((name, message))
+    outcome.failed.append((name, describe(error)))

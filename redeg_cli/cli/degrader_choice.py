@@ -40,8 +40,11 @@ class Asked:
     noise: Path | None = None
     jpeg: str | None = None
 
-    def check(self) -> None:
-        """Raise BadParameter unless one degrader was chosen, with the options that it has."""
+    def check(self, others: str = "") -> None:
+        """Raise BadParameter unless one degrader was chosen, with the options that it has.
+
+        ``others`` names the command's further ways to choose one.
+        """
         of_omega = (self.pool, self.redegnet)
         learned = (self.model, self.noise_sigma)
         estimated = (self.kernels, self.noise, self.jpeg)
@@ -55,7 +58,7 @@ class Asked:
             return
         if self.degrader is None and self.pool is None:
             raise typer.BadParameter(
-                "give --pool, or --degrader with a preset's name or a TOML file"
+                f"give --pool, {others}or --degrader with a preset's name or a TOML file"
             )
         if self.degrader == OMEGA and self.pool is None:
             raise typer.BadParameter("--degrader omega needs --pool")

@@ -129,6 +129,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _optional() -> list[Extra]:
+    from redeg_cli.downloads import DOWNLOADS
     from redeg_cli.faces.detectors import RETINAFACE_FILES
     from redeg_cli.models import list_models, user_folder
 
@@ -151,7 +152,7 @@ def _optional() -> list[Extra]:
             "retinaface",
             any((folder / name).is_file() for name in RETINAFACE_FILES),
             "a face detector that finds more than the built-in one",
-            f"put {' or '.join(RETINAFACE_FILES)} of facexlib (release v0.1.0) into {folder}",
+            f"redeg models download retinaface ({DOWNLOADS['retinaface'].megabytes} MB)",
         ),
         Extra(
             "gfpgan",

@@ -25,6 +25,7 @@ from redeg_cli.cli.common import (
     emit_path,
     one_line,
     progress,
+    refuse_file_name,
     say,
 )
 from redeg_cli.errors import RedegError
@@ -181,7 +182,8 @@ def finetune(
     first = photos[0].resolve()
     alone = len(photos) == 1 and first.is_file()
     folder = output or Path(f"{first.stem if alone else _album(first)}_restored")
-    _check_output(folder)
+    refuse_file_name(folder)
+    check_folder(folder, only_folder=True)
     listed, unusable = list_usable(photos, folder)
     files = [image.path for image in listed]
     if len(files) > 1 and (face_box or face_pair or region):
@@ -239,18 +241,6 @@ def finetune(
             emit_path(path)
     outcome.done = len(files)
     outcome.finish()
-
-
-def _check_output(folder: Path) -> None:
-    """Raise BadParameter for the name of a picture, OutputError for what cannot be written to."""
-    from redeg_cli.io.images import IMAGE_SUFFIXES
-
-    if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
-        raise typer.BadParameter(
-            f"{folder} is the name of a picture: give a folder, there are several results",
-            param_hint="--output",
-        )
-    check_folder(folder, only_folder=True)
 
 
 def _readable(

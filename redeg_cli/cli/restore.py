@@ -82,8 +82,13 @@ def restore(
     texture: TextureOption = 0.0,
     tile: TileOption = None,
     output_format: Annotated[
-        OutputFormat, typer.Option("--format", help="Format of the results.")
-    ] = OutputFormat.png,
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="Format of the results. Default: png, or what a file name with -o says.",
+            show_default=False,
+        ),
+    ] = None,
     match_colour: Annotated[
         bool, typer.Option("--match-colour", help="Take large-scale colour from the photo.")
     ] = False,
@@ -153,10 +158,14 @@ def restore(
             restored = replace(restored, metadata=Metadata())
         write_photo(job.target, restored)
         sizes[job.name] = [width, height]
-        if not as_json:
-            emit_path(job.target)
 
-    outcome = run_batch(todo, work, lambda job: job.name, title="restoring")
+    outcome = run_batch(
+        todo,
+        work,
+        lambda job: job.name,
+        title="restoring",
+        report=None if as_json else lambda job: emit_path(job.target),
+    )
     outcome.failed[:0] = [(name, one_line(message)) for name, message in unusable]
     if skipped:
         say(f"{len(skipped)} skipped: the result exists")
@@ -169,21 +178,32 @@ def _plan(
     listed: Sequence["ImageFile"],
     inputs: Sequence[Path],
     output: Path,
-    output_format: OutputFormat,
+    output_format: OutputFormat | None,
 ) -> list[Job]:
     """Return what goes where. Raises InputError when two results would have one name, OutputError
-    when a result would replace its photo."""
-    from redeg_cli.io.images import WRITE_SUFFIXES
+    when a result would replace its photo, or is of a format that is not written."""
+    from redeg_cli.io.images import check_suffix, names_picture
 
-    to_file = output.suffix.lower() in WRITE_SUFFIXES and not output.is_dir()
+    to_file = names_picture(output)
+    if to_file:
+        check_suffix(output)
     if to_file and (len(listed) != 1 or len(inputs) != 1 or inputs[0].is_dir()):
         raise typer.BadParameter(
             f"{output} is a file name, but there is more than one photo or a folder: "
             "give a folder with -o"
         )
+    if to_file and output_format is not None:
+        wanted = PurePosixPath(_named(listed[0].name, output_format)).suffix
+        if _kind(wanted) != _kind(output.suffix):
+            raise typer.BadParameter(
+                f"{output} is no {wanted} file, which --format {output_format.value} asks for: "
+                "leave out --format, or name another file"
+            )
     jobs: dict[Path, Job] = {}
     for each in listed:
-        target = output if to_file else output / _named(each.name, output_format)
+        target = (
+            output if to_file else output / _named(each.name, output_format or OutputFormat.png)
+        )
         if target in jobs:
             raise InputError(
                 f"{jobs[target].name} and {each.name} would both become {target}: "
@@ -203,6 +223,11 @@ def _named(name: str, output_format: OutputFormat) -> str:
         return str(path.with_suffix(f".{output_format.value}"))
     # A photo of a kind that is read but not written (BMP, GIF) becomes a PNG.
     return name if path.suffix.lower() in WRITE_SUFFIXES else str(path.with_suffix(".png"))
+
+
+def _kind(suffix: str) -> str:
+    """Return one spelling for the suffixes of one format."""
+    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix.lower(), suffix.lower())
 
 
 def _load(model: str, texture: float, scale: int | None, device: "torch.device") -> "Restorer":

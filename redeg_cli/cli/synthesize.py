@@ -16,6 +16,7 @@ from redeg_cli.cli.common import (
     check_folder,
     emit_json,
     emit_path,
+    refuse_file_name,
     run_batch,
     say,
 )
@@ -97,7 +98,7 @@ def synthesize(
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
     asked = Asked(degrader, pool, redegnet, adapted, model, noise_sigma, kernels, noise, jpeg)
     if replay is None:
-        asked.check()
+        asked.check("--adapted, --replay, ")
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
     elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg) != (
@@ -114,6 +115,7 @@ def synthesize(
     from redeg_cli.run.synthesis import Job, plan
 
     place = pick_device(device)
+    refuse_file_name(output)
     check_folder(output)
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:

@@ -20,7 +20,7 @@ from redeg_cli.faces.detectors import load_detector
 from redeg_cli.faces.identity import landmarks_moved, likeness
 from redeg_cli.faces.paste import face_mask
 from redeg_cli.faces.restore import restore_faces
-from redeg_cli.io.images import read_rgb, to_array, to_tensor
+from redeg_cli.io.images import read_photo, to_array, to_tensor
 from redeg_cli.io.listing import list_images
 from redeg_cli.nets.wrap import FaceRestorer
 from redeg_cli.omega.families import families
@@ -79,7 +79,7 @@ def read_faces(
     left_out: list[str] = []
     for done, file in enumerate(files, 1):
         try:
-            rgb = read_rgb(file.path)
+            rgb = read_photo(file.path).rgb
         except InputError as error:
             left_out.append(str(error))
         else:

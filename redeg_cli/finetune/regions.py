@@ -15,7 +15,7 @@ from redeg_cli.faces.crop import ORIGIN_STEP
 from redeg_cli.faces.restore import colour_match
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
 from redeg_cli.finetune.registration import find_shift, similarity_of
-from redeg_cli.io.images import read_rgb, to_array, to_tensor
+from redeg_cli.io.images import read_photo, to_array, to_tensor
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.omega.adapt import FittedRegion
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
@@ -140,7 +140,7 @@ def photo_region(
             "px: give LEFT,TOP,RIGHT,BOTTOM in its pixels"
         )
     wanted = ((bottom - top) * scale, (right - left) * scale)
-    sharp = to_tensor(read_rgb(sharp_path))
+    sharp = to_tensor(read_photo(sharp_path).rgb)
     aspect = (sharp.shape[3] / sharp.shape[2]) / (wanted[1] / wanted[0])
     if not 0.95 < aspect < 1.05:
         raise PairError(
@@ -231,7 +231,7 @@ def brought_region(
     ``keep_colours``: what a face restorer does to the colour is not the photo's degradation.
     Raises PairError when the sizes cannot be a pair.
     """
-    lq, hq = to_tensor(read_rgb(lq_path)), to_tensor(read_rgb(hq_path))
+    lq, hq = to_tensor(read_photo(lq_path).rgb), to_tensor(read_photo(hq_path).rgb)
     height, width = lq.shape[2] // 8 * 8, lq.shape[3] // 8 * 8
     if min(height, width) * scale < MINIMUM * 2:
         raise PairError(

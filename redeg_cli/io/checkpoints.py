@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from redeg_cli.io.files import atomic_path
 
 # Where training codes put the state dict, best first: the averaged weights are what was published.
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+# Arrays by which a pool in an .npz file is known, what it is, and the option that takes it.
+_POOLS = {
+    "omega.npy": ("a pool of Ωs", "--pool"),
+    "kernels.npy": ("a pool of kernels", "--kernels"),
+    "noise.npy": ("a pool of noise", "--noise"),
+}
 _HALF_MAX = torch.finfo(torch.float16).max
 
 
@@ -120,7 +127,24 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
+def _refuse_arrays(path: Path) -> None:
+    """Raise ModelError for an .npz file, which is a zip as torch's files are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return  # an old kind of .pth, or damage that is told when it is read
+    for member, (what, option) in _POOLS.items():
+        if member in members:
+            raise ModelError(
+                f"{path} is {what}, not weights: `redeg synthesize` takes it with {option}"
+            )
+    if any(member.endswith(".npy") for member in members):
+        raise ModelError(f"{path} holds NumPy arrays, not weights: give a .safetensors or .pth")
+
+
 def _read_pickled(path: Path) -> Any:
+    _refuse_arrays(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old formats warn about their own age

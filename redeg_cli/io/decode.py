@@ -20,6 +20,8 @@ MAX_PIXELS = 400_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
 _IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
+_SUBFILE_TYPE = 254
+_NO_PAGE = 0b101  # TIFF 6.0, NewSubfileType: bit 0 a smaller version of a page, bit 2 its mask
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _PREMULTIPLIED = 1
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
@@ -78,6 +80,29 @@ def upright_size(path: Path, data: bytes) -> tuple[int, int]:
     if image.format == "TIFF" and len(stored) == 2:
         width, height = stored  # newer Pillows give the size of a TIFF already turned
     return (width, height) if turned else (height, width)
+
+
+def page_count(path: Path, data: bytes) -> int:
+    """Return how many pages (TIFF) or frames (GIF, WebP, PNG) a readable picture file holds.
+
+    Thumbnails and masks in a TIFF are no pages, and neither is what a phone puts behind a JPEG.
+    """
+    image = open_picture(path, data)
+    if image.format not in ("TIFF", "GIF", "WEBP", "PNG"):
+        return 1
+    pages = 1
+    with _pillow_settings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            frames = int(getattr(image, "n_frames", 1))
+            if image.format != "TIFF":
+                return frames
+            for index in range(1, frames):
+                image.seek(index)
+                pages += not any(kind & _NO_PAGE for kind in _tiff_tag(image, _SUBFILE_TYPE))
+        except Exception:  # damage behind the first page, which is all that is read
+            return pages
+    return pages
 
 
 def decode(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray | None, bool, int, Metadata]:

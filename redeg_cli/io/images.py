@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redeg_cli.errors import InputError, OutputError
-from redeg_cli.io.decode import decode, read_bytes, upright_size
+from redeg_cli.io.decode import decode, page_count, read_bytes, upright_size
 from redeg_cli.io.encode import encode
 from redeg_cli.io.files import atomic_path
 from redeg_cli.io.metadata import Metadata, prepare_metadata
@@ -18,14 +19,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IMAGE_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"),
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff"),
     *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"),
 )
 """Suffixes of the pictures that are read, lower case."""
 
+UNREAD_SUFFIXES = (
+    *(".heic", ".heif", ".hif", ".avif", ".jxl"),
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef"),
+    *(".srw", ".raw"),
+)
+"""Suffixes of pictures that are not read: a phone's newer ones, and a camera's raw ones."""
+
 WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """Suffixes of the pictures that are written, lower case."""
 
+_log = logging.getLogger(__name__)
 _JPEG = (".jpg", ".jpeg")
 _DEEP = (".png", ".tif", ".tiff")
 _LONGEST_SIDE = {".jpg": 65535, ".jpeg": 65535, ".webp": 16383}
@@ -44,6 +53,8 @@ class Photo:
     bit_depth: int = 8
     """Bits per channel in the file: 8 or 16."""
     metadata: Metadata = field(default_factory=Metadata)
+    pages: int = 1
+    """Pages or frames in the file, of which this is the first."""
 
 
 def read_photo(path: Path | str) -> Photo:
@@ -51,17 +62,26 @@ def read_photo(path: Path | str) -> Photo:
 
     Formats: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000.
     The EXIF orientation is applied, embedded colour profiles and CMYK are converted to sRGB,
-    16 bits are kept, and of an animation the first frame is read. Colours of transparent pixels
-    are kept as they are. Raises InputError, one line with the path, for anything else.
+    16 bits are kept. Colours of transparent pixels are kept as they are. Of several pages or
+    frames the first is read, and a warning is logged. Raises InputError, one line with the path,
+    for anything else.
     """
     path = Path(path)
-    rgb, alpha, gray, bit_depth, metadata = decode(path, read_bytes(path))
-    return Photo(rgb=rgb, alpha=alpha, gray=gray, bit_depth=bit_depth, metadata=metadata)
+    data = read_bytes(path)
+    photo = Photo(*decode(path, data), pages=page_count(path, data))
+    if photo.pages > 1:
+        what = "page" if path.suffix.lower() in (".tif", ".tiff") else "frame"
+        _log.warning("%s: %s 1 of %d, the others are left out", path, what, photo.pages)
+    return photo
 
 
 def read_rgb(path: Path | str) -> np.ndarray:
-    """Read a picture's colours, float32 (H, W, 3) in [0, 1]; see ``read_photo``."""
-    return read_photo(path).rgb
+    """Read a picture's colours, float32 (H, W, 3) in [0, 1]; see ``read_photo``.
+
+    Says nothing of further pages: training reads the same pictures over and over.
+    """
+    path = Path(path)
+    return decode(path, read_bytes(path))[0]
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -78,6 +98,20 @@ def require_size(photo: Photo, minimum: int, what: str) -> None:
             f"{what} is {width}x{height} pixels: at least {minimum}x{minimum} are needed, "
             "give a larger picture"
         )
+
+
+def check_suffix(path: Path) -> None:
+    """Raise OutputError when the suffix of ``path`` is of no format that is written."""
+    if path.suffix.lower() not in WRITE_SUFFIXES:
+        wanted = ", ".join(WRITE_SUFFIXES)
+        got = f"the suffix {path.suffix}" if path.suffix else "a name without suffix"
+        raise OutputError(f"cannot write {path}: {got} names no format, use one of {wanted}")
+
+
+def names_picture(path: Path) -> bool:
+    """Return whether ``path`` is named as a picture file is, of any kind, and is no folder."""
+    known = (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES)
+    return path.suffix.lower() in known and not path.is_dir()
 
 
 def check_can_write(path: Path | str, photo: Photo) -> None:
@@ -140,11 +174,8 @@ def _is_transparent(alpha: np.ndarray | None) -> bool:
 
 
 def _check_format(path: Path, height: int, width: int) -> None:
+    check_suffix(path)
     suffix = path.suffix.lower()
-    if suffix not in WRITE_SUFFIXES:
-        wanted = ", ".join(WRITE_SUFFIXES)
-        got = f"the suffix {path.suffix}" if path.suffix else "a name without suffix"
-        raise OutputError(f"cannot write {path}: {got} names no format, use one of {wanted}")
     longest = _LONGEST_SIDE.get(suffix)
     if longest is not None and max(height, width) > longest:
         raise OutputError(

@@ -1,6 +1,7 @@
 """The picture files behind the paths a user gave."""
 
 import glob
+import logging
 import os
 import re
 from collections import Counter
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redeg_cli.errors import InputError
-from redeg_cli.io.images import IMAGE_SUFFIXES
+from redeg_cli.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,11 @@ def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
 def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, str]]:
     """Yield (path, name relative to ``folder``) of its pictures in natural order.
 
-    Links to folders are followed, once. Raises InputError for a folder that cannot be read.
+    Links to folders are followed, once. A warning is logged when there are pictures of a kind that
+    is not read (HEIC, camera raw). Raises InputError for a folder that cannot be read.
     """
     names: list[str] = []
+    unread: Counter[str] = Counter()
     visited: set[str] = set()
 
     def refuse(error: OSError) -> None:
@@ -115,13 +120,25 @@ def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, 
         visited.add(real)
         kept = [name for name in folders if not _is_hidden(name)] if recursive else []
         folders[:] = sorted(kept, key=natural_key)
-        names.extend(
-            (Path(parent) / name).relative_to(folder).as_posix()
-            for name in files
-            if not _is_hidden(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        )
+        for name in files:
+            suffix = Path(name).suffix.lower()
+            if _is_hidden(name):
+                continue
+            if suffix in IMAGE_SUFFIXES:
+                names.append((Path(parent) / name).relative_to(folder).as_posix())
+            elif suffix in UNREAD_SUFFIXES:
+                unread[suffix] += 1
+    if unread:
+        _log.warning("%s: %s", folder, _passed_over(unread))
     for name in sorted(names, key=_path_key):
         yield folder / name, name
+
+
+def _passed_over(unread: Counter[str]) -> str:
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in unread.most_common())
+    if unread.total() == 1:
+        return f"1 file is not read: {kinds} (save it as JPEG or PNG)"
+    return f"{unread.total()} files are not read: {kinds} (save them as JPEG or PNG)"
 
 
 def _path_key(name: str) -> list[tuple[list[tuple[int, int, str]], str]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.resize import resize, to_aligned
 from redeg_cli.errors import PairError
-from redeg_cli.io.images import read_rgb, to_tensor
+from redeg_cli.io.images import read_photo, to_tensor
 from redeg_cli.io.pairs import ImagePair, pair_scale
 from redeg_cli.models import DegradationNet
 from redeg_cli.nets.lite import PRINT, has_room
@@ -50,7 +50,7 @@ def read_pair(pair: ImagePair, scale: int | None) -> AlignedPair:
     ``scale`` None takes the ratio of a native LQ, and 4 for an aligned one. Raises PairError when
     the sizes cannot be a pair's, InputError when a file cannot be read.
     """
-    lq, hq = to_tensor(read_rgb(pair.lq)), to_tensor(read_rgb(pair.hq))
+    lq, hq = to_tensor(read_photo(pair.lq).rgb), to_tensor(read_photo(pair.hq).rgb)
     try:
         return align_pair(lq, hq, scale)
     except PairError as error:

@@ -1,5 +1,6 @@
 """The command itself: help, version, exit codes, errors, progress and batches."""
 
+import errno
 import io
 import json
 import subprocess
@@ -120,9 +121,28 @@ def test_ctrl_c_is_one_word_and_code_130(redeg: Callable, failing: Callable) -> 
     assert result.stderr == "interrupted\n"
 
 
-def test_a_fault_of_ours_is_not_hidden(redeg: Callable, failing: Callable) -> None:
-    failing(ZeroDivisionError("oops"))
-    assert isinstance(redeg("fail").exception, ZeroDivisionError)
+def test_a_fault_of_ours_is_one_line_that_says_so(redeg: Callable, failing: Callable) -> None:
+    failing(ZeroDivisionError("oops\nagain"))
+    result = redeg("fail")
+    assert result.exit_code == 1
+    told = "error: unexpected ZeroDivisionError: oops again (redeg --debug shows where)\n"
+    assert (result.stdout, result.stderr) == ("", told)
+    shown = redeg("--debug", "fail")
+    assert shown.exit_code == 1
+    assert "Traceback" in shown.stderr
+    assert "in fail\n" in shown.stderr
+
+
+def test_what_typer_handles_is_left_to_it(redeg: Callable, failing: Callable) -> None:
+    failing(typer.BadParameter("no such thing"))
+    assert redeg("fail").exit_code == 2
+    failing(typer.Exit(7))
+    assert redeg("fail").exit_code == 7
+    failing(typer.Abort())
+    assert "Aborted" in redeg("fail").stderr
+    failing(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    result = redeg("fail")
+    assert (result.exit_code, result.stderr) == (1, "")
 
 
 def test_names_that_are_no_utf8_reach_stdout_as_they_are() -> None:

@@ -46,6 +46,7 @@ def test_the_report_as_text_names_what_is_missing(
     assert f"f2n-compact: MISSING from {embedded}" in result.stdout
     assert f"imported models go to {user}, writable" in result.stdout
     assert "redeg models import" in result.stdout
+    assert "to get it: redeg models download retinaface (109 MB)" in result.stdout
 
 
 def test_models_are_read_and_broken_ones_named(

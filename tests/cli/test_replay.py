@@ -153,7 +153,7 @@ def test_a_doctored_manifest_is_refused(
         (("hq", "--degrader", "none.toml"), 1, "none.toml does not exist"),
         (("hq", "--degrader", "omega"), 2, "--pool"),
         (("--degrader", "bsrgan"), 2, "give HQ images"),
-        (("hq",), 2, "give --pool, or --degrader"),
+        (("hq",), 2, "give --pool, --adapted, --replay, or --degrader"),
         (("--replay", "none.jsonl"), 1, "none.jsonl does not exist"),
         (("--replay", "none.jsonl", "--seed", 3), 2, "from the manifest"),
         (("--replay", "none.jsonl", "--degrader", "bsrgan"), 2, "from the manifest"),

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from degraded import draw, save_redegnet, tree
@@ -108,6 +109,14 @@ def test_wrong_choices_are_told(run: Callable, work: Path) -> None:
     none = run("out", "none.safetensors")
     assert "does not exist" in none.stderr
     assert not (work / "out" / "a.png").exists()
+
+
+def test_a_pool_is_told_from_weights(run: Callable, redeg: Callable) -> None:
+    np.savez_compressed("pool.npz", omega=np.zeros((1, 512)))
+    for result in (run("out", "pool.npz"), redeg("models", "info", "pool.npz")):
+        assert result.exit_code == 1
+        told = "pool.npz is a pool of Ωs, not weights: `redeg synthesize` takes it with --pool"
+        assert result.stderr == f"error: {told}\n"
 
 
 def test_another_scale_is_warned_of(run: Callable) -> None:

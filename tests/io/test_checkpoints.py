@@ -8,6 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -145,6 +146,21 @@ def test_damaged_files(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=r"a\.pth is damaged") as caught:
         load_tensors(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        ("omega", "a pool of Ωs, not weights: `redeg synthesize` takes it with --pool"),
+        ("kernels", "a pool of kernels, not weights: `redeg synthesize` takes it with --kernels"),
+        ("noise", "a pool of noise, not weights: `redeg synthesize` takes it with --noise"),
+        ("other", "holds NumPy arrays, not weights"),
+    ],
+)
+def test_pools_are_no_checkpoints(tmp_path: Path, array: str, words: str) -> None:
+    np.savez_compressed(tmp_path / "a.npz", **{array: np.zeros(3)})
+    with pytest.raises(ModelError, match=rf"a\.npz (is )?{words}"):
+        load_tensors(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(
