@@ -94,7 +94,7 @@ def build_pool(
         load_redegnet,
         model_fingerprint,
     )
-    from redeg_cli.omega.extract import build_omegas, extract_many, print_of
+    from redeg_cli.omega.extract import build_omegas, doubt, extract_many, print_of
     from redeg_cli.omega.pool import PoolRows
 
     if not pairs and not photos:
@@ -108,13 +108,16 @@ def build_pool(
     restorer = load_face_restorer(face_restorer, place) if photos else None
     rows = PoolRows()
     dropped: dict[str, list[str]] = {}
+    doubts: dict[str, str] = {}
     blurred: list[str] = []
 
     def work(source: Source, on_progress: OnProgress) -> None:
         del on_progress
         if source.pair is not None:
-            omegas, notes, found = build_omegas(net, source.pair, scale, crops, seed, place)
-            rows.add(omegas, notes, source.name, found)
+            omegas, notes, pair = build_omegas(net, source.pair, scale, crops, seed, place)
+            rows.add(omegas, notes, source.name, pair.scale)
+            if text := doubt(pair):
+                doubts[source.name] = text
             return
         from redeg_cli.io.images import read_photo
         from redeg_cli.omega.photo_pairs import photo_pairs
@@ -147,6 +150,8 @@ def build_pool(
     for name, reasons in dropped.items():
         for reason in reasons:
             say(f"{name}: left out {reason}")
+    for name, text in doubts.items():
+        warn(f"{name}: {text}")
     if blurred:
         warn(
             f"{len(blurred)} restored faces are enlarged more than twice at scale "

@@ -15,6 +15,7 @@ from redeg_cli.cli.common import (
     emit_json,
     emit_path,
     say,
+    warn,
 )
 
 
@@ -59,6 +60,8 @@ def extract_omega(
     check_folder(target)
     ensure_writable(target, overwrite)
     pair = extract.single(lq, hq, scale)
+    if text := extract.doubt(pair):
+        warn(text)
     weights = find_model(redegnet)
     net = load_redegnet(weights, place)
     omega = extract.extract_omega(net, pair, place)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -176,7 +177,15 @@ def _omega(samples: Sequence[FamilySample]) -> OmegaFigures:
         torch.cat([sample.face_omega for sample in samples]),
         torch.cat([sample.natural_omega for sample in samples]),
     )
-    return OmegaFigures(told, by_group, ranked, bootstrap_mean(probed.astype(float)))
+    return OmegaFigures(told, by_group, ranked, _mean_of_pairs(probed))
+
+
+def _mean_of_pairs(right: np.ndarray) -> Interval:
+    """Return how often answers (2 N,) are right, the first of each pair before the second of each.
+
+    The two of a pair are not independent: what is drawn anew for the interval are pairs.
+    """
+    return bootstrap_mean(right.reshape(2, -1).mean(0))
 
 
 def _realism(
@@ -195,7 +204,7 @@ def _realism(
         return judge_realism(*images, seed=sample_seed(seed, "realism"))
 
     judgements = dict(zip(candidates, measure_each(judge, tuple(candidates), device), strict=True))
-    figures = {name: bootstrap_mean(said.right.numpy()) for name, said in judgements.items()}
+    figures = {name: _mean_of_pairs(said.right.numpy()) for name, said in judgements.items()}
     said = judgements["synthetic"]
     family = said.pairs // (len(hq) // len(samples))
     by_family = {

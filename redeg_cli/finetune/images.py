@@ -1,5 +1,6 @@
 """Sharp images to synthesise from: the user's own, or the photographs that come with the wheels."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ _SCIKIT_LEARN = ("china.jpg", "flower.jpg")
 LARGEST = 2048
 """Longer sides are shrunk to this: more pixels only cost memory."""
 MOST_FILES = 400
+"""Of a larger folder, files evenly spread over it are read."""
 
 
 def embedded_files() -> list[Path]:
@@ -54,7 +56,7 @@ def load_hq(
     tone: tuple[np.ndarray, np.ndarray],
     gray: bool,
 ) -> tuple[ImageStore, str]:
-    """Return the HQ images as a store, in the photo's tone range, and where they are from.
+    """Return the HQ images as a store, in the photo's tone range, and how many are from where.
 
     ``tone`` is the photo's (black, white) as RGB in [0, 1]: a faded print is restored as a faded
     picture, so what it is trained on has the same range; ``gray`` makes them gray. Images
@@ -62,12 +64,11 @@ def load_hq(
     """
     if folder is None:
         paths: Sequence[Path] = embedded_files()
-        source = f"{len(paths)} embedded photographs (your own sharp ones, --hq-dir, are better)"
+        source = "embedded photographs (your own sharp ones, --hq-dir, are better)"
     else:
         paths = [file.path for file in list_images([folder])]
-        step = max(1, len(paths) // MOST_FILES)
-        paths = paths[::step]
-        source = f"{len(paths)} images of {folder}"
+        paths = paths[:: max(1, math.ceil(len(paths) / MOST_FILES))]
+        source = f"images of {folder}"
     black, white = (torch.from_numpy(v.astype(np.float32)).view(1, 3, 1, 1) for v in tone)
     images: list[torch.Tensor] = []
     for path in paths:
@@ -86,7 +87,9 @@ def load_hq(
             f"{folder} has no image of at least {minimum} px on its shorter side: "
             "--hq-dir wants sharp photographs"
         )
-    return ImageStore([images], [1.0]), source
+    if left_out := len(paths) - len(images):
+        source += f"; {left_out} under {minimum} px left out"
+    return ImageStore([images], [1.0]), f"{len(images)} {source}"
 
 
 def tone_range(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from redeg_cli.models import DegradationNet
 from redeg_cli.nets.lite import PRINT, has_room
 from redeg_cli.omega.find_print import find_print
 from redeg_cli.omega.lattice import find_common_lattice, without_lattice
+from redeg_cli.omega.likeness import DIFFERENT, LEAST_ALIKE, LEAST_SIDE, likeness
 from redeg_cli.omega.peaks import View
 from redeg_cli.omega.printed import Print, read_code, with_print
 from redeg_cli.seeds import numpy_generator, sample_seed
@@ -55,6 +56,34 @@ def read_pair(pair: ImagePair, scale: int | None) -> AlignedPair:
         return align_pair(lq, hq, scale)
     except PairError as error:
         raise PairError(f"{pair.lq} and {pair.hq}: {error}") from None
+
+
+def read_same(pair: ImagePair, scale: int | None) -> AlignedPair:
+    """Read a pair as ``read_pair`` does; also PairError when it is of two different pictures.
+
+    LQs so small that this cannot be told are taken as they are.
+    """
+    aligned = read_pair(pair, scale)
+    if min(aligned.hq.shape[2:]) < LEAST_SIDE * aligned.scale:
+        return aligned
+    alike = likeness(aligned.hq, aligned.lq)
+    if alike < DIFFERENT:
+        raise PairError(
+            f"{pair.lq} and {pair.hq} do not show the same picture: their likeness is "
+            f"{alike:.2f}, that of a pair at least {DIFFERENT}"
+        )
+    return aligned
+
+
+def doubt(pair: AlignedPair) -> str | None:
+    """Return one line when a pair is less alike than most, so that it is worth a look."""
+    alike = likeness(pair.hq, pair.lq)
+    if alike >= LEAST_ALIKE:
+        return None
+    return (
+        f"LQ and HQ are little alike ({alike:.2f}, pairs have mostly at least {LEAST_ALIKE}): "
+        "Ω means something only if they show the same picture at the same place"
+    )
 
 
 def align_pair(lq: Tensor, hq: Tensor, scale: int | None) -> AlignedPair:
@@ -210,13 +239,13 @@ def build_omegas(
     count: int,
     seed: int,
     device: torch.device,
-) -> tuple[np.ndarray, list[str], int]:
-    """Read one pair of files and return its Ωs (count, 512), their notes and the pair's scale."""
-    aligned = read_pair(pair, scale)
+) -> tuple[np.ndarray, list[str], AlignedPair]:
+    """Read one pair of files; return its Ωs (count, 512), their notes and the pair."""
+    aligned = read_same(pair, scale)
     omegas, notes = extract_many(net, aligned, count, sample_seed(seed, pair.name), device)
-    return omegas, notes, aligned.scale
+    return omegas, notes, aligned
 
 
 def single(path_lq: Path, path_hq: Path, scale: int | None) -> AlignedPair:
-    """Read the pair of two files."""
-    return read_pair(ImagePair(path_lq, path_hq, path_lq.name), scale)
+    """Read the pair of two files, of the same picture."""
+    return read_same(ImagePair(path_lq, path_hq, path_lq.name), scale)

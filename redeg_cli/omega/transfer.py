@@ -171,14 +171,19 @@ def degrader_of(net: nn.Module, omega: Tensor, scale: int) -> OmegaDegrader:
 def retrieval(groups: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Return whether the ``NEIGHBOURS`` nearest face Ωs tell the group of each natural Ω.
 
-    ``groups``: of each the face Ωs and the natural Ωs, (N, 512) both, N the same for all. The
-    answer is a bool for each natural Ω in order, (N * groups,).
+    ``groups``: of each the face Ωs and the natural Ωs, (N, 512) both, N the same for all. Each
+    neighbour has a vote, and of groups with as many the one with the nearest wins. The answer is a
+    bool for each natural Ω in order, (N * groups,).
     """
     faces = torch.cat([face for face, _ in groups])
     naturals = torch.cat([natural for _, natural in groups])
     labels = torch.arange(len(groups), device=faces.device).repeat_interleave(len(groups[0][0]))
     nearest = torch.cdist(naturals, faces).topk(min(NEIGHBOURS, len(faces)), largest=False).indices
-    return labels[nearest].mode(1).values == labels
+    said = labels[nearest]  # from the nearest on
+    votes = (said[:, :, None] == said[:, None]).sum(2)
+    order = torch.arange(said.shape[1], device=faces.device) / said.shape[1]
+    winner = (votes - order).argmax(1, keepdim=True)
+    return said.gather(1, winner)[:, 0] == labels
 
 
 def degrade_aligned(

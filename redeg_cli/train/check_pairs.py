@@ -4,23 +4,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from redeg_cli.degrade.tone import to_luma
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.detect import Face, detect_faces
 from redeg_cli.io.images import to_array
 from redeg_cli.io.pairs import ImagePair, find_pairs
 from redeg_cli.omega.extract import AlignedPair, read_pair
+from redeg_cli.omega.likeness import LEAST_ALIKE, likeness
 
 FARTHEST = 0.1
 """Mean distance of the five landmarks, as a part of the face's size, from which on the two faces do
 not lie on each other. The ten example pairs of the release have at most 0.025."""
-LEAST_ALIKE = 0.85
-"""Least correlation of the luma of both images at 16x16. The example pairs have at least 0.989, and
-0.65 at most when they are mixed up; heavy degradations (bsrgan, real-esrgan, old-photo, halftone,
-vhs at scale 4) leave at least 0.96."""
-_SIDE = 16
 
 
 def check_pairs(inputs: Sequence[Path]) -> Iterator[tuple[Path, str]]:
@@ -45,10 +39,10 @@ def _why_not(pair: ImagePair) -> str | None:
         return str(error)
     except InputError:
         return None  # told as unreadable
-    alike = likeness(aligned)
+    alike = likeness(aligned.hq, aligned.lq)
     if alike < LEAST_ALIKE:
         return (
-            f"{pair.lq} and {pair.hq} do not show the same: at 16x16 pixels they "
+            f"{pair.lq} and {pair.hq} do not show the same: shrunk to a few pixels they "
             f"correlate by {alike:.2f}, pairs do by at least {LEAST_ALIKE}"
         )
     distance = landmark_distance(aligned)
@@ -58,17 +52,6 @@ def _why_not(pair: ImagePair) -> str | None:
         f"{pair.lq} and {pair.hq}: their landmarks are {distance:.0%} of a face apart: "
         "they are not aligned"
     )
-
-
-def likeness(pair: AlignedPair) -> float:
-    """Return the correlation of the luma of HQ and LQ, both shrunk to 16x16; 1 for flat images."""
-    shrunk = [
-        torch.nn.functional.interpolate(to_luma(image), size=(_SIDE, _SIDE), mode="area").flatten()
-        for image in (pair.hq, pair.lq)
-    ]
-    hq, lq = (image - image.mean() for image in shrunk)
-    norm = float(hq.norm() * lq.norm())
-    return float((hq * lq).sum()) / norm if norm > 1e-6 else 1.0
 
 
 def landmark_distance(pair: AlignedPair) -> float | None:

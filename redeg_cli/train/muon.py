@@ -1,4 +1,4 @@
-"""Muon for convolutions: momentum whose matrices are made orthogonal, and Adam for all else."""
+"""Muon for large convolutions: momentum whose matrices are made orthogonal; Adam for all else."""
 
 import math
 from collections import defaultdict
@@ -14,15 +14,16 @@ _ITERATIONS = 5
 _SIZE = 0.2
 """Root mean square of an update in units of the learning rate: that of Adam's."""
 _LEAST = 32
-"""Channels that a layer within a network has at least on both sides."""
+"""Inputs and outputs that a weight must have at least: Adam takes smaller ones."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Weights of convolutions and linear layers by Muon, biases, first and last layers by Adam.
+    """Large weights of convolutions and linear layers by Muon, all other parameters by Adam.
 
-    A weight (O, I, ...) counts as a matrix (O, I * ...). Its momentum M = U S V^T is replaced by
-    about U V^T, so that a step moves all directions alike, also those whose gradients are small.
-    The update is scaled to the size of Adam's: learning rates are Adam's.
+    Size alone decides (``split_parameters``), not the place in the network. A weight (O, I, ...)
+    counts as a matrix (O, I * ...). Its momentum M = U S V^T is replaced by about U V^T, so that a
+    step moves all directions alike, also those whose gradients are small. The update is scaled to
+    the size of Adam's: learning rates are Adam's.
 
     Sources: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; the
     scale is that of Liu et al. 2025 (arXiv 2502.16982), section 2.2. torch's own Muon takes no
@@ -95,10 +96,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Return what Muon moves, matrices from features to features, and what Adam does.
+    """Return what Muon moves, weights with at least 32 outputs and 32 inputs, and what Adam does.
 
     Pictures have three channels, or some more when they are folded, and of a head each number may
-    mean something of its own.
+    mean something of its own. A last layer with more outputs is Muon's all the same: so is that of
+    ``CompactF2N`` for scale 4, whose 48 outputs are 4x4 pixels in three colours.
     """
     inner: list[nn.Parameter] = []
     outer: list[nn.Parameter] = []
@@ -111,15 +113,23 @@ def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Pa
 def orthogonal(matrices: Tensor) -> Tensor:
     """Return about U V^T of matrices U S V^T, (N, rows, columns), in their own precision.
 
-    Quintic Newton-Schulz iteration: in bfloat16, which is enough for a direction.
+    Quintic Newton-Schulz iteration, X <- (a + b G + c G^2) X with G = X X^T, in float32, since
+    many CPUs are slow in bfloat16. What X is multiplied by is always a polynomial of the first G;
+    these commute, so that the iteration needs squares of the smaller side alone.
     """
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.bfloat16()
+    x = matrices.float()
     if tall:
         x = x.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = _COEFFICIENTS
-    for _ in range(_ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram = x @ x.mT
+    one = torch.eye(gram.shape[1], device=x.device)
+    product = one
+    for turn in range(_ITERATIONS):
+        step = a * one + b * gram + c * gram @ gram
+        product = step @ product
+        if turn < _ITERATIONS - 1:
+            gram = step @ gram @ step
+    x = product @ x
     return (x.mT if tall else x).to(matrices.dtype)

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from degraded import draw, draw_pair, save_face_restorer, save_redegnet
 
-from redeg_cli.io.images import read_rgb, to_tensor
+from redeg_cli.io.images import read_rgb, to_tensor, write_rgb
 from redeg_cli.models import load_redegnet, model_fingerprint
 from redeg_cli.omega.pool import load_pool
 
@@ -87,6 +89,39 @@ def test_a_mistake_is_one_line(extract: Callable, arguments: tuple, message: str
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
     assert not Path("a.omega.npz").exists()
+
+
+def write_faces() -> None:
+    """Write face.png and coffee.png, and noisy, blurred LQs of both."""
+    face = skimage.data.astronaut()[:256, 96:352] / 255
+    coffee = skimage.data.coffee()[:256, 100:356] / 255
+    for name, picture in (("face", face), ("coffee", coffee)):
+        noise = np.random.default_rng(0).normal(0, 0.1, picture.shape)
+        lq = np.clip(cv2.GaussianBlur(picture, (0, 0), 3) + noise, 0, 1)
+        write_rgb(Path(f"{name}.png"), picture)
+        write_rgb(Path(f"{name}_lq.png"), lq)
+
+
+def test_two_different_pictures_are_refused(extract: Callable) -> None:
+    write_faces()
+    result = extract("coffee_lq.png", "face.png")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "error: coffee_lq.png and face.png do not show the same picture: their likeness is "
+    )
+    assert result.stderr.count("\n") == 1
+    assert not Path("coffee_lq.omega.npz").exists()
+    good = extract("face_lq.png", "face.png")
+    assert (good.exit_code, good.stderr) == (0, "")
+
+
+def test_pictures_that_are_little_alike_are_pointed_at(extract: Callable) -> None:
+    write_faces()
+    half = (read_rgb(Path("face.png")) + read_rgb(Path("coffee.png"))[:, ::-1]) / 2
+    write_rgb(Path("half.png"), half)
+    result = extract("half.png", "face.png")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: LQ and HQ are little alike (0.")
 
 
 @pytest.mark.parametrize("model", ["nonsense", "none.safetensors", "face.safetensors"])

@@ -77,6 +77,26 @@ def test_failed_pairs_are_named_and_the_others_go_on(build: Callable) -> None:
     assert len(load_pool(Path("pool.npz"))) == 3
 
 
+def test_pairs_of_two_pictures_fail_and_the_others_go_on(build: Callable) -> None:
+    face = skimage.data.astronaut()[:256, 96:352] / 255
+    write_rgb(Path("pairs/hq/mixed.png"), face)
+    write_rgb(Path("pairs/lq/mixed.png"), skimage.data.coffee()[:256, 100:356] / 255)
+    write_rgb(Path("pairs/hq/right.png"), face)
+    write_rgb(Path("pairs/lq/right.png"), face[::2, ::2] * 0.3 + 0.5)
+    result = build("pairs", "-o", "pool.npz", "--crops", 1, "--json")
+    assert result.exit_code == 1
+    (failed,) = json.loads(result.stdout)["failed"]
+    assert failed["name"] == "mixed.png"
+    for words in ("lq/mixed.png", "hq/mixed.png", "do not show the same picture"):
+        assert words in failed["message"]
+    assert set(load_pool(Path("pool.npz")).names) == {
+        "a.png",
+        "deep/bb.png",
+        "right.png",
+        "ñ c.png",
+    }
+
+
 def test_nothing_usable_writes_nothing(build: Callable) -> None:
     draw(Path("bad/lq/odd.png"), (30, 30))
     draw(Path("bad/hq/odd.png"), (75, 75))

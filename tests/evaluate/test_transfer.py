@@ -11,6 +11,7 @@ from degraded import REDEGNET
 from torch import Tensor
 
 from redeg_cli.evaluate import robustness, screen_transfer, transfer
+from redeg_cli.evaluate.bootstrap import bootstrap_mean
 from redeg_cli.evaluate.grids import to_markdown, to_rich
 from redeg_cli.evaluate.realism import judge_realism
 from redeg_cli.evaluate.sharp_images import SharpImages
@@ -58,9 +59,10 @@ def test_everything_is_measured_and_shown(net: ReDegNetLite) -> None:
     ]
     assert report.omega.retrieval is not None
     assert report.omega.retrieval.n == 48
-    assert report.omega.content_probe.n == 2 * 12 * 6
+    assert report.omega.content_probe.n == 12 * 6  # pairs, though each is asked about twice
     assert report.omega.rank_correlation is not None
     assert set(report.realism.rivals) == {"bsrgan", "real-esrgan"}
+    assert report.realism.synthetic.n == report.realism.control.n == 12 * 6 // 3
     assert report.screens is not None
     assert report.screens.hits == 0  # an untrained network makes no screen
     assert report.screens.coherence_true.mean > 0.9
@@ -106,6 +108,17 @@ def test_some_families_only_and_the_same_bits_again(net: ReDegNetLite) -> None:
         assert repr(measure()[0]) == repr(report)  # by text: NaN is not itself
     finally:
         torch.set_num_threads(threads)
+
+
+def test_what_is_sure_goes_by_pairs(net: ReDegNetLite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of half of the pairs both answers are right, of the others none."""
+    told = np.tile(np.arange(24) % 2 == 0, 2)
+    monkeypatch.setattr(transfer, "probe_content", lambda *_: told)
+    settings = TransferSettings(count=12, crop=64, families=("blur", "noise"))
+    report, _ = evaluate_transfer(net, sharp(0), sharp(1), settings, CPU)
+    of_pairs = bootstrap_mean(told[:24].astype(float))
+    assert report.omega.content_probe == of_pairs
+    assert of_pairs.high - of_pairs.low > 0.35  # 0.28 of 48 answers
 
 
 class Leak(ReDegNetLite):

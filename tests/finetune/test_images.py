@@ -54,8 +54,22 @@ def test_small_images_are_left_out_and_folders_recursed(
     assert image.dtype == torch.uint8
     expected = (scene(64, 80) * 255).round().transpose(2, 0, 1)
     np.testing.assert_array_equal(image.numpy(), expected)
-    assert str(folder) in source
-    assert len(load_hq(folder, 16, FULL, gray=False)[0]) == 2
+    assert source == f"1 images of {folder}; 1 under 32 px left out"
+    store, source = load_hq(folder, 16, FULL, gray=False)
+    assert len(store) == 2
+    assert source == f"2 images of {folder}"
+
+
+@pytest.mark.parametrize(("files", "loaded"), [(3, 3), (4, 4), (5, 3), (7, 4), (8, 4), (9, 3)])
+def test_no_more_files_are_read_than_the_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, loaded: int
+) -> None:
+    for index in range(files):
+        write_rgb(tmp_path / f"{index}.png", np.full((16, 16, 3), index / 10))
+    monkeypatch.setattr(images, "MOST_FILES", 4)
+    store, source = load_hq(tmp_path, 16, FULL, gray=False)
+    assert len(store) == loaded
+    assert source.startswith(f"{loaded} images of ")
 
 
 def test_a_folder_without_a_large_image_is_one_line(folder: Path) -> None:

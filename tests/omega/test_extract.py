@@ -172,9 +172,9 @@ def test_build_depends_on_the_name_of_the_pair(
     write_rgb(tmp_path / "hq.png", rgb)
     write_rgb(tmp_path / "lq.png", rgb[::2, ::2])
     files = (tmp_path / "lq.png", tmp_path / "hq.png")
-    a, notes, scale = extract.build_omegas(tiny_net, ImagePair(*files, "a"), None, 4, 0, CPU)
+    a, notes, pair = extract.build_omegas(tiny_net, ImagePair(*files, "a"), None, 4, 0, CPU)
     b, _, _ = extract.build_omegas(tiny_net, ImagePair(*files, "b"), None, 4, 0, CPU)
-    assert scale == 2
+    assert pair.scale == 2
     assert len(notes) == 4
     assert np.array_equal(a[0], b[0])
     assert not np.array_equal(a[1:], b[1:])

@@ -72,6 +72,23 @@ def test_retrieval_counts_what_the_nearest_say() -> None:
     assert retrieval([(first, first), (second, half)]).tolist() == [True] * 9 + [False] * 3
 
 
+def test_of_groups_with_as_many_votes_the_nearest_wins() -> None:
+    """Faces on a line, naturals at 0: two of the second, two of the first and one of the third."""
+    places = [[0.3, 0.4, 9.0], [0.1, 0.5, 9.0], [0.2, 9.0, 9.0]]
+    faces = [torch.tensor(each)[:, None].expand(-1, 512) for each in places]
+    naturals = torch.zeros(3, 512)
+    right = retrieval([(face, naturals) for face in faces])
+    assert right.view(3, 3).all(1).tolist() == [False, True, False]
+
+
+def test_by_chance_every_group_is_told_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(2, 400, 8, generator=generator) for _ in range(4)]
+    shares = retrieval([(faces, naturals) for faces, naturals in drawn]).float().view(4, -1).mean(1)
+    assert shares.min() > 0.2
+    assert shares.max() < 0.3
+
+
 def test_detail_of_a_checkerboard() -> None:
     """The Laplacian of a board of amplitude a is ±8 a."""
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")

@@ -10,7 +10,7 @@ import skimage.data
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.io.images import to_tensor, write_rgb
 from redeg_cli.omega.extract import AlignedPair
-from redeg_cli.train.check_pairs import check_pairs, landmark_distance, likeness
+from redeg_cli.train.check_pairs import check_pairs, landmark_distance
 
 FACE = skimage.data.astronaut()[:256, 96:352].astype(np.float32) / 255
 
@@ -61,13 +61,6 @@ def test_the_distance_is_in_faces() -> None:
     assert distances[2] == pytest.approx(2 * distances[1], rel=0.2)
     flat = AlignedPair(to_tensor(FACE), to_tensor(np.full_like(FACE, 0.5)), 1)
     assert landmark_distance(flat) is None
-
-
-def test_likeness_is_a_correlation() -> None:
-    hq = to_tensor(FACE)
-    assert likeness(AlignedPair(hq, hq, 1)) == pytest.approx(1)
-    assert likeness(AlignedPair(hq, 1 - hq, 1)) == pytest.approx(-1, abs=1e-4)
-    assert likeness(AlignedPair(hq * 0, hq * 0 + 0.5, 1)) == 1.0
 
 
 def test_what_is_no_set_of_pairs(tmp_path: Path) -> None:

@@ -36,6 +36,31 @@ def test_orthogonal_keeps_the_directions(shape: tuple[int, int, int]) -> None:
     assert (alike > 0.95).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 40, 90), (2, 90, 40), (1, 64, 64)])
+def test_orthogonal_is_the_iteration_on_singular_values(shape: tuple[int, int, int]) -> None:
+    """Exactly so: five times s <- a s + b s^3 + c s^5, from matrices of norm 1."""
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    left, values, right = torch.linalg.svd(matrices.double(), full_matrices=False)
+    values = values / values.norm(dim=1, keepdim=True)
+    for _ in range(5):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    wanted = left @ torch.diag_embed(values) @ right
+    torch.testing.assert_close(orthogonal(matrices), wanted.float(), atol=1e-4, rtol=0)
+
+
+def test_orthogonal_adds_no_directions() -> None:
+    """Of rank 2, one of them far weaker: rounding does not grow to further directions."""
+    generator = torch.Generator().manual_seed(2)
+    left, right = (
+        torch.linalg.qr(torch.randn(side, 2, generator=generator))[0] for side in (64, 300)
+    )
+    made = orthogonal((left * torch.tensor([1.0, 1e-2]) @ right.mT)[None])
+    values = torch.linalg.svdvals(made)[0]
+    assert (values[:2] > 0.6).all()
+    assert values.max() < 1.25
+    assert values[2] < 1e-2
+
+
 def test_a_matrix_of_zeros_stays() -> None:
     assert torch.equal(orthogonal(torch.zeros(1, 32, 40)), torch.zeros(1, 32, 40))
 
@@ -46,6 +71,14 @@ def test_pictures_and_biases_are_adams() -> None:
     block = network.body[0]
     assert {id(each) for each in inner} == {id(block.first.weight), id(block.second.weight)}
     assert len(inner) + len(outer) == len(list(network.parameters()))
+
+
+def test_a_last_layer_with_many_outputs_is_muons() -> None:
+    network = CompactF2N(features=64, blocks=1, scales=(2, 4))
+    inner, _ = split_parameters(network)
+    names = {name for name, each in network.named_parameters() if any(each is x for x in inner)}
+    assert "tails.4.weight" in names
+    assert "tails.2.weight" not in names
 
 
 def test_the_rest_moves_as_adam_moves_it() -> None:
