@@ -339,7 +339,7 @@ def test_the_name_of_a_picture_is_no_folder(
 ) -> None:
     result = finetune(place.photo, "-o", tmp_path / "mine.png")
     assert result.exit_code == 2
-    assert "is the name of a picture" in result.stderr
+    assert "is a file name, and several files are written" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
