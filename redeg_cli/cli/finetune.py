@@ -198,7 +198,7 @@ def finetune(
     _announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns))
 
     from redeg_cli.finetune.album import finetune_album
-    from redeg_cli.finetune.outputs import plan_outputs, write_outputs
+    from redeg_cli.finetune.outputs import Photos, plan_outputs, write_outputs
     from redeg_cli.finetune.settings import Settings
     from redeg_cli.io.images import read_photo
 
@@ -228,11 +228,12 @@ def finetune(
         device=device,
         tile=tile,
     )
+    written = Photos(outputs, scale)
     named = [(file.name, photo) for file, photo in pictures]
     with progress("finetune", every_seconds=15) as on_progress:
-        result = finetune_album(named, settings, on_progress, say)
+        result = finetune_album(named, settings, on_progress, say, written.write)
     title = files[0].name if len(files) == 1 else f"{len(files)} photos of {_album(first)}"
-    summary = write_outputs(outputs, title, result, settings)
+    summary = write_outputs(written, title, result, settings)
     say(f"look at {outputs.page} in a browser: a slider uncovers the restored photo")
     if as_json:
         emit_json({**summary, "folder": folder, "failed": outcome.failed})

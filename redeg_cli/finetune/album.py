@@ -53,7 +53,7 @@ class Finetuned:
     """What came out."""
 
     restored: list[Photo]
-    """In the order of the photos."""
+    """In the order of the photos; none when each was handed on."""
     state: State
     """Weights of the chosen restorer."""
     pool: Pool
@@ -82,13 +82,15 @@ def finetune_album(
     settings: Settings,
     on_progress: OnProgress | None = None,
     say: Callable[[str], None] = lambda _: None,
+    hand_on: Callable[[int, Page, Photo], None] | None = None,
 ) -> Finetuned:
     """Fine-tune one restorer on photos of one origin, by name, and restore them (ReDegNet,
     sections 3.3 and 4.4).
 
     The Ωs of all faces are pooled. SynNet is adapted on the photo with the largest face, since
-    the phases of a screen are each print's own. ``say`` gets one line per finding. Raises
-    NoFaceError when no photo has a usable face, and what reading models and images raises.
+    the phases of a screen are each print's own. ``say`` gets one line per finding. ``hand_on`` is
+    given each restored photo by its number, and it is not held then: an album's fill the memory.
+    Raises NoFaceError when no photo has a usable face, and what reading models and images raises.
     """
     started = time.monotonic()
     sizes = [photo.rgb.shape[:2] for _, photo in photos]
@@ -223,13 +225,15 @@ def finetune_album(
             settings.face_strength,
             say,
         )
-        restored.append(photo)
+        if hand_on is None:
+            restored.append(photo)
+        else:
+            hand_on(index, page, photo)
         pasted.append(names)
     stages.finish()
     summary = summarise(
         settings,
         pages,
-        restored,
         pasted,
         turned,
         race,

@@ -1,7 +1,7 @@
 """The files of one fine-tuning, by fixed names in one folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,29 @@ def plan_outputs(photos: Sequence[Path], folder: Path) -> Outputs:
     )
 
 
+@dataclass
+class Photos:
+    """Writes each restored photo as it comes, and keeps what the page shows of it."""
+
+    outputs: Outputs
+    scale: int
+    sliders: list[dict[str, Any]] = field(default_factory=list)
+    faces: list[tuple[str, list[tuple[str, np.ndarray]]]] = field(default_factory=list)
+
+    def write(self, index: int, page: Page, restored: Photo) -> None:
+        """Write the photo of this number, and it beside the enlarged one."""
+        before = to_array(to_aligned(to_tensor(page.photo.rgb), self.scale))
+        write_photo(self.outputs.restored[index], restored)
+        write_before_after(self.outputs.before_after[index], before, restored.rgb)
+        self.sliders.append(slider(page.name, before, restored.rgb))
+        self.faces += _faces(page, restored, self.scale)
+
+
 def write_outputs(
-    outputs: Outputs, title: str, result: Finetuned, settings: Settings
+    photos: Photos, title: str, result: Finetuned, settings: Settings
 ) -> dict[str, Any]:
-    """Write everything, the summary last, and return the summary with the files' names."""
+    """Write all but the photos, the summary last, and return it with the files' names."""
+    outputs = photos.outputs
     others = {key: path.name for key, path in _others(outputs).items()}
     if result.adapted is None:
         del others["adapted"]
@@ -73,22 +92,12 @@ def write_outputs(
             **others,
         },
     }
-    photos = []
-    for index, (page, restored) in enumerate(zip(result.pages, result.restored, strict=True)):
-        before = to_array(to_aligned(to_tensor(page.photo.rgb), settings.scale))
-        photos.append(slider(page.name, before, restored.rgb))
-        write_photo(outputs.restored[index], restored)
-        write_before_after(outputs.before_after[index], before, restored.rgb)
-    faces = [
-        face
-        for page, restored in zip(result.pages, result.restored, strict=True)
-        for face in _faces(page, restored, settings.scale)
-    ]
     likeness = [
         (part.permute(1, 2, 0).numpy(), made.permute(1, 2, 0).numpy())
         for part, made in result.likeness
     ]
-    write_page(outputs.page, title, Views(photos, faces, likeness, result.curves), summary)
+    views = Views(photos.sliders, photos.faces, likeness, result.curves)
+    write_page(outputs.page, title, views, summary)
     result.pool.save(outputs.pool)
     save_tensors(outputs.weights, result.state, weights_metadata(settings, summary), half=True)
     write_json(outputs.summary, summary)
@@ -109,7 +118,7 @@ def _faces(
         pictures = [
             ("in the photo", to_array(region.pair.lq)),
             ("restored by the face restorer", to_array(region.pair.hq)),
-            ("in the restored photo", restored.rgb[y0:y1, x0:x1]),
+            ("in the restored photo", restored.rgb[y0:y1, x0:x1].copy()),
         ]
         found.append((region.name, pictures))
     return found

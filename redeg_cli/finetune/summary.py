@@ -48,7 +48,6 @@ def choose(best: Check, general: Score) -> Method:
 def summarise(
     settings: Settings,
     pages: Sequence[Page],
-    restored: Sequence[Photo],
     pasted: Sequence[Sequence[str]],
     turned: Sequence[bool],
     race: Race,
@@ -72,13 +71,13 @@ def summarise(
             {
                 "name": page.name,
                 "size": _size(page.photo),
-                "restored_size": _size(photo),
+                "restored_size": [settings.scale * side for side in _size(page.photo)],
                 "in_turns": in_turns,
                 "faces": [_describe(region) for region in page.regions],
                 "faces_pasted": names,
                 "faces_not_used": page.dropped,
             }
-            for page, photo, names, in_turns in zip(pages, restored, pasted, turned, strict=True)
+            for page, names, in_turns in zip(pages, pasted, turned, strict=True)
         ],
         "device": device,
         "models": _models(settings),

@@ -14,13 +14,16 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+import torch.nn.functional as F
 import typer
 from PIL import Image
 from skimage.metrics import structural_similarity
 
 from redeg_cli.cli.app import app
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.faces.crop import face_region
 from redeg_cli.faces.detect import detect_faces, select_faces
+from redeg_cli.io.images import to_tensor
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PHOTO = EXAMPLES / "old_photo.jpg"
@@ -212,3 +215,12 @@ def _options(words: list[str]) -> set[str]:
         assert command is not None, f"redeg {shlex.join(words)}: no command {word!r}"
         group = command
     return {option for parameter in group.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("chain", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)
+def test_a_degrader_of_the_examples_degrades(chain, truth):
+    degrader = load_degrader(chain, 2)
+    hq = to_tensor(truth[:128, :128])
+    lq = degrader.apply(hq, [degrader.draw(3)])
+    assert lq.shape == (1, 3, 64, 64)
+    assert (lq - F.avg_pool2d(hq, 2)).abs().mean() > 0.01
