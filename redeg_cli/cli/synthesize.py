@@ -156,6 +156,8 @@ def _make(
     todo = run.pending(jobs, skip_existing)
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} were made before")
+    if run.replaced:
+        say(f"{len(run.replaced)} are made again: their HQ images were replaced")
 
     with ManifestWriter(run.manifest, append=True) as writer:
 

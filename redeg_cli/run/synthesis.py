@@ -61,8 +61,8 @@ class Settings:
     """How a kernel-noise degrader compresses: auto, none or a quality."""
 
 
-# The same pool may lie elsewhere, the same weights may have another name.
-_LABELS = ("pool", "model", "noise")
+# The same HQ or pool may lie elsewhere, the same weights may have another name.
+_LABELS = ("hq", "pool", "model", "noise")
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,9 @@ class Synthesis:
         self.overwrite = overwrite
         self.manifest = output / MANIFEST
         self.resumed = self.manifest.exists()
+        self.replaced: set[str] = set()
+        """LQs that are made again, since another HQ lies where theirs was."""
+        self._files: dict[str, Row] = {}
 
     @property
     def threads(self) -> int:
@@ -148,9 +151,9 @@ class Synthesis:
     def pending(self, jobs: Sequence[Job], skip_existing: bool = False) -> list[Job]:
         """Return the jobs that are not done yet, and make the folder ready for them.
 
-        Done is what the manifest says so of and whose file is there; with ``skip_existing`` every
-        file that is there. Raises OutputError when the manifest says that a file of a job was
-        made in another way.
+        Done is what the manifest says so of and whose file is there, if its HQ is still the same;
+        with ``skip_existing`` every file that is there. Raises OutputError when the manifest says
+        that a file of a job was made in another way, or from an HQ that lay elsewhere.
         """
         rows = latest(read_manifest(self.manifest)) if self.resumed else {}
         if self.overwrite:
@@ -167,6 +170,9 @@ class Synthesis:
                 todo.append(job)
             else:
                 self._check_same(job, row)
+                if not self._has_same_hq(job, row):
+                    self.replaced.add(job.lq)
+                    todo.append(job)
         if self.resumed:
             # What a killed run left of the file it was writing.
             for folder in {(self.output / job.lq).parent for job in jobs}:
@@ -183,6 +189,30 @@ class Synthesis:
                     f"{value}: give another folder with -o, or --overwrite"
                 )
 
+    def _has_same_hq(self, job: Job, row: Row) -> bool:
+        """Return whether the HQ is the one that the row was made of; False if it was replaced.
+
+        It is read only when it was moved or touched, and what is found goes to the row. Raises
+        OutputError for another HQ from another place: that one's LQ is not to be lost.
+        """
+        try:
+            state = _file_state(job.hq)
+            known = {"hq": os.path.abspath(job.hq), **state}
+            if all(row.get(key) == value for key, value in known.items()):
+                return True
+            digest = _digest(job.hq)
+        except OSError:
+            return True  # not there to be compared, nor to make the LQ of
+        if digest == row.get("hq_digest"):
+            self._files[job.lq] = known
+            return True
+        if row.get("hq") == known["hq"]:
+            return False
+        raise OutputError(
+            f"{self.output / job.lq} was made of another image, {row.get('hq')}, not of {job.hq}: "
+            "give another folder with -o, or --overwrite"
+        )
+
     def _head(self, job: Job) -> Row:
         head: Row = {"lq": job.lq, "hq": os.path.abspath(job.hq), "name": job.name}
         head["variant"] = job.variant
@@ -191,7 +221,7 @@ class Synthesis:
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
         """Make one LQ, write it and its row; return the row. A failure is a row too."""
         try:
-            digest = _check_file(job)
+            source = _check_file(job)
             rgb, record = self.make(job, on_progress)
             self._store(job, rgb)
         except Exception as error:
@@ -199,7 +229,7 @@ class Synthesis:
             writer.write({**self._head(job), "status": "failed", "message": message})
             raise
         size = [rgb.shape[1], rgb.shape[0]]
-        row = {**self._head(job), "hq_digest": digest, "status": "ok", "size": size}
+        row = {**self._head(job), **source, "status": "ok", "size": size}
         row["record"] = record
         writer.write(row)
         return row
@@ -243,7 +273,7 @@ class Synthesis:
         """Write one LQ. A file that is there without a row may stay only if it is the very same:
         then the run was killed between the file and its row. Raises OutputError otherwise."""
         path = self.output / job.lq
-        if self.overwrite or not path.exists():
+        if self.overwrite or job.lq in self.replaced or not path.exists():
             write_rgb(path, rgb)
             return
         if self.resumed:
@@ -262,6 +292,8 @@ class Synthesis:
         """
         written = read_manifest(self.manifest)
         rows = latest(written)
+        for lq, known in self._files.items():
+            rows[lq] = rows[lq] | known
         planned = [rows.pop(job.lq) for job in jobs if job.lq in rows]
         if [*rows.values(), *planned] != written:
             self._rewrite([*rows.values(), *planned])
@@ -273,15 +305,27 @@ class Synthesis:
                 writer.write(row)
 
 
-def _check_file(job: Job) -> str:
-    """Return the digest of the HQ's file. Raises InputError when it is not the one it must be."""
+def _check_file(job: Job) -> Row:
+    """Return what a row says of the HQ's file. Raises InputError when it is not the one it must
+    be."""
     try:
-        digest = hashlib.blake2b(job.hq.read_bytes(), digest_size=8).hexdigest()
+        state = _file_state(job.hq)
+        digest = _digest(job.hq)
     except OSError as error:
         raise InputError(f"cannot read {job.hq}: {error.strerror or error}") from error
     if job.hq_digest not in (None, digest):
         raise InputError(f"{job.hq} has changed since the manifest was written")
-    return digest
+    return {"hq_digest": digest, **state}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+
+
+def _file_state(path: Path) -> Row:
+    """Return what shows, without reading it, that a file is probably as it was."""
+    status = path.stat()
+    return {"hq_bytes": status.st_size, "hq_mtime_ns": status.st_mtime_ns}
 
 
 def latest(rows: Iterable[Row]) -> dict[str, Row]:

@@ -255,9 +255,40 @@ def test_other_settings_do_not_mix(run: Callable, work: Path) -> None:
 def test_another_hq_of_the_same_name_is_no_resume(run: Callable, work: Path) -> None:
     run("out")
     draw(work / "else" / "a.png", seed=99)
+    before = tree(work / "out")
     result = run("out", hq="else")
     assert result.exit_code == 1
-    assert "made with hq" in result.stderr
+    assert f"out/a.png was made of another image, {work}/hq/a.png" in result.stderr
+    assert tree(work / "out") == before
+
+
+def test_the_lq_of_a_replaced_hq_is_made_again(run: Callable, work: Path) -> None:
+    run("out")
+    draw(work / "hq" / "a.png", seed=99)
+    result = run("out")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "out/a.png\n"
+    assert result.stderr.splitlines() == [
+        "2 of 3 were made before",
+        "1 are made again: their HQ images were replaced",
+    ]
+    run("fresh")
+    assert tree(work / "out") == tree(work / "fresh")
+
+
+def test_moved_or_touched_hqs_are_the_same_and_read_once(
+    run: Callable, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("out")
+    (work / "hq").rename(work / "moved")
+    (work / "moved" / "a.png").touch()
+    assert run("out", hq="moved").stderr == "3 of 3 were made before\n"
+    monkeypatch.setattr("redeg_cli.run.synthesis._digest", None)  # files are not read any more
+    assert run("out", hq="moved").stderr == "3 of 3 were made before\n"
+    rows = read_manifest(work / "out" / "manifest.jsonl")
+    assert [row["hq"] for row in rows] == [
+        str(work / "moved" / name) for name in ("a.png", "deep/ñ b.png", "z.jpg")
+    ]
 
 
 def test_a_file_of_the_user_is_kept(run: Callable, work: Path) -> None:
