@@ -110,6 +110,7 @@ def synthesize(
         )
 
     from redeg_cli.device import pick_device
+    from redeg_cli.io.lock import folder_lock
     from redeg_cli.run.replay import plan_replay
     from redeg_cli.run.synthesis import Job, plan
 
@@ -126,11 +127,12 @@ def synthesize(
             groups.append((chosen, group.jobs))
 
     outcome, rows = Outcome(), []
-    for chosen, jobs in groups:
-        made, some = _make(chosen, jobs, output, place, tile, skip_existing, overwrite, as_json)
-        rows += some
-        outcome.done += made.done
-        outcome.failed += made.failed
+    with folder_lock(output):
+        for chosen, jobs in groups:
+            made, some = _make(chosen, jobs, output, place, tile, skip_existing, overwrite, as_json)
+            rows += some
+            outcome.done += made.done
+            outcome.failed += made.failed
     if as_json:
         settings = [chosen.settings for chosen, _ in groups]
         told = settings[0] if len(settings) == 1 else settings

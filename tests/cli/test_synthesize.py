@@ -16,6 +16,7 @@ from degraded import draw, save_pool, save_redegnet, tree
 
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.io.images import read_rgb, to_array, to_tensor
+from redeg_cli.io.lock import folder_lock
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.models import load_network
@@ -375,3 +376,16 @@ def test_a_manifest_of_something_else_is_left_alone(run: Callable, work: Path) -
     assert result.exit_code == 1
     assert "is not a JSON object" in result.stderr
     assert (work / "out" / "manifest.jsonl").read_text() == "my notes\nmore\n"
+
+
+def test_two_runs_in_one_folder_do_not_meet(run: Callable, work: Path) -> None:
+    run("out")
+    (work / "out" / "a.png").unlink()
+    (work / "out" / ".redeg-0123456789ab.png").write_bytes(b"of the other run")
+    before = tree(work / "out")
+    with folder_lock(work / "out"):
+        result = run("out")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("error: another redeg is at work in out")
+        (work / "out" / ".redeg.lock").unlink()
+        assert tree(work / "out") == before
