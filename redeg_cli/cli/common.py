@@ -21,7 +21,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from redeg_cli.errors import OutputError, RedegError
+from redeg_cli.errors import DiskFullError, OutputError, RedegError
 from redeg_cli.progress import OnProgress, no_progress
 
 Item = TypeVar("Item")
@@ -240,13 +240,17 @@ class Outcome:
 
     def finish(self) -> None:
         """Name every failure on stderr and leave the command with code 1 if there was one."""
-        for name, message in self.failed:
-            # Most messages name the file themselves.
-            say(f"error: {message}" if name in message else f"error: {name}: {message}")
+        self.tell_failures()
         if self.failed and self.done + len(self.failed) > 1:
             say(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
         if self.failed:
             raise typer.Exit(self.exit_code)
+
+    def tell_failures(self) -> None:
+        """Name every failure on stderr."""
+        for name, message in self.failed:
+            # Most messages name the file themselves.
+            say(f"error: {message}" if name in message else f"error: {name}: {message}")
 
 
 def run_batch(
@@ -263,7 +267,8 @@ def run_batch(
     ``describe`` names an item in messages. ``on_progress`` moves the bar within the item. Each item
     that is done is given to ``report``, in their order whatever the number of ``threads``. Any
     RedegError, and any other exception as a fault, is one entry in the outcome's ``failed``;
-    Ctrl-C stops the batch. The caller ends with ``outcome.finish()``.
+    Ctrl-C and a full disk stop the batch: the failures before are named, and DiskFullError is
+    raised. The caller ends with ``outcome.finish()``.
     """
     outcome = Outcome()
     steps = 1000  # of the bar, per item: a callback counts whole steps
@@ -281,6 +286,9 @@ def run_batch(
             within(0, 1)
             try:
                 attempt(within)
+            except DiskFullError:
+                outcome.tell_failures()
+                raise
             except RedegError as error:
                 _note_failure(outcome, name, error, one_line(error))
             except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from redeg_cli.errors import InputError, OutputError
+from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.files import to_plain
 
 
@@ -31,18 +31,27 @@ class ManifestWriter:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Write one row (values as ``to_plain`` takes them). Raises OutputError."""
+        """Write one row (values as ``to_plain`` takes them).
+
+        Raises DiskFullError: without its rows there is no use in going on.
+        """
         line = json.dumps(to_plain(row), ensure_ascii=False, allow_nan=False) + "\n"
         try:
             with self._lock:
                 self._file.write(line.encode("utf-8"))
                 self._file.flush()
         except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise self._full(error) from error
 
     def close(self) -> None:
-        """Close the file; closing twice is fine."""
-        self._file.close()
+        """Close the file; closing twice is fine. Raises DiskFullError."""
+        try:
+            self._file.close()
+        except OSError as error:  # of what an earlier write left behind
+            raise self._full(error) from error
+
+    def _full(self, error: OSError) -> DiskFullError:
+        return DiskFullError(f"cannot write {self.path}: {error.strerror or error}")
 
     def __enter__(self) -> "ManifestWriter":
         return self
@@ -53,7 +62,11 @@ class ManifestWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except DiskFullError:
+            if error is None:  # else that one tells what came first
+                raise
 
 
 def read_manifest(path: Path) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
-from redeg_cli.errors import InputError, OutputError
+from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.files import atomic_path
 from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, write_rgb
 from redeg_cli.io.listing import ImageFile, list_images
@@ -219,11 +219,16 @@ class Synthesis:
         return head | asdict(self.settings)
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
-        """Make one LQ, write it and its row; return the row. A failure is a row too."""
+        """Make one LQ, write it and its row; return the row. A failure is a row too.
+
+        Raises DiskFullError when there is no use in going on.
+        """
         try:
             source = _check_file(job)
             rgb, record = self.make(job, on_progress)
             self._store(job, rgb)
+        except DiskFullError:
+            raise
         except Exception as error:
             message = " ".join(str(error).split()) or type(error).__name__
             writer.write({**self._head(job), "status": "failed", "message": message})

@@ -389,3 +389,36 @@ def test_two_runs_in_one_folder_do_not_meet(run: Callable, work: Path) -> None:
         assert result.stderr.startswith("error: another redeg is at work in out")
         (work / "out" / ".redeg.lock").unlink()
         assert tree(work / "out") == before
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit is EFBIG then
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+from redeg_cli.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize("limit", [1500, 4000])
+def test_a_full_disk_stops_the_run(redeg: Callable, work: Path, limit: int) -> None:
+    """First no LQ can be written, then some can and the manifest no more."""
+    for index in range(9):
+        draw(work / "many" / f"{index}.png", (64, 64), seed=index)
+    options = ("--degrader", "bsrgan", "--scale", "2", "--device", "cpu")
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(limit), "synthesize", "many", "-o", "out", *options],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    what = "0.png" if limit == 1500 else "manifest.jsonl"
+    assert result.stderr == f"error: cannot write out/{what}: File too large\n"
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) < 9
+    assert redeg("synthesize", "many", "-o", "out", *options).exit_code == 0
+    assert redeg("synthesize", "many", "-o", "whole", *options).exit_code == 0
+    assert tree(work / "out") == tree(work / "whole")

@@ -1,11 +1,12 @@
 """Manifests survive a crash at any byte."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from redeg_cli.errors import InputError, OutputError
+from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.manifest import ManifestWriter, read_manifest
 
 ROWS = [{"name": "ä.png", "scale": 4}, {"name": "b\n.png", "text": "写真 {}"}, {"n": 3}]
@@ -58,3 +59,22 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path)
     with pytest.raises(OutputError, match="cannot write"):
         ManifestWriter(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_told_and_hides_nothing() -> None:
+    full = Path("/dev/full")
+    writer = ManifestWriter(full)
+    with pytest.raises(DiskFullError, match="cannot write /dev/full: No space left"):
+        writer.write({"a": 1})
+    with pytest.raises(DiskFullError, match="cannot write /dev/full: No space left"):
+        writer.close()  # the row is still to be written
+    with pytest.raises(ZeroDivisionError):
+        fail_after_a_row(full)
+
+
+def fail_after_a_row(path: Path) -> None:
+    with ManifestWriter(path) as writer:
+        with suppress(DiskFullError):
+            writer.write({"a": 1})
+        raise ZeroDivisionError
