@@ -112,7 +112,7 @@ def synthesize(
     from redeg_cli.device import pick_device
     from redeg_cli.io.lock import folder_lock
     from redeg_cli.run.replay import plan_replay
-    from redeg_cli.run.synthesis import Job, plan
+    from redeg_cli.run.synthesis import Job, check_apart, plan
 
     place = pick_device(device)
     check_folder(output)
@@ -123,6 +123,7 @@ def synthesize(
         groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
+            check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
             groups.append((chosen, group.jobs))
 

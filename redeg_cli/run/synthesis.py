@@ -24,7 +24,7 @@ from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.files import atomic_path
 from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, write_rgb
-from redeg_cli.io.listing import ImageFile, list_images
+from redeg_cli.io.listing import ImageFile, expand_inputs, list_images
 from redeg_cli.io.manifest import ManifestWriter, read_manifest
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
@@ -90,10 +90,18 @@ def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> li
     """Return the LQs to make: one per HQ, or ``variants`` of each, numbered from 0001.
 
     The folder tree of the inputs is kept; pictures in an output folder that lies inside an input
-    are no inputs. Raises InputError when there is nothing to do, or two LQs would share a name.
+    are no inputs, unless they were given by a path of their own. Raises InputError when there is
+    nothing to do, two LQs would share a name, or an LQ that of an HQ.
     """
     place = output.resolve()
-    images = [each for each in list_images(inputs) if place not in each.path.resolve().parents]
+    # What lies in the output folder and was named all the same.
+    named = {each.resolve() for each in expand_inputs(inputs)}
+    named = {each for each in named if place in each.parents}
+    images: list[ImageFile] = []
+    for image in list_images(inputs):
+        path = image.path.resolve()
+        if place not in path.parents or not named.isdisjoint((path, *path.parents)):
+            images.append(image)
     if not images:
         raise InputError(f"all images given lie in the output folder {output}: give the HQ images")
     jobs: dict[str, Job] = {}
@@ -106,7 +114,19 @@ def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> li
                     "synthesise them into two folders"
                 )
             jobs[lq] = Job(image.name, image.path, lq, variant)
+    check_apart(list(jobs.values()), output)
     return list(jobs.values())
+
+
+def check_apart(jobs: Sequence[Job], output: Path) -> None:
+    """Raise InputError when an LQ would be written over one of the HQs."""
+    hqs = {os.path.realpath(job.hq) for job in jobs}
+    for job in jobs:
+        if os.path.realpath(output / job.lq) in hqs:
+            raise InputError(
+                f"the LQ of {job.label} would replace {output / job.lq}, which is an HQ: give "
+                "another folder with -o"
+            )
 
 
 def _lq_name(image: ImageFile, variant: int | None, suffix: str) -> str:

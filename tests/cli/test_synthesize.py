@@ -369,6 +369,33 @@ def test_an_output_folder_among_the_inputs_is_no_input(run: Callable) -> None:
     assert run("hq/out").stderr == "3 of 3 were made before\n"
 
 
+def test_an_input_named_in_the_output_folder_is_one(run: Callable, work: Path) -> None:
+    draw(work / "ds" / "hr" / "c.png")
+    draw(work / "ds" / "d.png")
+    result = run("ds", "ds/hr", "ds/d.png", "--variants", 2)
+    assert result.exit_code == 0, result.stderr
+    names = [Path(line).name for line in result.stdout.splitlines()]
+    assert names[-4:] == ["c_0001.png", "c_0002.png", "d_0001.png", "d_0002.png"]
+    assert len(names) == 10
+    again = run("ds", "ds/hr", "ds", "--variants", 2)  # d.png and the LQs were found on a walk
+    assert again.stderr == "8 of 8 were made before\n"
+
+
+def test_no_hq_is_replaced(run: Callable, redeg: Callable, work: Path) -> None:
+    before = tree(work / "hq")
+    (work / "link").mkdir()
+    (work / "link" / "a.png").symlink_to(work / "hq" / "a.png")
+    for out, hq in (("hq", "hq/a.png"), ("link", "hq"), ("link", "link/a.png")):
+        result = run(out, "--overwrite", hq=hq)
+        assert result.exit_code == 1
+        assert f"the LQ of a.png would replace {out}/a.png, which is an HQ" in result.stderr
+    run("out")
+    replay = ("--replay", "out/manifest.jsonl", "--redegnet", "tiny.safetensors")
+    result = redeg("synthesize", *replay, "-o", "hq", "--overwrite")
+    assert "the LQ of a.png would replace hq/a.png, which is an HQ" in result.stderr
+    assert tree(work / "hq") == before
+
+
 def test_a_manifest_of_something_else_is_left_alone(run: Callable, work: Path) -> None:
     (work / "out").mkdir()
     (work / "out" / "manifest.jsonl").write_text("my notes\nmore\n")
