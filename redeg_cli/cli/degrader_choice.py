@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from redeg_cli.degrade.base import Degrader
     from redeg_cli.degrade.kernel_noise import JpegChoice
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
 OMEGA = "omega"
 """The degrader that a pool drives."""
@@ -91,7 +91,7 @@ def choose(
     if asked.pool is not None:
         return _learned(asked.pool, asked.redegnet, scale, aligned, seed, device)
     from redeg_cli.degrade.chain import load_degrader
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     chain = load_degrader(str(asked.degrader), scale or 4)
     return Chosen(chain, Settings(chain.name, chain.scale, aligned, seed, chain.digest))
@@ -151,7 +151,7 @@ def _learned(
     from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
     from redeg_cli.omega.learned import OmegaDegrader
     from redeg_cli.omega.pool import load_pool
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     pool = load_pool(path)
     weights = find_model(redegnet or DEFAULT_REDEGNET)
@@ -184,7 +184,7 @@ def _adapted(
     device: "torch.device",
 ) -> Chosen:
     from redeg_cli.omega.adapted import adapted_digest, load_adapted
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     degrader = load_adapted(path, scale, redegnet=redegnet, aligned=aligned, device=device)
     if degrader.pool.scale != degrader.scale:
@@ -208,7 +208,7 @@ def _dml(
 ) -> Chosen:
     from redeg_cli.degrade.dml import NOISE, load_dml
     from redeg_cli.models import model_fingerprint
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     noise = NOISE if asked.noise_sigma is None else asked.noise_sigma
     degrader = load_dml(str(asked.model), noise, scale, device)
@@ -235,7 +235,7 @@ def _estimated(given: Asked, scale: int | None, aligned: bool, seed: int) -> Cho
     from redeg_cli.degrade.kernel_noise import KernelNoiseDegrader
     from redeg_cli.degrade.kernel_pool import load_kernel_pool
     from redeg_cli.degrade.noise_pool import load_noise_pool
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     kernels, noise = (
         load_kernel_pool(Path(str(given.kernels))),

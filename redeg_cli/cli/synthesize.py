@@ -111,8 +111,8 @@ def synthesize(
 
     from redeg_cli.device import pick_device
     from redeg_cli.io.lock import folder_lock
+    from redeg_cli.run.jobs import Job, check_apart, plan
     from redeg_cli.run.replay import plan_replay
-    from redeg_cli.run.synthesis import Job, check_apart, plan
 
     place = pick_device(device)
     check_folder(output)
@@ -149,11 +149,12 @@ def _make(
     tile: int | None,
     skip_existing: bool,
     overwrite: bool,
-    quiet: bool,
+    as_json: bool,
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """Make the LQs of one degrader that are not there yet; return what became of them."""
     from redeg_cli.io.manifest import ManifestWriter
-    from redeg_cli.run.synthesis import Job, Synthesis
+    from redeg_cli.run.jobs import Job
+    from redeg_cli.run.synthesis import Synthesis
 
     run = Synthesis(*chosen, output, device, tile=tile, overwrite=overwrite)
     todo = run.pending(jobs, skip_existing)
@@ -172,7 +173,8 @@ def _make(
             work,
             lambda job: job.label,
             title="synthesising",
-            report=None if quiet else lambda job: emit_path(output / job.lq),
+            report=None if as_json else lambda job: emit_path(output / job.lq),
             threads=run.threads,
         )
-    return outcome, run.finish(jobs)
+    run.finish(jobs)
+    return outcome, run.rows(jobs) if as_json else []

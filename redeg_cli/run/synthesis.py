@@ -1,4 +1,4 @@
-"""An LQ for each of many HQ files: what is to be made, what is there already, and the manifest.
+"""An LQ for each of many HQ files, and the manifest that says how each was made.
 
 Every file depends on its own seed and nothing else, so a run that was killed at any moment and
 started again leaves the same files, and the same manifest, as one that was not.
@@ -6,12 +6,10 @@ started again leaves the same files, and the same manifest, as one that was not.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,115 +22,19 @@ from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.files import atomic_path
 from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, write_rgb
-from redeg_cli.io.listing import ImageFile, expand_inputs, list_images
-from redeg_cli.io.manifest import ManifestWriter, read_manifest
+from redeg_cli.io.manifest import ManifestWriter
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
+from redeg_cli.run.finished import Known, Row, read_known, read_rows, tidy
+from redeg_cli.run.jobs import Job, Settings
 from redeg_cli.seeds import sample_seed
 
 MANIFEST = "manifest.jsonl"
 MINIMUM = 16
 """Least side of an HQ in pixels."""
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What every row of the manifest repeats, so that each can be told and replayed alone."""
-
-    degrader: str
-    """"omega", "adapted", "dml", "kernel-noise", a preset's name or that of a TOML file."""
-    scale: int
-    aligned: bool
-    seed: int
-    """Of the run; a file's own is ``sample_seed(seed, name of the HQ, variant)``."""
-    digest: str | None = None
-    """Of the tables that a handcrafted degrader was read from, of a learned one's settings."""
-    pool: str | None = None
-    """The file of the pool (of Ωs or kernels), or of the photo's adapted SynNet, as given."""
-    pool_digest: str | None = None
-    model: str | None = None
-    fingerprint: str | None = None
-    noise: str | None = None
-    """The file of the pool of noise."""
-    noise_digest: str | None = None
-    jpeg: str | None = None
-    """How a kernel-noise degrader compresses: auto, none or a quality."""
-
-
 # The same HQ or pool may lie elsewhere, the same weights may have another name.
 _LABELS = ("hq", "pool", "model", "noise")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One LQ to make."""
-
-    name: str
-    """The HQ's name in its listing: decides the seed."""
-    hq: Path
-    lq: str
-    """Relative to the output folder, with forward slashes."""
-    variant: int
-    record: Record | None = None
-    """What to apply, if it is not to be drawn."""
-    hq_digest: str | None = None
-    """What the HQ's file must be, if it must."""
-
-    @property
-    def label(self) -> str:
-        """What the job is called in messages: the HQ's name, and the variant beyond the first."""
-        return f"{self.name} (variant {self.variant + 1})" if self.variant else self.name
-
-
-def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> list[Job]:
-    """Return the LQs to make: one per HQ, or ``variants`` of each, numbered from 0001.
-
-    The folder tree of the inputs is kept; pictures in an output folder that lies inside an input
-    are no inputs, unless they were given by a path of their own. Raises InputError when there is
-    nothing to do, two LQs would share a name, or an LQ that of an HQ.
-    """
-    place = output.resolve()
-    # What lies in the output folder and was named all the same.
-    named = {each.resolve() for each in expand_inputs(inputs)}
-    named = {each for each in named if place in each.parents}
-    images: list[ImageFile] = []
-    for image in list_images(inputs):
-        path = image.path.resolve()
-        if place not in path.parents or not named.isdisjoint((path, *path.parents)):
-            images.append(image)
-    if not images:
-        raise InputError(f"all images given lie in the output folder {output}: give the HQ images")
-    jobs: dict[str, Job] = {}
-    for image in images:
-        for variant in range(variants):
-            lq = _lq_name(image, variant if variants > 1 else None, suffix)
-            if lq in jobs:
-                raise InputError(
-                    f"{jobs[lq].name} and {image.name} would both become {lq}: rename one, or "
-                    "synthesise them into two folders"
-                )
-            jobs[lq] = Job(image.name, image.path, lq, variant)
-    check_apart(list(jobs.values()), output)
-    return list(jobs.values())
-
-
-def check_apart(jobs: Sequence[Job], output: Path) -> None:
-    """Raise InputError when an LQ would be written over one of the HQs."""
-    hqs = {os.path.realpath(job.hq) for job in jobs}
-    for job in jobs:
-        if os.path.realpath(output / job.lq) in hqs:
-            raise InputError(
-                f"the LQ of {job.label} would replace {output / job.lq}, which is an HQ: give "
-                "another folder with -o"
-            )
-
-
-def _lq_name(image: ImageFile, variant: int | None, suffix: str) -> str:
-    path = PurePosixPath(image.name)
-    number = "" if variant is None else f"_{variant + 1:04d}"
-    return str(path.with_name(f"{path.stem}{number}{suffix}"))
 
 
 class Synthesis:
@@ -175,10 +77,9 @@ class Synthesis:
         with ``skip_existing`` every file that is there. Raises OutputError when the manifest says
         that a file of a job was made in another way, or from an HQ that lay elsewhere.
         """
-        rows = latest(read_manifest(self.manifest)) if self.resumed else {}
+        rows, _ = read_known(self.manifest)
         if self.overwrite:
-            planned = {job.lq for job in jobs}
-            self._rewrite([row for lq, row in rows.items() if lq not in planned])
+            self._forget(rows, jobs)
             return list(jobs)
         todo: list[Job] = []
         for job in jobs:
@@ -186,7 +87,7 @@ class Synthesis:
             if there and skip_existing:
                 continue
             row = rows.get(job.lq)
-            if row is None or row.get("status") != "ok" or not there:
+            if row is None or row.status != "ok" or not there:
                 todo.append(job)
             else:
                 self._check_same(job, row)
@@ -200,16 +101,16 @@ class Synthesis:
                     leftover.unlink(missing_ok=True)
         return todo
 
-    def _check_same(self, job: Job, row: Row) -> None:
-        wanted = self._head(job)
-        for key, value in wanted.items():
-            if key not in _LABELS and row.get(key) != value:
+    def _check_same(self, job: Job, row: Known) -> None:
+        made = {"name": row.name, "variant": row.variant, **row.settings}
+        for key, value in self._head(job).items():
+            if key in made and key not in _LABELS and made[key] != value:
                 raise OutputError(
-                    f"{self.output / job.lq} was made with {key} {row.get(key)}, now it is "
+                    f"{self.output / job.lq} was made with {key} {made[key]}, now it is "
                     f"{value}: give another folder with -o, or --overwrite"
                 )
 
-    def _has_same_hq(self, job: Job, row: Row) -> bool:
+    def _has_same_hq(self, job: Job, row: Known) -> bool:
         """Return whether the HQ is the one that the row was made of; False if it was replaced.
 
         It is read only when it was moved or touched, and what is found goes to the row. Raises
@@ -218,18 +119,18 @@ class Synthesis:
         try:
             state = _file_state(job.hq)
             known = {"hq": os.path.abspath(job.hq), **state}
-            if all(row.get(key) == value for key, value in known.items()):
+            if all(getattr(row, key) == value for key, value in known.items()):
                 return True
             digest = _digest(job.hq)
         except OSError:
             return True  # not there to be compared, nor to make the LQ of
-        if digest == row.get("hq_digest"):
+        if digest == row.hq_digest:
             self._files[job.lq] = known
             return True
-        if row.get("hq") == known["hq"]:
+        if row.hq == known["hq"]:
             return False
         raise OutputError(
-            f"{self.output / job.lq} was made of another image, {row.get('hq')}, not of {job.hq}: "
+            f"{self.output / job.lq} was made of another image, {row.hq}, not of {job.hq}: "
             "give another folder with -o, or --overwrite"
         )
 
@@ -309,24 +210,27 @@ class Synthesis:
                     return
         raise OutputError(f"{path} exists; give --overwrite to replace it")
 
-    def finish(self, jobs: Sequence[Job]) -> list[Row]:
-        """Leave one row per LQ in the manifest, those of ``jobs`` in their order, and return them.
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Leave one row per LQ in the manifest, those of ``jobs`` in their order.
 
         Failures that were made good are forgotten, so that a run that was stopped and started
         again ends with the manifest of one that was not.
         """
-        written = read_manifest(self.manifest)
-        rows = latest(written)
-        for lq, known in self._files.items():
-            rows[lq] = rows[lq] | known
-        planned = [rows.pop(job.lq) for job in jobs if job.lq in rows]
-        if [*rows.values(), *planned] != written:
-            self._rewrite([*rows.values(), *planned])
-        return planned
+        tidy(self.manifest, [job.lq for job in jobs], self._files)
 
-    def _rewrite(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def rows(self, jobs: Sequence[Job]) -> list[Row]:
+        """Return the rows of ``jobs`` as the manifest has them."""
+        known, _ = read_known(self.manifest)
+        return list(read_rows(self.manifest, [known[job.lq] for job in jobs if job.lq in known]))
+
+    def _forget(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
+        """Take the rows of ``jobs`` out of the manifest."""
+        planned = {job.lq for job in jobs}
+        if planned.isdisjoint(rows):
+            return
+        kept = [row for lq, row in rows.items() if lq not in planned]
         with atomic_path(self.manifest) as temporary, ManifestWriter(temporary) as writer:
-            for row in rows:
+            for row in read_rows(self.manifest, kept):
                 writer.write(row)
 
 
@@ -351,12 +255,3 @@ def _file_state(path: Path) -> Row:
     """Return what shows, without reading it, that a file is probably as it was."""
     status = path.stat()
     return {"hq_bytes": status.st_size, "hq_mtime_ns": status.st_mtime_ns}
-
-
-def latest(rows: Iterable[Row]) -> dict[str, Row]:
-    """Return the last row of each LQ, in the order in which the LQs first came."""
-    found: dict[str, Row] = {}
-    for row in rows:
-        with suppress(KeyError):  # a row of something else
-            found[row["lq"]] = row
-    return found
