@@ -20,7 +20,6 @@ from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
-from redeg_cli.io.files import atomic_path
 from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, write_rgb
 from redeg_cli.io.manifest import ManifestWriter
 from redeg_cli.omega.learned import OmegaDegrader
@@ -30,6 +29,8 @@ from redeg_cli.run.jobs import Job, Settings
 from redeg_cli.seeds import sample_seed
 
 MANIFEST = "manifest.jsonl"
+_REPLACING = "replacing"
+"""Status of an LQ that a run was to replace, and has not yet."""
 MINIMUM = 16
 """Least side of an HQ in pixels."""
 
@@ -60,6 +61,7 @@ class Synthesis:
         self.resumed = self.manifest.exists()
         self.replaced: set[str] = set()
         """LQs that are made again, since another HQ lies where theirs was."""
+        self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
 
     @property
@@ -74,13 +76,15 @@ class Synthesis:
         """Return the jobs that are not done yet, and make the folder ready for them.
 
         Done is what the manifest says so of and whose file is there, if its HQ is still the same;
-        with ``skip_existing`` every file that is there. Raises OutputError when the manifest says
-        that a file of a job was made in another way, or from an HQ that lay elsewhere.
+        with ``skip_existing`` every file that is there. With ``overwrite`` nothing is, except what
+        a run that was to overwrite these files, and was killed, had replaced already. Raises
+        OutputError when the manifest says that a file of a job was made in another way, or from
+        an HQ that lay elsewhere.
         """
         rows, _ = read_known(self.manifest)
-        if self.overwrite:
-            self._forget(rows, jobs)
-            return list(jobs)
+        begun = any(job.lq in rows and rows[job.lq].status == _REPLACING for job in jobs)
+        if self.overwrite and not begun:
+            self._mark(rows, jobs)
         todo: list[Job] = []
         for job in jobs:
             there = (self.output / job.lq).is_file()
@@ -89,11 +93,18 @@ class Synthesis:
             row = rows.get(job.lq)
             if row is None or row.status != "ok" or not there:
                 todo.append(job)
+                if row is not None and row.status == _REPLACING:
+                    self._replaceable.add(job.lq)
+            elif self.overwrite:
+                if not (begun and self._difference(job, row) is None and self._is_of(job, row)):
+                    todo.append(job)
             else:
                 self._check_same(job, row)
-                if not self._has_same_hq(job, row):
+                if not self._is_of(job, row):
+                    self._check_place(job, row)
                     self.replaced.add(job.lq)
                     todo.append(job)
+        self._replaceable |= self.replaced
         if self.resumed:
             # What a killed run left of the file it was writing.
             for folder in {(self.output / job.lq).parent for job in jobs}:
@@ -101,38 +112,51 @@ class Synthesis:
                     leftover.unlink(missing_ok=True)
         return todo
 
+    def _mark(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
+        """Note in the manifest which files are about to be replaced, so that a run that is killed
+        can be carried on: what their rows say may not be so any more."""
+        with ManifestWriter(self.manifest, append=True) as writer:
+            for job in jobs:
+                if job.lq in rows or (self.output / job.lq).exists():
+                    writer.write({"lq": job.lq, "status": _REPLACING})
+
+    def _difference(self, job: Job, row: Known) -> str | None:
+        """Return the name of a setting that the row was not made with."""
+        made, wanted = {"name": row.name, "variant": row.variant, **row.settings}, self._head(job)
+        return next((key for key in made if key not in _LABELS and made[key] != wanted[key]), None)
+
     def _check_same(self, job: Job, row: Known) -> None:
-        made = {"name": row.name, "variant": row.variant, **row.settings}
-        for key, value in self._head(job).items():
-            if key in made and key not in _LABELS and made[key] != value:
-                raise OutputError(
-                    f"{self.output / job.lq} was made with {key} {made[key]}, now it is "
-                    f"{value}: give another folder with -o, or --overwrite"
-                )
+        key = self._difference(job, row)
+        if key is not None:
+            made = {"name": row.name, "variant": row.variant, **row.settings}
+            raise OutputError(
+                f"{self.output / job.lq} was made with {key} {made[key]}, now it is "
+                f"{self._head(job)[key]}: give another folder with -o, or --overwrite"
+            )
 
-    def _has_same_hq(self, job: Job, row: Known) -> bool:
-        """Return whether the HQ is the one that the row was made of; False if it was replaced.
+    def _is_of(self, job: Job, row: Known) -> bool:
+        """Return whether the row was made of the job's HQ.
 
-        It is read only when it was moved or touched, and what is found goes to the row. Raises
-        OutputError for another HQ from another place: that one's LQ is not to be lost.
+        That is read only when it was moved or touched, and what is found goes to the row.
         """
         try:
-            state = _file_state(job.hq)
-            known = {"hq": os.path.abspath(job.hq), **state}
+            known = {"hq": os.path.abspath(job.hq), **_file_state(job.hq)}
             if all(getattr(row, key) == value for key, value in known.items()):
                 return True
-            digest = _digest(job.hq)
+            if _digest(job.hq) != row.hq_digest:
+                return False
         except OSError:
             return True  # not there to be compared, nor to make the LQ of
-        if digest == row.hq_digest:
-            self._files[job.lq] = known
-            return True
-        if row.hq == known["hq"]:
-            return False
-        raise OutputError(
-            f"{self.output / job.lq} was made of another image, {row.hq}, not of {job.hq}: "
-            "give another folder with -o, or --overwrite"
-        )
+        self._files[job.lq] = known
+        return True
+
+    def _check_place(self, job: Job, row: Known) -> None:
+        """Refuse another HQ from another place: the LQ of the first is not to be lost."""
+        if row.hq != os.path.abspath(job.hq):
+            raise OutputError(
+                f"{self.output / job.lq} was made of another image, {row.hq}, not of {job.hq}: "
+                "give another folder with -o, or --overwrite"
+            )
 
     def _head(self, job: Job) -> Row:
         head: Row = {"lq": job.lq, "hq": os.path.abspath(job.hq), "name": job.name}
@@ -199,7 +223,7 @@ class Synthesis:
         """Write one LQ. A file that is there without a row may stay only if it is the very same:
         then the run was killed between the file and its row. Raises OutputError otherwise."""
         path = self.output / job.lq
-        if self.overwrite or job.lq in self.replaced or not path.exists():
+        if self.overwrite or job.lq in self._replaceable or not path.exists():
             write_rgb(path, rgb)
             return
         if self.resumed:
@@ -222,16 +246,6 @@ class Synthesis:
         """Return the rows of ``jobs`` as the manifest has them."""
         known, _ = read_known(self.manifest)
         return list(read_rows(self.manifest, [known[job.lq] for job in jobs if job.lq in known]))
-
-    def _forget(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
-        """Take the rows of ``jobs`` out of the manifest."""
-        planned = {job.lq for job in jobs}
-        if planned.isdisjoint(rows):
-            return
-        kept = [row for lq, row in rows.items() if lq not in planned]
-        with atomic_path(self.manifest) as temporary, ManifestWriter(temporary) as writer:
-            for row in read_rows(self.manifest, kept):
-                writer.write(row)
 
 
 def _check_file(job: Job) -> Row:

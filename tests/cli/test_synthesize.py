@@ -17,7 +17,7 @@ from degraded import draw, save_pool, save_redegnet, tree
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.io.images import read_rgb, to_array, to_tensor
 from redeg_cli.io.lock import folder_lock
-from redeg_cli.io.manifest import read_manifest
+from redeg_cli.io.manifest import ManifestWriter, read_manifest
 from redeg_cli.io.pairs import pair_scale
 from redeg_cli.models import load_network
 from redeg_cli.omega.learned import OmegaDegrader
@@ -251,6 +251,37 @@ def test_other_settings_do_not_mix(run: Callable, work: Path) -> None:
     run("one", "--seed", 1)
     assert run("out", "--seed", 1, "--overwrite").exit_code == 0
     assert tree(work / "out") == tree(work / "one")
+
+
+@pytest.mark.parametrize("again", [("--overwrite",), ()])
+def test_a_killed_overwrite_is_carried_on(
+    run: Callable, work: Path, monkeypatch: pytest.MonkeyPatch, again: tuple
+) -> None:
+    draw(work / "out" / "z.png", (10, 10))
+    run("out", hq="hq/a.png")
+    run("out", "--skip-existing")
+    whole = ManifestWriter.write
+    with monkeypatch.context() as patch:
+
+        def stop_before_the_second(writer: ManifestWriter, row: dict) -> None:
+            if row["status"] == "ok" and row["lq"] != "a.png":
+                raise KeyboardInterrupt
+            whole(writer, row)
+
+        patch.setattr(ManifestWriter, "write", stop_before_the_second)
+        assert run("out", "--seed", 1, "--overwrite").exit_code == 130
+    # The second file was replaced, its row was not: the old one must not be believed.
+    assert run("out").exit_code == 1
+    first = (work / "out" / "a.png").stat().st_mtime_ns
+    result = run("out", "--seed", 1, *again)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == "1 of 3 were made before\n"
+    assert (work / "out" / "a.png").stat().st_mtime_ns == first
+    run("fresh", "--seed", 1)
+    assert tree(work / "out") == tree(work / "fresh")
+    # A finished set is made once more.
+    assert len(run("out", "--seed", 1, "--overwrite").stdout.splitlines()) == 3
+    assert tree(work / "out") == tree(work / "fresh")
 
 
 def test_another_hq_of_the_same_name_is_no_resume(run: Callable, work: Path) -> None:
