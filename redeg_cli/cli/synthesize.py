@@ -18,6 +18,7 @@ from redeg_cli.cli.common import (
     emit_path,
     run_batch,
     say,
+    warn,
 )
 from redeg_cli.cli.degrader_choice import Asked, Chosen, choose, choose_again
 from redeg_cli.cli.degraders import (
@@ -160,6 +161,9 @@ def _make(
     todo = run.pending(jobs, skip_existing)
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} were made before")
+    if run.others is not None:
+        count, first = run.others
+        warn(f"the folder holds {count} LQs of other images that were made in another way: {first}")
     if run.replaced:
         say(f"{len(run.replaced)} are made again: their HQ images were replaced")
 

@@ -61,6 +61,8 @@ class Synthesis:
         self.resumed = self.manifest.exists()
         self.replaced: set[str] = set()
         """LQs that are made again, since another HQ lies where theirs was."""
+        self.others: tuple[int, str] | None = None
+        """How many LQs of other HQs and settings the folder holds, and how the first was made."""
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
 
@@ -79,9 +81,12 @@ class Synthesis:
         with ``skip_existing`` every file that is there. With ``overwrite`` nothing is, except what
         a run that was to overwrite these files, and was killed, had replaced already. Raises
         OutputError when the manifest says that a file of a job was made in another way, or from
-        an HQ that lay elsewhere.
+        an HQ that lay elsewhere, and when the folder holds another file of the same HQ that was
+        made with other settings.
         """
         rows, _ = read_known(self.manifest)
+        if all(job.record is None for job in jobs):  # a replayed set is as it was
+            self._check_others(rows, jobs)
         begun = any(job.lq in rows and rows[job.lq].status == _REPLACING for job in jobs)
         if self.overwrite and not begun:
             self._mark(rows, jobs)
@@ -112,6 +117,25 @@ class Synthesis:
                     leftover.unlink(missing_ok=True)
         return todo
 
+    def _check_others(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
+        """Look at what stays in the folder beside the files of the jobs."""
+        planned, names = {job.lq for job in jobs}, {job.name for job in jobs}
+        wanted = asdict(self.settings)
+        for lq, row in rows.items():
+            if lq in planned or row.status != "ok":
+                continue
+            key = _first_difference(row.settings, wanted)
+            if key is None or not (self.output / lq).is_file():
+                continue
+            how = f"was made with {key} {row.settings[key]}, now it is {wanted[key]}"
+            if row.name in names:
+                raise OutputError(
+                    f"{self.output / lq} {how}, and would stay beside the new LQs of {row.name}: "
+                    "give another folder with -o"
+                )
+            count, first = self.others or (0, f"{self.output / lq} {how}")
+            self.others = count + 1, first
+
     def _mark(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
         """Note in the manifest which files are about to be replaced, so that a run that is killed
         can be carried on: what their rows say may not be so any more."""
@@ -122,8 +146,8 @@ class Synthesis:
 
     def _difference(self, job: Job, row: Known) -> str | None:
         """Return the name of a setting that the row was not made with."""
-        made, wanted = {"name": row.name, "variant": row.variant, **row.settings}, self._head(job)
-        return next((key for key in made if key not in _LABELS and made[key] != wanted[key]), None)
+        made = {"name": row.name, "variant": row.variant, **row.settings}
+        return _first_difference(made, self._head(job))
 
     def _check_same(self, job: Job, row: Known) -> None:
         key = self._difference(job, row)
@@ -259,6 +283,10 @@ def _check_file(job: Job) -> Row:
     if job.hq_digest not in (None, digest):
         raise InputError(f"{job.hq} has changed since the manifest was written")
     return {"hq_digest": digest, **state}
+
+
+def _first_difference(made: Row, wanted: Row) -> str | None:
+    return next((key for key in made if key not in _LABELS and made[key] != wanted[key]), None)
 
 
 def _digest(path: Path) -> str:

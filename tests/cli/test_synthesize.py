@@ -253,6 +253,26 @@ def test_other_settings_do_not_mix(run: Callable, work: Path) -> None:
     assert tree(work / "out") == tree(work / "one")
 
 
+def test_two_sets_of_the_same_images_do_not_mix(run: Callable, work: Path) -> None:
+    run("out")
+    before = tree(work / "out")
+    for more in (("--variants", 2), ("--format", "jpg"), ("--format", "jpg", "--overwrite")):
+        result = run("out", "--seed", 7, *more)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("error: out/a.png was made with seed 0, now it is 7, and")
+        assert tree(work / "out") == before
+    assert run("out", "--format", "jpg").exit_code == 0  # the same degradations
+    assert run("out", hq="hq/a.png").stderr == "1 of 1 were made before\n"
+    # Other images may be degraded in another way, but it is said.
+    draw(work / "other" / "c.png")
+    result = run("out", "--seed", 7, hq="other")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: the folder holds 6 LQs of other images that were made in another way: "
+        "out/deep/ñ b.png was made with seed 0, now it is 7\n"
+    )
+
+
 @pytest.mark.parametrize("again", [("--overwrite",), ()])
 def test_a_killed_overwrite_is_carried_on(
     run: Callable, work: Path, monkeypatch: pytest.MonkeyPatch, again: tuple
