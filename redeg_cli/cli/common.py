@@ -128,7 +128,9 @@ def emit_json(value: object) -> None:
     """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
     from redeg_cli.io.files import to_plain
 
-    print(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+    text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+    # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
+    print(text.encode("utf-8", "backslashreplace").decode("utf-8"), flush=True)
 
 
 def check_folder(output: Path) -> None:

@@ -76,7 +76,8 @@ class ManifestWriter:
 def encode_row(row: Mapping[str, Any]) -> bytes:
     """Return the line of one row (values as ``to_plain`` takes them), with its end."""
     line = json.dumps(to_plain(row), ensure_ascii=False, allow_nan=False) + "\n"
-    return line.encode("utf-8")
+    # Of a file's name that is not UTF-8, the bytes that are none become JSON's \udcxx.
+    return line.encode("utf-8", "backslashreplace")
 
 
 def read_manifest(path: Path) -> list[dict[str, Any]]:

@@ -432,6 +432,28 @@ def test_an_input_named_in_the_output_folder_is_one(run: Callable, work: Path) -
     assert again.stderr == "8 of 8 were made before\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8")
+def test_a_name_that_is_not_utf_8(redeg: Callable, work: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (work / "latin").mkdir()
+    (work / "latin" / name).write_bytes((work / "hq" / "a.png").read_bytes())
+    command = ["synthesize", "latin", "-o", "out", "--degrader", "bsrgan", "--scale", "2"]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-m", "redeg_cli", *command],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, b"out/caf\xe9.png\n"), result.stderr
+    assert (work / "out" / name).is_file()
+    assert redeg(*command).stderr == "1 of 1 were made before\n"
+    replay = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "again", "--json")
+    assert replay.exit_code == 0, replay.stderr
+    assert tree(work / "again") == tree(work / "out")
+
+
 def test_no_hq_is_replaced(run: Callable, redeg: Callable, work: Path) -> None:
     before = tree(work / "hq")
     (work / "link").mkdir()

@@ -1,5 +1,6 @@
 """Manifests survive a crash at any byte."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def test_a_crash_at_any_byte_loses_the_torn_row_only(tmp_path: Path) -> None:
 def test_numpy_values_and_numbers_json_cannot_hold(tmp_path: Path) -> None:
     write(tmp_path / "m", [{"psnr": np.float32("inf"), "n": np.int64(2), "p": Path("a")}])
     assert read_manifest(tmp_path / "m") == [{"psnr": None, "n": 2, "p": "a"}]
+
+
+def test_a_name_that_is_not_utf_8_comes_back(tmp_path: Path) -> None:
+    row = {"lq": os.fsdecode(b"caf\xe9 \xc3\xa9.png")}
+    write(tmp_path / "m", [row])
+    assert (tmp_path / "m").read_text("utf-8") == '{"lq": "caf\\udce9 é.png"}\n'
+    assert read_manifest(tmp_path / "m") == [row]
 
 
 def test_what_is_no_manifest(tmp_path: Path) -> None:
