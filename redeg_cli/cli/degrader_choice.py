@@ -1,5 +1,6 @@
 """Which degrader the options ask for, and how to get the one that a manifest was made with."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,6 +72,15 @@ class Asked:
             read_jpeg(self.jpeg)
 
 
+_FILES = {
+    OMEGA: ("pool",),
+    ADAPTED: ("adapted",),
+    DML: ("model",),
+    KERNEL_NOISE: ("kernels", "noise"),
+}
+"""The options that give a degrader's files."""
+
+
 class Chosen(NamedTuple):
     """A degrader and how to get it again."""
 
@@ -117,6 +127,12 @@ def choose_again(settings: "Settings", asked: Asked, device: "torch.device") -> 
             "jpeg": settings.jpeg,
         },
     }[settings.degrader]
+    for option in _FILES[settings.degrader]:
+        path = Path(str(files[option]))
+        if getattr(asked, option) is None and path.suffix and not path.exists():
+            raise InputError(
+                f"{path}, which the manifest was made with, does not exist: give --{option}"
+            )
     degrader = None if settings.degrader == ADAPTED else settings.degrader
     chosen = choose(
         *(Asked(degrader, **files), settings.scale, settings.aligned, settings.seed, device)  # pyright: ignore
@@ -167,7 +183,7 @@ def _learned(
     net = load_network(weights, "redegnet", device)
     settings = Settings(
         *(OMEGA, scale, aligned, seed, None),
-        pool=str(path),
+        pool=os.path.abspath(path),
         pool_digest=pool.digest,
         model=weights.stem,
         fingerprint=fingerprint,
@@ -195,7 +211,7 @@ def _adapted(
         )
     settings = Settings(
         *(ADAPTED, degrader.scale, aligned, seed, None),
-        pool=str(path),
+        pool=os.path.abspath(path),
         pool_digest=adapted_digest(path),
         model=degrader.pool.model,
         fingerprint=degrader.pool.fingerprint,
@@ -210,11 +226,12 @@ def _dml(
     from redeg_cli.models import model_fingerprint
     from redeg_cli.run.jobs import Settings
 
+    model = Path(str(asked.model)).expanduser()
     noise = NOISE if asked.noise_sigma is None else asked.noise_sigma
     degrader = load_dml(str(asked.model), noise, scale, device)
     settings = Settings(
         *(DML, degrader.scale, aligned, seed, degrader.digest),
-        model=asked.model,
+        model=os.path.abspath(model) if model.is_file() else asked.model,
         fingerprint=model_fingerprint(str(asked.model)),
     )
     return Chosen(degrader, settings)
@@ -248,9 +265,9 @@ def _estimated(given: Asked, scale: int | None, aligned: bool, seed: int) -> Cho
         raise InputError(f"{given.kernels}: {error}") from None
     settings = Settings(
         *(KERNEL_NOISE, degrader.scale, aligned, seed, None),
-        pool=str(given.kernels),
+        pool=os.path.abspath(str(given.kernels)),
         pool_digest=kernels.digest,
-        noise=str(given.noise),
+        noise=os.path.abspath(str(given.noise)),
         noise_digest=noise.digest,
         jpeg=str(jpeg),
     )

@@ -78,8 +78,13 @@ def synthesize(
         bool, typer.Option("--aligned", help="LQs as large as the HQ, not on their own grid.")
     ] = False,
     output_format: Annotated[
-        LqFormat, typer.Option("--format", help="Format of the LQs; jpg compresses once more.")
-    ] = LqFormat.png,
+        LqFormat | None,
+        typer.Option(
+            "--format",
+            help="Format of the LQs; jpg compresses once more.  [default: png]",
+            show_default=False,
+        ),
+    ] = None,
     redegnet: RedegnetOption = None,
     tile: TileOption = None,
     skip_existing: Annotated[
@@ -101,13 +106,13 @@ def synthesize(
         asked.check()
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg) != (
+    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg, output_format) != (
         *(None, None, None, 1, 0),
-        *(False, None),
+        *(False, None, None),
     ):
         raise typer.BadParameter(
-            "--replay takes the degrader, its noise, scale, variants, seed, --aligned and --jpeg "
-            "from the manifest"
+            "--replay takes the degrader, its noise, scale, variants, seed, --aligned, --jpeg and "
+            "--format from the manifest"
         )
 
     from redeg_cli.device import pick_device
@@ -119,7 +124,8 @@ def synthesize(
     check_folder(output)
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
-        jobs = plan(images or [], output, variants, f".{output_format.value}")
+        suffix = f".{(output_format or LqFormat.png).value}"
+        jobs = plan(images or [], output, variants, suffix)
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:

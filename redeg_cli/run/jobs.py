@@ -23,7 +23,7 @@ class Settings:
     digest: str | None = None
     """Of the tables that a handcrafted degrader was read from, of a learned one's settings."""
     pool: str | None = None
-    """The file of the pool (of Ωs or kernels), or of the photo's adapted SynNet, as given."""
+    """The file of the pool (of Ωs or kernels), or of the photo's adapted SynNet."""
     pool_digest: str | None = None
     model: str | None = None
     fingerprint: str | None = None

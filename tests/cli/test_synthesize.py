@@ -60,7 +60,7 @@ def test_each_hq_gets_an_lq_and_a_row(run: Callable, work: Path) -> None:
         assert row["status"] == "ok"
         assert row["hq"] == str(work / "hq" / row["lq"]).replace("z.png", "z.jpg")
         assert (row["scale"], row["aligned"], row["seed"], row["variant"]) == (2, False, 0, 0)
-        assert (row["pool"], row["pool_digest"]) == ("pool.npz", pool.digest)
+        assert (row["pool"], row["pool_digest"]) == (str(work / "pool.npz"), pool.digest)
         assert (row["model"], row["fingerprint"]) == ("tiny", pool.fingerprint)
         lq, hq = read_rgb(work / "out" / row["lq"]), read_rgb(row["hq"])
         assert row["size"] == [lq.shape[1], lq.shape[0]]
