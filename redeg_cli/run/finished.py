@@ -34,6 +34,9 @@ class Known(NamedTuple):
     hq_digest: str
     hq_bytes: int
     hq_mtime_ns: int
+    size: list[int] | None
+    tile: int | None
+    """That the run began with: the same for all rows of a run, whatever the memory allowed."""
 
 
 def read_known(manifest: Path) -> tuple[dict[str, Known], int]:

@@ -48,6 +48,8 @@ class Job:
     """What to apply, if it is not to be drawn."""
     hq_digest: str | None = None
     """What the HQ's file must be, if it must."""
+    tile: int | None = None
+    """Side of the tiles that it is to be cut into, if it matters."""
 
     @property
     def label(self) -> str:

@@ -52,7 +52,8 @@ def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
         names = [each.name for each in fields(Settings)]
         settings = Settings(**{n: row[n] for n in names if n in row or n not in _LATER})
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
-        job = replace(job, hq_digest=row["hq_digest"])
+        tile = row.get("tile_used") or row.get("tile")
+        job = replace(job, hq_digest=row["hq_digest"], tile=tile)
         lq = PurePosixPath(job.lq)
     except (KeyError, TypeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -24,6 +24,7 @@ from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, w
 from redeg_cli.io.manifest import ManifestWriter
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
+from redeg_cli.restore.tiles import SMALLEST_TILE, default_tile, tile_of
 from redeg_cli.run.finished import Known, Row, read_known, read_rows, tidy
 from redeg_cli.run.jobs import Job, Settings
 from redeg_cli.seeds import sample_seed
@@ -56,6 +57,7 @@ class Synthesis:
         self.output = output
         self.device = device
         self.tile = tile
+        """The side of the tiles that was asked for, if any."""
         self.overwrite = overwrite
         self.manifest = output / MANIFEST
         self.resumed = self.manifest.exists()
@@ -65,6 +67,7 @@ class Synthesis:
         """How many LQs of other HQs and settings the folder holds, and how the first was made."""
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
+        self._tile = tile or default_tile(device)
 
     @property
     def threads(self) -> int:
@@ -90,6 +93,8 @@ class Synthesis:
         begun = any(job.lq in rows and rows[job.lq].status == _REPLACING for job in jobs)
         if self.overwrite and not begun:
             self._mark(rows, jobs)
+        else:
+            self._tile = self._tile_of(rows) or self._tile
         todo: list[Job] = []
         for job in jobs:
             there = (self.output / job.lq).is_file()
@@ -146,17 +151,41 @@ class Synthesis:
 
     def _difference(self, job: Job, row: Known) -> str | None:
         """Return the name of a setting that the row was not made with."""
-        made = {"name": row.name, "variant": row.variant, **row.settings}
-        return _first_difference(made, self._head(job))
+        made, wanted = _made(row), self._head(job)
+        return _first_difference(made, wanted) or self._cut_otherwise(job, row)
 
     def _check_same(self, job: Job, row: Known) -> None:
         key = self._difference(job, row)
         if key is not None:
-            made = {"name": row.name, "variant": row.variant, **row.settings}
             raise OutputError(
-                f"{self.output / job.lq} was made with {key} {made[key]}, now it is "
+                f"{self.output / job.lq} was made with {key} {_made(row)[key]}, now it is "
                 f"{self._head(job)[key]}: give another folder with -o, or --overwrite"
             )
+
+    def _tile_of(self, rows: Mapping[str, Known]) -> int | None:
+        """Return the tile of the files that are there: one set has one, on whatever device."""
+        wanted = asdict(self.settings)
+        same = (row for row in rows.values() if row.status == "ok" and row.tile is not None)
+        return next(
+            (row.tile for row in same if _first_difference(row.settings, wanted) is None), None
+        )
+
+    def _tile_for(self, job: Job) -> int | None:
+        """Return the tile that a job begins with; None where pictures are not cut."""
+        if not isinstance(self.degrader, OmegaDegrader):
+            return None
+        return self.tile or job.tile or self._tile
+
+    def _cut_otherwise(self, job: Job, row: Known) -> str | None:
+        """Return "tile" if the row's picture was cut in another way than it would be now."""
+        now = self._tile_for(job)
+        if now is None or None in (row.tile, row.size) or now == row.tile:
+            return None
+        assert row.tile is not None
+        assert row.size is not None
+        longest = max(row.size) * (1 if self.settings.aligned else self.settings.scale)
+        # Networks may grow a picture by some pixels before it is cut.
+        return "tile" if longest + SMALLEST_TILE > min(now, row.tile) else None
 
     def _is_of(self, job: Job, row: Known) -> bool:
         """Return whether the row was made of the job's HQ.
@@ -185,7 +214,7 @@ class Synthesis:
     def _head(self, job: Job) -> Row:
         head: Row = {"lq": job.lq, "hq": os.path.abspath(job.hq), "name": job.name}
         head["variant"] = job.variant
-        return head | asdict(self.settings)
+        return head | asdict(self.settings) | {"tile": self._tile_for(job)}
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
         """Make one LQ, write it and its row; return the row. A failure is a row too.
@@ -194,7 +223,7 @@ class Synthesis:
         """
         try:
             source = _check_file(job)
-            rgb, record = self.make(job, on_progress)
+            rgb, record, used = self.make(job, on_progress)
             self._store(job, rgb)
         except DiskFullError:
             raise
@@ -204,12 +233,17 @@ class Synthesis:
             raise
         size = [rgb.shape[1], rgb.shape[0]]
         row = {**self._head(job), **source, "status": "ok", "size": size}
+        if used not in (None, row["tile"]):
+            row["tile_used"] = used  # there was no memory for larger ones
         row["record"] = record
         writer.write(row)
         return row
 
-    def make(self, job: Job, on_progress: OnProgress | None = None) -> tuple[np.ndarray, Record]:
-        """Return the LQ (h, w, 3) in [0, 1] of a job and the record it was drawn by.
+    def make(
+        self, job: Job, on_progress: OnProgress | None = None
+    ) -> tuple[np.ndarray, Record, int | None]:
+        """Return the LQ (h, w, 3) in [0, 1] of a job, the record it was drawn by, and the side of
+        the tiles it was cut into, None if it was not cut.
 
         Sides that are no multiple of the scale s are grown to one by repeating the border: the
         native LQ is ceil(H / s) x ceil(W / s), the aligned LQ has the HQ's size.
@@ -222,16 +256,24 @@ class Synthesis:
         record = job.record
         if record is None:
             record = self.degrader.draw(sample_seed(self.settings.seed, job.name, job.variant))
+        used: int | None = None
+
+        def watch(done: int, total: int, text: str = "") -> None:
+            nonlocal used
+            used = tile_of(text)
+            if on_progress is not None:
+                on_progress(done, total, text)
+
         if isinstance(self.degrader, OmegaDegrader):
             lq = self.degrader.apply_large(
-                hq, record, self.device, tile=self.tile, on_progress=on_progress
+                hq, record, self.device, tile=self._tile_for(job), on_progress=watch
             )
         else:
             lq = self._apply(hq, record)
             lq = to_aligned(lq, s) if self.settings.aligned else lq
         if self.settings.aligned:
             lq = lq[:, :, :height, :width]
-        return to_array(lq), record
+        return to_array(lq), record, used
 
     @torch.no_grad()
     def _apply(self, hq: torch.Tensor, record: Record) -> torch.Tensor:
@@ -285,8 +327,14 @@ def _check_file(job: Job) -> Row:
     return {"hq_digest": digest, **state}
 
 
+def _made(row: Known) -> Row:
+    return {"name": row.name, "variant": row.variant, **row.settings, "tile": row.tile}
+
+
 def _first_difference(made: Row, wanted: Row) -> str | None:
-    return next((key for key in made if key not in _LABELS and made[key] != wanted[key]), None)
+    """Return the first setting that is not as it should be. The tile is one of its own."""
+    keys = (key for key in made if key not in (*_LABELS, "tile"))
+    return next((key for key in keys if made[key] != wanted[key]), None)
 
 
 def _digest(path: Path) -> str:
