@@ -25,6 +25,10 @@ class OutputError(RedegError):
     """An output exists already or cannot be written."""
 
 
+class DiskFullError(OutputError):
+    """The disk takes no more: what comes after would fail too, so a batch stops."""
+
+
 class RecipeError(RedegError):
     """A recipe or an override holds an unknown key or a wrong value."""
 

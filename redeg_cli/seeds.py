@@ -12,8 +12,10 @@ def sample_seed(run_seed: int, key: str, variant: int = 0) -> int:
     The same (run seed, key, variant) gives the same seed whatever the batch size, the number of
     workers, the order of the files or a resume. ``key`` is usually the image's relative name.
     """
-    text = f"{run_seed}\x1f{key}\x1f{variant}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+    text = f"{run_seed}\x1f{key}\x1f{variant}"
+    # A file's name need not be UTF-8: its bytes as they are.
+    data = text.encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") >> 1
 
 
 def numpy_generator(seed: int) -> np.random.Generator:

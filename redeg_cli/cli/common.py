@@ -22,7 +22,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from redeg_cli.errors import OutputError, RedegError
+from redeg_cli.errors import DiskFullError, OutputError, RedegError
 from redeg_cli.progress import OnProgress, no_progress
 
 Item = TypeVar("Item")
@@ -164,7 +164,9 @@ def emit_json(value: object) -> None:
     """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
     from redeg_cli.io.files import to_plain
 
-    _to_stdout(json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+    text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+    # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
+    _to_stdout(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _to_stdout(text: str) -> None:
@@ -299,13 +301,17 @@ class Outcome:
 
     def finish(self) -> None:
         """Name every failure on stderr and leave the command with code 1 if there was one."""
-        for name, message in self.failed:
-            # Most messages name the file themselves.
-            say(f"error: {message}" if name in message else f"error: {name}: {message}")
+        self.tell_failures()
         if self.failed and self.done + len(self.failed) > 1:
             say(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
         if self.failed:
             raise typer.Exit(self.exit_code)
+
+    def tell_failures(self) -> None:
+        """Name every failure on stderr."""
+        for name, message in self.failed:
+            # Most messages name the file themselves.
+            say(f"error: {message}" if name in message else f"error: {name}: {message}")
 
 
 def run_batch(
@@ -322,7 +328,8 @@ def run_batch(
     ``describe`` names an item in messages. ``on_progress`` moves the bar within the item. Each item
     that is done is given to ``report``, in their order whatever the number of ``threads``. Any
     RedegError, and any other exception as a fault, is one entry in the outcome's ``failed``;
-    Ctrl-C stops the batch. The caller ends with ``outcome.finish()``.
+    Ctrl-C and a full disk stop the batch: the failures before are named, and DiskFullError is
+    raised. The caller ends with ``outcome.finish()``.
     """
     outcome = Outcome()
     steps = 1000  # of the bar, per item: a callback counts whole steps
@@ -340,6 +347,9 @@ def run_batch(
             within(0, 1)
             try:
                 attempt(within)
+            except DiskFullError:
+                outcome.tell_failures()
+                raise
             except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
                 raise
             except Exception as error:

@@ -1,5 +1,6 @@
 """Which degrader the options ask for, and how to get the one that a manifest was made with."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from redeg_cli.degrade.base import Degrader
     from redeg_cli.degrade.kernel_noise import JpegChoice
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
 OMEGA = "omega"
 """The degrader that a pool drives."""
@@ -74,6 +75,15 @@ class Asked:
             read_jpeg(self.jpeg)
 
 
+_FILES = {
+    OMEGA: ("pool",),
+    ADAPTED: ("adapted",),
+    DML: ("model",),
+    KERNEL_NOISE: ("kernels", "noise"),
+}
+"""The options that give a degrader's files."""
+
+
 class Chosen(NamedTuple):
     """A degrader and how to get it again."""
 
@@ -94,7 +104,7 @@ def choose(
     if asked.pool is not None:
         return _learned(asked.pool, asked.redegnet, scale, aligned, seed, device)
     from redeg_cli.degrade.chain import load_degrader
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     chain = load_degrader(str(asked.degrader), scale or 4)
     return Chosen(chain, Settings(chain.name, chain.scale, aligned, seed, chain.digest))
@@ -120,6 +130,12 @@ def choose_again(settings: "Settings", asked: Asked, device: "torch.device") -> 
             "jpeg": settings.jpeg,
         },
     }[settings.degrader]
+    for option in _FILES[settings.degrader]:
+        path = Path(str(files[option]))
+        if getattr(asked, option) is None and path.suffix and not path.exists():
+            raise InputError(
+                f"{path}, which the manifest was made with, does not exist: give --{option}"
+            )
     degrader = None if settings.degrader == ADAPTED else settings.degrader
     chosen = choose(
         *(Asked(degrader, **files), settings.scale, settings.aligned, settings.seed, device)  # pyright: ignore
@@ -154,7 +170,7 @@ def _learned(
     from redeg_cli.models import DEFAULT_REDEGNET, find_model, load_network, model_fingerprint
     from redeg_cli.omega.learned import OmegaDegrader
     from redeg_cli.omega.pool import load_pool
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     pool = load_pool(path)
     weights = find_model(redegnet or DEFAULT_REDEGNET)
@@ -170,7 +186,7 @@ def _learned(
     net = load_network(weights, "redegnet", device)
     settings = Settings(
         *(OMEGA, scale, aligned, seed, None),
-        pool=str(path),
+        pool=os.path.abspath(path),
         pool_digest=pool.digest,
         model=weights.stem,
         fingerprint=fingerprint,
@@ -187,7 +203,7 @@ def _adapted(
     device: "torch.device",
 ) -> Chosen:
     from redeg_cli.omega.adapted import adapted_digest, load_adapted
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     degrader = load_adapted(path, scale, redegnet=redegnet, aligned=aligned, device=device)
     if degrader.pool.scale != degrader.scale:
@@ -198,7 +214,7 @@ def _adapted(
         )
     settings = Settings(
         *(ADAPTED, degrader.scale, aligned, seed, None),
-        pool=str(path),
+        pool=os.path.abspath(path),
         pool_digest=adapted_digest(path),
         model=degrader.pool.model,
         fingerprint=degrader.pool.fingerprint,
@@ -211,13 +227,14 @@ def _dml(
 ) -> Chosen:
     from redeg_cli.degrade.dml import NOISE, load_dml
     from redeg_cli.models import model_fingerprint
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
+    model = Path(str(asked.model)).expanduser()
     noise = NOISE if asked.noise_sigma is None else asked.noise_sigma
     degrader = load_dml(str(asked.model), noise, scale, device)
     settings = Settings(
         *(DML, degrader.scale, aligned, seed, degrader.digest),
-        model=asked.model,
+        model=os.path.abspath(model) if model.is_file() else asked.model,
         fingerprint=model_fingerprint(str(asked.model)),
     )
     return Chosen(degrader, settings)
@@ -238,7 +255,7 @@ def _estimated(given: Asked, scale: int | None, aligned: bool, seed: int) -> Cho
     from redeg_cli.degrade.kernel_noise import KernelNoiseDegrader
     from redeg_cli.degrade.kernel_pool import load_kernel_pool
     from redeg_cli.degrade.noise_pool import load_noise_pool
-    from redeg_cli.run.synthesis import Settings
+    from redeg_cli.run.jobs import Settings
 
     kernels, noise = (
         load_kernel_pool(Path(str(given.kernels))),
@@ -251,9 +268,9 @@ def _estimated(given: Asked, scale: int | None, aligned: bool, seed: int) -> Cho
         raise InputError(f"{given.kernels}: {error}") from None
     settings = Settings(
         *(KERNEL_NOISE, degrader.scale, aligned, seed, None),
-        pool=str(given.kernels),
+        pool=os.path.abspath(str(given.kernels)),
         pool_digest=kernels.digest,
-        noise=str(given.noise),
+        noise=os.path.abspath(str(given.noise)),
         noise_digest=noise.digest,
         jpeg=str(jpeg),
     )

@@ -19,6 +19,7 @@ from redeg_cli.cli.common import (
     refuse_file_name,
     run_batch,
     say,
+    warn,
 )
 from redeg_cli.cli.degrader_choice import Asked, Chosen, choose, choose_again
 from redeg_cli.cli.degraders import (
@@ -78,8 +79,13 @@ def synthesize(
         bool, typer.Option("--aligned", help="LQs as large as the HQ, not on their own grid.")
     ] = False,
     output_format: Annotated[
-        LqFormat, typer.Option("--format", help="Format of the LQs; jpg compresses once more.")
-    ] = LqFormat.png,
+        LqFormat | None,
+        typer.Option(
+            "--format",
+            help="Format of the LQs; jpg compresses once more.  [default: png]",
+            show_default=False,
+        ),
+    ] = None,
     redegnet: RedegnetOption = None,
     tile: TileOption = None,
     skip_existing: Annotated[
@@ -101,38 +107,42 @@ def synthesize(
         asked.check("--adapted, --replay, ")
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg) != (
+    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg, output_format) != (
         *(None, None, None, 1, 0),
-        *(False, None),
+        *(False, None, None),
     ):
         raise typer.BadParameter(
-            "--replay takes the degrader, its noise, scale, variants, seed, --aligned and --jpeg "
-            "from the manifest"
+            "--replay takes the degrader, its noise, scale, variants, seed, --aligned, --jpeg and "
+            "--format from the manifest"
         )
 
     from redeg_cli.device import pick_device
+    from redeg_cli.io.lock import folder_lock
+    from redeg_cli.run.jobs import Job, check_apart, plan
     from redeg_cli.run.replay import plan_replay
-    from redeg_cli.run.synthesis import Job, plan
 
     place = pick_device(device)
     refuse_file_name(output)
     check_folder(output)
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
-        jobs = plan(images or [], output, variants, f".{output_format.value}")
+        suffix = f".{(output_format or LqFormat.png).value}"
+        jobs = plan(images or [], output, variants, suffix)
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
+            check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
             groups.append((chosen, group.jobs))
 
     outcome, rows = Outcome(), []
-    for chosen, jobs in groups:
-        made, some = _make(chosen, jobs, output, place, tile, skip_existing, overwrite, as_json)
-        rows += some
-        outcome.done += made.done
-        outcome.failed += made.failed
+    with folder_lock(output):
+        for chosen, jobs in groups:
+            made, some = _make(chosen, jobs, output, place, tile, skip_existing, overwrite, as_json)
+            rows += some
+            outcome.done += made.done
+            outcome.failed += made.failed
     if as_json:
         settings = [chosen.settings for chosen, _ in groups]
         told = settings[0] if len(settings) == 1 else settings
@@ -148,16 +158,22 @@ def _make(
     tile: int | None,
     skip_existing: bool,
     overwrite: bool,
-    quiet: bool,
+    as_json: bool,
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """Make the LQs of one degrader that are not there yet; return what became of them."""
     from redeg_cli.io.manifest import ManifestWriter
-    from redeg_cli.run.synthesis import Job, Synthesis
+    from redeg_cli.run.jobs import Job
+    from redeg_cli.run.synthesis import Synthesis
 
     run = Synthesis(*chosen, output, device, tile=tile, overwrite=overwrite)
     todo = run.pending(jobs, skip_existing)
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} were made before")
+    if run.others is not None:
+        count, first = run.others
+        warn(f"the folder holds {count} LQs of other images that were made in another way: {first}")
+    if run.replaced:
+        say(f"{len(run.replaced)} are made again: their HQ images were replaced")
 
     with ManifestWriter(run.manifest, append=True) as writer:
 
@@ -169,7 +185,8 @@ def _make(
             work,
             lambda job: job.label,
             title="synthesising",
-            report=None if quiet else lambda job: emit_path(output / job.lq),
+            report=None if as_json else lambda job: emit_path(output / job.lq),
             threads=run.threads,
         )
-    return outcome, run.finish(jobs)
+    run.finish(jobs)
+    return outcome, run.rows(jobs) if as_json else []

@@ -129,7 +129,7 @@ class Tuning:
         hq = torch.stack(
             [self.store.crop(seed, self.crop * scale, (0.4, 1.0)) for seed in seeds]
         ).to(device)
-        turn = int(numpy_generator(seeds[0]).integers(4))
+        turn = int(numpy_generator(sample_seed(seeds[0], "turn")).integers(4))
         hq = hq.rot90(turn, (2, 3)).contiguous()
         degraders: tuple[tuple[Degrader, slice], ...] = (
             (self.degrader, slice(0, synthetic)),

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from redeg_cli.errors import OutputError
+from redeg_cli.errors import DiskFullError, OutputError
 
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_DISK_ERRORS = _FULL | {errno.EIO}
 
 _HIDDEN = ".redeg-"
 """How the names of temporary files begin."""
@@ -27,7 +28,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary file has the suffix of ``path`` (encoders choose the format by it) and a hidden
     name. Missing parent folders are made. After any exception, KeyboardInterrupt too, it is
-    deleted and ``path`` is as it was. Raises OutputError when the place cannot be written.
+    deleted and ``path`` is as it was. Raises OutputError when the place cannot be written,
+    DiskFullError when nothing can be written there any more.
     """
     if "\0" in str(path):
         raise OutputError(f"cannot write {str(path)!r}: the name holds a null character")
@@ -48,7 +50,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _flush_to_disk(target.parent)
     except OSError as error:
         if _is_about(error, temporary, target):
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+            kind = DiskFullError if error.errno in _FULL else OutputError
+            raise kind(f"cannot write {path}: {error.strerror or error}") from error
         raise
     finally:
         with suppress(OSError):

@@ -14,6 +14,7 @@ from redeg_cli.progress import OnProgress, no_progress
 
 SMALLEST_TILE = 64
 OVERLAP = 64
+_TILE = "tile "
 # Tiles start on multiples of this: networks that pixel-unshuffle or downsample see the same phase
 # in every tile as in the whole picture.
 _ALIGN = 8
@@ -81,7 +82,7 @@ def _run(
     row_weights = _weights(rows, height, scale)
     column_weights = _weights(columns, width, scale)
     total = len(rows) * len(columns)
-    text = f"tile {tile}" if total > 1 else ""
+    text = f"{_TILE}{tile}" if total > 1 else ""
     on_progress(0, total, text)
     result = torch.empty(0)  # made when the first tile tells how many channels come out
     done = 0
@@ -152,6 +153,11 @@ def _ramp(position: Tensor, shared: int, scale: int) -> Tensor:
         return torch.ones_like(position)
     shared *= scale
     return ((position - 0.375 * shared) / (0.25 * shared)).clamp(0, 1)
+
+
+def tile_of(text: str) -> int | None:
+    """Return the tile in use that ``tiled`` told ``on_progress``; None for a picture that fits."""
+    return int(text.removeprefix(_TILE)) if text.startswith(_TILE) else None
 
 
 def default_tile(device: torch.device | str) -> int:

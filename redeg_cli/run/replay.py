@@ -8,7 +8,7 @@ from typing import Any
 from redeg_cli.errors import InputError
 from redeg_cli.io.listing import list_images
 from redeg_cli.io.manifest import read_manifest
-from redeg_cli.run.synthesis import Job, Settings, latest
+from redeg_cli.run.jobs import Job, Settings
 
 _LATER = ("noise", "noise_digest", "jpeg")
 """Settings that older manifests do not have."""
@@ -29,7 +29,8 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> list[Replayed]:
     that failed are left out. Raises InputError for a row that lacks something, and for an HQ that
     is not among the inputs.
     """
-    rows = [row for row in latest(read_manifest(manifest)).values() if row.get("status") == "ok"]
+    last = {row["lq"]: row for row in read_manifest(manifest) if "lq" in row}
+    rows = [row for row in last.values() if row.get("status") == "ok"]
     if not rows:
         raise InputError(f"{manifest} holds no LQ that was made: give the manifest of a synthesis")
     places = {image.name: image.path for image in list_images(inputs)} if inputs else None
@@ -51,7 +52,8 @@ def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
         names = [each.name for each in fields(Settings)]
         settings = Settings(**{n: row[n] for n in names if n in row or n not in _LATER})
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
-        job = replace(job, hq_digest=row["hq_digest"])
+        tile = row.get("tile_used") or row.get("tile")
+        job = replace(job, hq_digest=row["hq_digest"], tile=tile)
         lq = PurePosixPath(job.lq)
     except (KeyError, TypeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -1,4 +1,4 @@
-"""An LQ for each of many HQ files: what is to be made, what is there already, and the manifest.
+"""An LQ for each of many HQ files, and the manifest that says how each was made.
 
 Every file depends on its own seed and nothing else, so a run that was killed at any moment and
 started again leaves the same files, and the same manifest, as one that was not.
@@ -6,12 +6,10 @@ started again leaves the same files, and the same manifest, as one that was not.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,98 +19,24 @@ from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
-from redeg_cli.errors import InputError, OutputError
-from redeg_cli.io.files import atomic_path
+from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, write_rgb
-from redeg_cli.io.listing import ImageFile, list_images
-from redeg_cli.io.manifest import ManifestWriter, read_manifest
+from redeg_cli.io.manifest import ManifestWriter
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
+from redeg_cli.restore.tiles import SMALLEST_TILE, default_tile, tile_of
+from redeg_cli.run.finished import Known, Row, read_known, read_rows, tidy
+from redeg_cli.run.jobs import Job, Settings
 from redeg_cli.seeds import sample_seed
 
 MANIFEST = "manifest.jsonl"
+_REPLACING = "replacing"
+"""Status of an LQ that a run was to replace, and has not yet."""
 MINIMUM = 16
 """Least side of an HQ in pixels."""
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What every row of the manifest repeats, so that each can be told and replayed alone."""
-
-    degrader: str
-    """"omega", "adapted", "dml", "kernel-noise", a preset's name or that of a TOML file."""
-    scale: int
-    aligned: bool
-    seed: int
-    """Of the run; a file's own is ``sample_seed(seed, name of the HQ, variant)``."""
-    digest: str | None = None
-    """Of the tables that a handcrafted degrader was read from, of a learned one's settings."""
-    pool: str | None = None
-    """The file of the pool (of Ωs or kernels), or of the photo's adapted SynNet, as given."""
-    pool_digest: str | None = None
-    model: str | None = None
-    fingerprint: str | None = None
-    noise: str | None = None
-    """The file of the pool of noise."""
-    noise_digest: str | None = None
-    jpeg: str | None = None
-    """How a kernel-noise degrader compresses: auto, none or a quality."""
-
-
-# The same pool may lie elsewhere, the same weights may have another name.
-_LABELS = ("pool", "model", "noise")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One LQ to make."""
-
-    name: str
-    """The HQ's name in its listing: decides the seed."""
-    hq: Path
-    lq: str
-    """Relative to the output folder, with forward slashes."""
-    variant: int
-    record: Record | None = None
-    """What to apply, if it is not to be drawn."""
-    hq_digest: str | None = None
-    """What the HQ's file must be, if it must."""
-
-    @property
-    def label(self) -> str:
-        """What the job is called in messages: the HQ's name, and the variant beyond the first."""
-        return f"{self.name} (variant {self.variant + 1})" if self.variant else self.name
-
-
-def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> list[Job]:
-    """Return the LQs to make: one per HQ, or ``variants`` of each, numbered from 0001.
-
-    The folder tree of the inputs is kept; pictures in an output folder that lies inside an input
-    are no inputs. Raises InputError when there is nothing to do, or two LQs would share a name.
-    """
-    place = output.resolve()
-    images = [each for each in list_images(inputs) if place not in each.path.resolve().parents]
-    if not images:
-        raise InputError(f"all images given lie in the output folder {output}: give the HQ images")
-    jobs: dict[str, Job] = {}
-    for image in images:
-        for variant in range(variants):
-            lq = _lq_name(image, variant if variants > 1 else None, suffix)
-            if lq in jobs:
-                raise InputError(
-                    f"{jobs[lq].name} and {image.name} would both become {lq}: rename one, or "
-                    "synthesise them into two folders"
-                )
-            jobs[lq] = Job(image.name, image.path, lq, variant)
-    return list(jobs.values())
-
-
-def _lq_name(image: ImageFile, variant: int | None, suffix: str) -> str:
-    path = PurePosixPath(image.name)
-    number = "" if variant is None else f"_{variant + 1:04d}"
-    return str(path.with_name(f"{path.stem}{number}{suffix}"))
+# The same HQ or pool may lie elsewhere, the same weights may have another name.
+_LABELS = ("hq", "pool", "model", "noise")
 
 
 class Synthesis:
@@ -133,9 +57,17 @@ class Synthesis:
         self.output = output
         self.device = device
         self.tile = tile
+        """The side of the tiles that was asked for, if any."""
         self.overwrite = overwrite
         self.manifest = output / MANIFEST
         self.resumed = self.manifest.exists()
+        self.replaced: set[str] = set()
+        """LQs that are made again, since another HQ lies where theirs was."""
+        self.others: tuple[int, str] | None = None
+        """How many LQs of other HQs and settings the folder holds, and how the first was made."""
+        self._replaceable: set[str] = set()
+        self._files: dict[str, Row] = {}
+        self._tile = tile or default_tile(device)
 
     @property
     def threads(self) -> int:
@@ -148,25 +80,41 @@ class Synthesis:
     def pending(self, jobs: Sequence[Job], skip_existing: bool = False) -> list[Job]:
         """Return the jobs that are not done yet, and make the folder ready for them.
 
-        Done is what the manifest says so of and whose file is there; with ``skip_existing`` every
-        file that is there. Raises OutputError when the manifest says that a file of a job was
-        made in another way.
+        Done is what the manifest says so of and whose file is there, if its HQ is still the same;
+        with ``skip_existing`` every file that is there. With ``overwrite`` nothing is, except what
+        a run that was to overwrite these files, and was killed, had replaced already. Raises
+        OutputError when the manifest says that a file of a job was made in another way, or from
+        an HQ that lay elsewhere, and when the folder holds another file of the same HQ that was
+        made with other settings.
         """
-        rows = latest(read_manifest(self.manifest)) if self.resumed else {}
-        if self.overwrite:
-            planned = {job.lq for job in jobs}
-            self._rewrite([row for lq, row in rows.items() if lq not in planned])
-            return list(jobs)
+        rows, _ = read_known(self.manifest)
+        if all(job.record is None for job in jobs):  # a replayed set is as it was
+            self._check_others(rows, jobs)
+        begun = any(job.lq in rows and rows[job.lq].status == _REPLACING for job in jobs)
+        if self.overwrite and not begun:
+            self._mark(rows, jobs)
+        else:
+            self._tile = self._tile_of(rows) or self._tile
         todo: list[Job] = []
         for job in jobs:
             there = (self.output / job.lq).is_file()
             if there and skip_existing:
                 continue
             row = rows.get(job.lq)
-            if row is None or row.get("status") != "ok" or not there:
+            if row is None or row.status != "ok" or not there:
                 todo.append(job)
+                if row is not None and row.status == _REPLACING:
+                    self._replaceable.add(job.lq)
+            elif self.overwrite:
+                if not (begun and self._difference(job, row) is None and self._is_of(job, row)):
+                    todo.append(job)
             else:
                 self._check_same(job, row)
+                if not self._is_of(job, row):
+                    self._check_place(job, row)
+                    self.replaced.add(job.lq)
+                    todo.append(job)
+        self._replaceable |= self.replaced
         if self.resumed:
             # What a killed run left of the file it was writing.
             for folder in {(self.output / job.lq).parent for job in jobs}:
@@ -174,38 +122,128 @@ class Synthesis:
                     leftover.unlink(missing_ok=True)
         return todo
 
-    def _check_same(self, job: Job, row: Row) -> None:
-        wanted = self._head(job)
-        for key, value in wanted.items():
-            if key not in _LABELS and row.get(key) != value:
+    def _check_others(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
+        """Look at what stays in the folder beside the files of the jobs."""
+        planned, names = {job.lq for job in jobs}, {job.name for job in jobs}
+        wanted = asdict(self.settings)
+        for lq, row in rows.items():
+            if lq in planned or row.status != "ok":
+                continue
+            key = _first_difference(row.settings, wanted)
+            if key is None or not (self.output / lq).is_file():
+                continue
+            how = f"was made with {key} {row.settings[key]}, now it is {wanted[key]}"
+            if row.name in names:
                 raise OutputError(
-                    f"{self.output / job.lq} was made with {key} {row.get(key)}, now it is "
-                    f"{value}: give another folder with -o, or --overwrite"
+                    f"{self.output / lq} {how}, and would stay beside the new LQs of {row.name}: "
+                    "give another folder with -o"
                 )
+            count, first = self.others or (0, f"{self.output / lq} {how}")
+            self.others = count + 1, first
+
+    def _mark(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
+        """Note in the manifest which files are about to be replaced, so that a run that is killed
+        can be carried on: what their rows say may not be so any more."""
+        with ManifestWriter(self.manifest, append=True) as writer:
+            for job in jobs:
+                if job.lq in rows or (self.output / job.lq).exists():
+                    writer.write({"lq": job.lq, "status": _REPLACING})
+
+    def _difference(self, job: Job, row: Known) -> str | None:
+        """Return the name of a setting that the row was not made with."""
+        made, wanted = _made(row), self._head(job)
+        return _first_difference(made, wanted) or self._cut_otherwise(job, row)
+
+    def _check_same(self, job: Job, row: Known) -> None:
+        key = self._difference(job, row)
+        if key is not None:
+            raise OutputError(
+                f"{self.output / job.lq} was made with {key} {_made(row)[key]}, now it is "
+                f"{self._head(job)[key]}: give another folder with -o, or --overwrite"
+            )
+
+    def _tile_of(self, rows: Mapping[str, Known]) -> int | None:
+        """Return the tile of the files that are there: one set has one, on whatever device."""
+        wanted = asdict(self.settings)
+        same = (row for row in rows.values() if row.status == "ok" and row.tile is not None)
+        return next(
+            (row.tile for row in same if _first_difference(row.settings, wanted) is None), None
+        )
+
+    def _tile_for(self, job: Job) -> int | None:
+        """Return the tile that a job begins with; None where pictures are not cut."""
+        if not isinstance(self.degrader, OmegaDegrader):
+            return None
+        return self.tile or job.tile or self._tile
+
+    def _cut_otherwise(self, job: Job, row: Known) -> str | None:
+        """Return "tile" if the row's picture was cut in another way than it would be now."""
+        now = self._tile_for(job)
+        if now is None or None in (row.tile, row.size) or now == row.tile:
+            return None
+        assert row.tile is not None
+        assert row.size is not None
+        longest = max(row.size) * (1 if self.settings.aligned else self.settings.scale)
+        # Networks may grow a picture by some pixels before it is cut.
+        return "tile" if longest + SMALLEST_TILE > min(now, row.tile) else None
+
+    def _is_of(self, job: Job, row: Known) -> bool:
+        """Return whether the row was made of the job's HQ.
+
+        That is read only when it was moved or touched, and what is found goes to the row.
+        """
+        try:
+            known = {"hq": os.path.abspath(job.hq), **_file_state(job.hq)}
+            if all(getattr(row, key) == value for key, value in known.items()):
+                return True
+            if _digest(job.hq) != row.hq_digest:
+                return False
+        except OSError:
+            return True  # not there to be compared, nor to make the LQ of
+        self._files[job.lq] = known
+        return True
+
+    def _check_place(self, job: Job, row: Known) -> None:
+        """Refuse another HQ from another place: the LQ of the first is not to be lost."""
+        if row.hq != os.path.abspath(job.hq):
+            raise OutputError(
+                f"{self.output / job.lq} was made of another image, {row.hq}, not of {job.hq}: "
+                "give another folder with -o, or --overwrite"
+            )
 
     def _head(self, job: Job) -> Row:
         head: Row = {"lq": job.lq, "hq": os.path.abspath(job.hq), "name": job.name}
         head["variant"] = job.variant
-        return head | asdict(self.settings)
+        return head | asdict(self.settings) | {"tile": self._tile_for(job)}
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
-        """Make one LQ, write it and its row; return the row. A failure is a row too."""
+        """Make one LQ, write it and its row; return the row. A failure is a row too.
+
+        Raises DiskFullError when there is no use in going on.
+        """
         try:
-            digest = _check_file(job)
-            rgb, record = self.make(job, on_progress)
+            source = _check_file(job)
+            rgb, record, used = self.make(job, on_progress)
             self._store(job, rgb)
+        except DiskFullError:
+            raise
         except Exception as error:
             message = " ".join(str(error).split()) or type(error).__name__
             writer.write({**self._head(job), "status": "failed", "message": message})
             raise
         size = [rgb.shape[1], rgb.shape[0]]
-        row = {**self._head(job), "hq_digest": digest, "status": "ok", "size": size}
+        row = {**self._head(job), **source, "status": "ok", "size": size}
+        if used not in (None, row["tile"]):
+            row["tile_used"] = used  # there was no memory for larger ones
         row["record"] = record
         writer.write(row)
         return row
 
-    def make(self, job: Job, on_progress: OnProgress | None = None) -> tuple[np.ndarray, Record]:
-        """Return the LQ (h, w, 3) in [0, 1] of a job and the record it was drawn by.
+    def make(
+        self, job: Job, on_progress: OnProgress | None = None
+    ) -> tuple[np.ndarray, Record, int | None]:
+        """Return the LQ (h, w, 3) in [0, 1] of a job, the record it was drawn by, and the side of
+        the tiles it was cut into, None if it was not cut.
 
         Sides that are no multiple of the scale s are grown to one by repeating the border: the
         native LQ is ceil(H / s) x ceil(W / s), the aligned LQ has the HQ's size.
@@ -218,16 +256,24 @@ class Synthesis:
         record = job.record
         if record is None:
             record = self.degrader.draw(sample_seed(self.settings.seed, job.name, job.variant))
+        used: int | None = None
+
+        def watch(done: int, total: int, text: str = "") -> None:
+            nonlocal used
+            used = tile_of(text)
+            if on_progress is not None:
+                on_progress(done, total, text)
+
         if isinstance(self.degrader, OmegaDegrader):
             lq = self.degrader.apply_large(
-                hq, record, self.device, tile=self.tile, on_progress=on_progress
+                hq, record, self.device, tile=self._tile_for(job), on_progress=watch
             )
         else:
             lq = self._apply(hq, record)
             lq = to_aligned(lq, s) if self.settings.aligned else lq
         if self.settings.aligned:
             lq = lq[:, :, :height, :width]
-        return to_array(lq), record
+        return to_array(lq), record, used
 
     @torch.no_grad()
     def _apply(self, hq: torch.Tensor, record: Record) -> torch.Tensor:
@@ -243,7 +289,7 @@ class Synthesis:
         """Write one LQ. A file that is there without a row may stay only if it is the very same:
         then the run was killed between the file and its row. Raises OutputError otherwise."""
         path = self.output / job.lq
-        if self.overwrite or not path.exists():
+        if self.overwrite or job.lq in self._replaceable or not path.exists():
             write_rgb(path, rgb)
             return
         if self.resumed:
@@ -254,40 +300,48 @@ class Synthesis:
                     return
         raise OutputError(f"{path} exists; give --overwrite to replace it")
 
-    def finish(self, jobs: Sequence[Job]) -> list[Row]:
-        """Leave one row per LQ in the manifest, those of ``jobs`` in their order, and return them.
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Leave one row per LQ in the manifest, those of ``jobs`` in their order.
 
         Failures that were made good are forgotten, so that a run that was stopped and started
         again ends with the manifest of one that was not.
         """
-        written = read_manifest(self.manifest)
-        rows = latest(written)
-        planned = [rows.pop(job.lq) for job in jobs if job.lq in rows]
-        if [*rows.values(), *planned] != written:
-            self._rewrite([*rows.values(), *planned])
-        return planned
+        tidy(self.manifest, [job.lq for job in jobs], self._files)
 
-    def _rewrite(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        with atomic_path(self.manifest) as temporary, ManifestWriter(temporary) as writer:
-            for row in rows:
-                writer.write(row)
+    def rows(self, jobs: Sequence[Job]) -> list[Row]:
+        """Return the rows of ``jobs`` as the manifest has them."""
+        known, _ = read_known(self.manifest)
+        return list(read_rows(self.manifest, [known[job.lq] for job in jobs if job.lq in known]))
 
 
-def _check_file(job: Job) -> str:
-    """Return the digest of the HQ's file. Raises InputError when it is not the one it must be."""
+def _check_file(job: Job) -> Row:
+    """Return what a row says of the HQ's file. Raises InputError when it is not the one it must
+    be."""
     try:
-        digest = hashlib.blake2b(job.hq.read_bytes(), digest_size=8).hexdigest()
+        state = _file_state(job.hq)
+        digest = _digest(job.hq)
     except OSError as error:
         raise InputError(f"cannot read {job.hq}: {error.strerror or error}") from error
     if job.hq_digest not in (None, digest):
         raise InputError(f"{job.hq} has changed since the manifest was written")
-    return digest
+    return {"hq_digest": digest, **state}
 
 
-def latest(rows: Iterable[Row]) -> dict[str, Row]:
-    """Return the last row of each LQ, in the order in which the LQs first came."""
-    found: dict[str, Row] = {}
-    for row in rows:
-        with suppress(KeyError):  # a row of something else
-            found[row["lq"]] = row
-    return found
+def _made(row: Known) -> Row:
+    return {"name": row.name, "variant": row.variant, **row.settings, "tile": row.tile}
+
+
+def _first_difference(made: Row, wanted: Row) -> str | None:
+    """Return the first setting that is not as it should be. The tile is one of its own."""
+    keys = (key for key in made if key not in (*_LABELS, "tile"))
+    return next((key for key in keys if made[key] != wanted[key]), None)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+
+
+def _file_state(path: Path) -> Row:
+    """Return what shows, without reading it, that a file is probably as it was."""
+    status = path.stat()
+    return {"hq_bytes": status.st_size, "hq_mtime_ns": status.st_mtime_ns}

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError, RecipeError
 from redeg_cli.progress import OnProgress, no_progress
-from redeg_cli.seeds import numpy_generator
+from redeg_cli.seeds import numpy_generator, sample_seed
 from redeg_cli.train.decoded import images_in_memory, images_on_disk
 from redeg_cli.train.recipe_base import DataSource
 
@@ -44,9 +44,10 @@ class ImageStore:
     ) -> torch.Tensor:
         """Return a random crop (3, size, size) in [0, 1]: shrunk, flipped, turned, perhaps gray.
 
-        ``shrink`` is the range of the resizing factor (never below what the crop needs).
+        ``shrink`` is the range of the resizing factor (never below what the crop needs). The draws
+        are independent of a degradation's that is drawn by the same seed.
         """
-        rng = numpy_generator(seed)
+        rng = numpy_generator(sample_seed(seed, "crop"))
         image = self.pick(rng)
         height, width = image.shape[1:]
         factor = min(1.0, max(float(rng.uniform(*shrink)), size / min(height, width)))

@@ -58,4 +58,5 @@ def joint_course(
         sides = [side.samples(averages) for side in (first, second) if side.samples]
         return {name: picture for pictures in sides for name, picture in pictures.items()}
 
-    return Course([*first.players, *second.players], validate, samples, second.keeper)
+    players = [*first.players, *second.players]
+    return Course(players, validate, samples, second.keeper, first.settle)

@@ -140,6 +140,7 @@ def fit(
     validated: int | None = None
     judged = run.patience or any(each.recipe.schedule == "plateau" for each in players)
     over = 0 < run.patience <= clock.stale
+    settled = False
     with Journal(folder, clock.step, main) as journal, StopRequest() as stop:
         while not over and (share := clock.share(run.steps, run.minutes)) < 1:
             terms: Terms = {}
@@ -179,7 +180,9 @@ def fit(
             over = 0 < run.patience <= clock.stale
             done = over or clock.share(run.steps, run.minutes) >= 1
             if done and course.settle:
+                state.save(clock)  # before: a run that is carried on goes on from what was trained
                 course.settle(averages)
+                settled = True
             looked = main and (done or clock.step % run.validate_every == 0)
             if looked and course.validate:
                 figures, validated = course.validate(averages), clock.step
@@ -191,7 +194,7 @@ def fit(
             if done or looked or clock.step % 50 == 0:
                 head = {"seconds": round(clock.seconds), "lr": rates[0]}
                 journal.row(clock.step, head | clock.smooth | (figures if looked else {}))
-            if done or stopping or clock.step % run.save_every == 0:
+            if not settled and (done or stopping or clock.step % run.save_every == 0):
                 state.save(clock)
             if stopping and not done:
                 raise KeyboardInterrupt
@@ -200,6 +203,8 @@ def fit(
             if progress:
                 text = " ".join(f"{name} {value:.4f}" for name, value in clock.smooth.items())
                 progress(round(1000 * clock.share(run.steps, run.minutes)), 1000, text)
+    if course.settle and not settled:  # the run was finished before
+        course.settle(averages)
     # The state of a finished run holds no figures.
     if main and course.validate and validated != clock.step:
         figures = course.validate(averages)

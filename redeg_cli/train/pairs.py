@@ -111,7 +111,7 @@ class PairMaker:
     def _turned(self, lq: Tensor, hq: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return a batch turned by a quarter, a half or not at all; faces stay upright."""
         turned = self.recipe.architecture != "face-restorer"
-        turn = int(numpy_generator(seed).integers(4)) if turned else 0
+        turn = int(numpy_generator(sample_seed(seed, "turn")).integers(4)) if turned else 0
         return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
 
     @torch.no_grad()

@@ -56,6 +56,10 @@ GRAIN_BATCHES = 8
 """Batches of 16 rows by which the energy of grain is matched."""
 
 
+LEAST_GRAIN = (1 / 255) ** 2
+"""Mean square of grain that is looked at."""
+
+
 class SwapModel(nn.Module):
     """DegNet and SynNet with the Ωs of partners exchanged, as one call (so that it distributes)."""
 
@@ -220,8 +224,10 @@ def scale_grain(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) ->
         noise = torch.randn(batch.hq.shape, generator=torch_generator(index)).to(batch.hq)
         _, made = SwapModel(net)(batch.hq, batch.lq, noise, scale)
         made_energy, energy = (x.square().mean((1, 2, 3)) for x in (made.grain, batch.grain))
-        logs.append((made_energy / energy).log())
-    factor = float((-torch.cat(logs).mean() / 2).exp())
+        seen = energy > LEAST_GRAIN  # a black picture has no shot noise
+        logs.append(((made_energy[seen] + LEAST_GRAIN) / (energy[seen] + LEAST_GRAIN)).log())
+    ratios = torch.cat(logs)
+    factor = float((-ratios.mean() / 2).exp()) if len(ratios) else 1.0
     for each in (net.synnet.colour.weight, net.synnet.colour.bias):
         each.mul_(factor)
     return factor
@@ -263,7 +269,7 @@ def make_swap_batch(
     hq = torch.stack(
         [store.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for seed in seeds]
     )
-    turn = int(numpy_generator(every[0]).integers(4))
+    turn = int(numpy_generator(sample_seed(every[0], "turn")).integers(4))
     hq = hq.rot90(turn, (2, 3)).contiguous()
     chains = [_own_noise(record, seed) for record, seed in zip(records, seeds, strict=True)]
     truth = torch.stack([jpeg_truth(record) for record in records]).to(hq.device)

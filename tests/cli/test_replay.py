@@ -104,6 +104,27 @@ def test_a_set_of_omegas_replays(redeg: Callable, work: Path) -> None:
     assert "is not the pool that the manifest was made with" in other.stderr
 
 
+def test_a_set_replays_from_another_folder(
+    redeg: Callable, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_pool(work / "pool.npz", save_redegnet(work / "tiny.safetensors"))
+    options = ("--redegnet", work / "tiny.safetensors", "--device", "cpu")
+    redeg("synthesize", "hq", "-o", "out", "--pool", "pool.npz", *options)
+    (work / "elsewhere").mkdir()
+    monkeypatch.chdir(work / "elsewhere")
+    replay = ("synthesize", "--replay", "../out/manifest.jsonl", *options, "-o")
+    assert redeg(*replay, "again").exit_code == 0
+    assert tree(work / "elsewhere" / "again") == tree(work / "out")
+    (work / "pool.npz").rename(work / "moved.npz")
+    result = redeg(*replay, "third")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: {work}/pool.npz, which the manifest was made with, does not exist: give --pool\n"
+    )
+    assert redeg(*replay, "third", "--pool", "../moved.npz").exit_code == 0
+    assert tree(work / "elsewhere" / "third") == tree(work / "out")
+
+
 def test_an_hq_that_changed_is_told(redeg: Callable, work: Path) -> None:
     redeg("synthesize", "hq", "-o", "out", "--degrader", "classical")
     draw(work / "hq" / "a.png", seed=99)
@@ -157,6 +178,7 @@ def test_a_doctored_manifest_is_refused(
         (("--replay", "none.jsonl"), 1, "none.jsonl does not exist"),
         (("--replay", "none.jsonl", "--seed", 3), 2, "from the manifest"),
         (("--replay", "none.jsonl", "--degrader", "bsrgan"), 2, "from the manifest"),
+        (("--replay", "none.jsonl", "--format", "png"), 2, "from the manifest"),
     ],
 )
 def test_mistakes(redeg: Callable, work: Path, arguments: tuple, code: int, message: str) -> None:

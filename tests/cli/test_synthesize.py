@@ -1,11 +1,9 @@
-"""``redeg synthesize``: the same files whatever happened on the way."""
+"""``redeg synthesize``: what becomes of HQ images, and what is refused."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +57,7 @@ def test_each_hq_gets_an_lq_and_a_row(run: Callable, work: Path) -> None:
         assert row["status"] == "ok"
         assert row["hq"] == str(work / "hq" / row["lq"]).replace("z.png", "z.jpg")
         assert (row["scale"], row["aligned"], row["seed"], row["variant"]) == (2, False, 0, 0)
-        assert (row["pool"], row["pool_digest"]) == ("pool.npz", pool.digest)
+        assert (row["pool"], row["pool_digest"]) == (str(work / "pool.npz"), pool.digest)
         assert (row["model"], row["fingerprint"]) == ("tiny", pool.fingerprint)
         lq, hq = read_rgb(work / "out" / row["lq"]), read_rgb(row["hq"])
         assert row["size"] == [lq.shape[1], lq.shape[0]]
@@ -131,133 +129,6 @@ def test_classical_needs_no_pool(redeg: Callable, work: Path) -> None:
     assert np.abs(lq - read_rgb(work / "out" / "a.png")).max() <= 0.51 / 255
     assert redeg("synthesize", "hq", "-o", "al", *options, "--aligned").exit_code == 0
     assert read_rgb(work / "al" / "deep" / "ñ b.png").shape == (41, 50, 3)
-
-
-def test_nothing_is_made_twice(run: Callable, work: Path) -> None:
-    run("out")
-    before = {path: path.stat().st_mtime_ns for path in work.glob("out/**/*")}
-    again = run("out")
-    assert (again.exit_code, again.stdout) == (0, "")
-    assert again.stderr == "3 of 3 were made before\n"
-    assert {path: path.stat().st_mtime_ns for path in work.glob("out/**/*")} == before
-
-
-def stop_after_one(out: Path) -> None:
-    """Only the first file and its row."""
-    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
-    (out / "manifest.jsonl").write_bytes(rows[0])
-    (out / "deep" / "ñ b.png").unlink()
-    (out / "z.png").unlink()
-
-
-def stop_in_a_row(out: Path) -> None:
-    """Killed while the second row was written."""
-    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
-    (out / "manifest.jsonl").write_bytes(rows[0] + rows[1][:30])
-    (out / "z.png").unlink()
-
-
-def stop_between_file_and_row(out: Path) -> None:
-    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
-    (out / "manifest.jsonl").write_bytes(rows[0] + rows[1])
-
-
-def stop_in_a_file(out: Path) -> None:
-    stop_after_one(out)
-    (out / "deep" / ".redeg-0123456789ab.png").write_bytes(b"half a pict")
-
-
-def stop_before_the_first(out: Path) -> None:
-    stop_after_one(out)
-    (out / "a.png").unlink()
-    (out / "manifest.jsonl").write_bytes(b"")
-
-
-def lose_a_file(out: Path) -> None:
-    (out / "a.png").unlink()
-
-
-def fail_once(out: Path) -> None:
-    """The second file failed in an earlier run."""
-    rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
-    row = json.loads(rows[1])
-    failed = {**row, "status": "failed", "message": "disk full"}
-    line = json.dumps(failed).encode() + b"\n"
-    (out / "manifest.jsonl").write_bytes(rows[0] + line + rows[2])
-    (out / row["lq"]).unlink()
-
-
-STOPS = [
-    *(stop_after_one, stop_in_a_row, stop_between_file_and_row, stop_in_a_file),
-    *(stop_before_the_first, lose_a_file, fail_once),
-]
-
-
-@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.__name__)
-def test_a_stopped_run_ends_like_one_that_was_not(
-    run: Callable, work: Path, stop: Callable[[Path], None]
-) -> None:
-    run("out")
-    whole = tree(work / "out")
-    stop(work / "out")
-    assert tree(work / "out") != whole
-    result = run("out")
-    assert result.exit_code == 0, result.stderr
-    assert tree(work / "out") == whole
-
-
-def test_kill_minus_nine_in_the_middle(run: Callable, work: Path) -> None:
-    for index in range(8):
-        draw(work / "many" / f"{index}.png", (64, 64), seed=index)
-    more = ("--variants", 6)
-    assert run("whole", *more, hq="many").exit_code == 0
-    command = [sys.executable, "-m", "redeg_cli", "synthesize", "many", "-o", "cut", "--pool"]
-    command += ["pool.npz", "--redegnet", "tiny.safetensors", "--device", "cpu"]
-    command += [str(each) for each in more]
-    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    manifest = work / "cut" / "manifest.jsonl"
-    with subprocess.Popen(
-        command,
-        cwd=work,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        deadline = time.monotonic() + 120
-        while not manifest.exists() or manifest.read_bytes().count(b"\n") < 5:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert 5 <= manifest.read_bytes().count(b"\n") < 48
-    assert run("cut", *more, hq="many").exit_code == 0
-    assert tree(work / "cut") == tree(work / "whole")
-
-
-def test_other_settings_do_not_mix(run: Callable, work: Path) -> None:
-    run("out")
-    before = tree(work / "out")
-    for more, key in (
-        (("--seed", 1), "seed 0, now it is 1"),
-        (("--scale", 4), "scale 2, now it is 4"),
-        (("--aligned",), "aligned False, now it is True"),
-    ):
-        result = run("out", *more)
-        assert result.exit_code == 1
-        assert result.stderr.splitlines()[-1].startswith("error: out/a.png was made with " + key)
-    assert tree(work / "out") == before
-    run("one", "--seed", 1)
-    assert run("out", "--seed", 1, "--overwrite").exit_code == 0
-    assert tree(work / "out") == tree(work / "one")
-
-
-def test_another_hq_of_the_same_name_is_no_resume(run: Callable, work: Path) -> None:
-    run("out")
-    draw(work / "else" / "a.png", seed=99)
-    result = run("out", hq="else")
-    assert result.exit_code == 1
-    assert "made with hq" in result.stderr
 
 
 def test_a_file_of_the_user_is_kept(run: Callable, work: Path) -> None:
@@ -335,6 +206,55 @@ def test_an_output_folder_among_the_inputs_is_no_input(run: Callable) -> None:
     first = run("hq/out")
     assert len(first.stdout.splitlines()) == 3
     assert run("hq/out").stderr == "3 of 3 were made before\n"
+
+
+def test_an_input_named_in_the_output_folder_is_one(run: Callable, work: Path) -> None:
+    draw(work / "ds" / "hr" / "c.png")
+    draw(work / "ds" / "d.png")
+    result = run("ds", "ds/hr", "ds/d.png", "--variants", 2)
+    assert result.exit_code == 0, result.stderr
+    names = [Path(line).name for line in result.stdout.splitlines()]
+    assert names[-4:] == ["c_0001.png", "c_0002.png", "d_0001.png", "d_0002.png"]
+    assert len(names) == 10
+    again = run("ds", "ds/hr", "ds", "--variants", 2)  # d.png and the LQs were found on a walk
+    assert again.stderr == "8 of 8 were made before\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8")
+def test_a_name_that_is_not_utf_8(redeg: Callable, work: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (work / "latin").mkdir()
+    (work / "latin" / name).write_bytes((work / "hq" / "a.png").read_bytes())
+    command = ["synthesize", "latin", "-o", "out", "--degrader", "bsrgan", "--scale", "2"]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-m", "redeg_cli", *command],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, b"out/caf\xe9.png\n"), result.stderr
+    assert (work / "out" / name).is_file()
+    assert redeg(*command).stderr == "1 of 1 were made before\n"
+    replay = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "again", "--json")
+    assert replay.exit_code == 0, replay.stderr
+    assert tree(work / "again") == tree(work / "out")
+
+
+def test_no_hq_is_replaced(run: Callable, redeg: Callable, work: Path) -> None:
+    before = tree(work / "hq")
+    (work / "link").mkdir()
+    (work / "link" / "a.png").symlink_to(work / "hq" / "a.png")
+    for out, hq in (("hq", "hq/a.png"), ("link", "hq"), ("link", "link/a.png")):
+        result = run(out, "--overwrite", hq=hq)
+        assert result.exit_code == 1
+        assert f"the LQ of a.png would replace {out}/a.png, which is an HQ" in result.stderr
+    run("out")
+    replay = ("--replay", "out/manifest.jsonl", "--redegnet", "tiny.safetensors")
+    result = redeg("synthesize", *replay, "-o", "hq", "--overwrite")
+    assert "the LQ of a.png would replace hq/a.png, which is an HQ" in result.stderr
+    assert tree(work / "hq") == before
 
 
 def test_a_manifest_of_something_else_is_left_alone(run: Callable, work: Path) -> None:

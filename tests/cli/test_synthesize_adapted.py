@@ -62,7 +62,7 @@ def test_a_folder_is_degraded_and_made_again(run: Callable, redeg: Callable, wor
     ]
     for row in rows:
         assert (row["degrader"], row["scale"]) == ("adapted", 2)
-        assert row["pool"] == "old.safetensors"
+        assert row["pool"] == str(work / "old.safetensors")
         assert row["pool_digest"] == adapted_digest(work / "old.safetensors")
         assert row["record"]["omega"] == "old.jpg"
     # Fresh phases and grain for each image.

@@ -48,7 +48,7 @@ def test_a_folder_is_degraded_and_made_again(run: Callable, redeg: Callable, wor
         *("a_0001.png", "a_0002.png", "deep/b_0001.png", "deep/b_0002.png")
     ]
     assert {(row["degrader"], row["scale"], row["model"]) for row in rows} == {
-        ("dml", 2, "dml.safetensors")
+        ("dml", 2, str(work / "dml.safetensors"))
     }
     sigmas = {row["record"]["steps"][0]["sigma"] for row in rows}
     assert sigmas == {5 / 255}

@@ -32,7 +32,8 @@ def test_each_hq_gets_an_lq_and_a_record(run: Callable) -> None:
     assert read_rgb(Path("out/deep/b_0002.png")).shape == (21, 25, 3)
     row = read_manifest(Path("out/manifest.jsonl"))[0]
     assert row["degrader"] == "kernel-noise"
-    assert (row["pool"], row["noise"], row["jpeg"]) == ("kernels.npz", "noise.npz", "auto")
+    places = [str(Path(name).absolute()) for name in ("kernels.npz", "noise.npz")]
+    assert [row["pool"], row["noise"], row["jpeg"]] == [*places, "auto"]
     assert row["pool_digest"] == kernel_pool().digest
     assert row["noise_digest"] == noise_pool().digest
     assert set(row["record"]) == {"degrader", "scale", "kernel", "noise", "jpeg"}

@@ -1,11 +1,13 @@
 """Manifests survive a crash at any byte."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from redeg_cli.errors import InputError, OutputError
+from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.manifest import ManifestWriter, read_manifest
 
 ROWS = [{"name": "ä.png", "scale": 4}, {"name": "b\n.png", "text": "写真 {}"}, {"n": 3}]
@@ -48,6 +50,13 @@ def test_numpy_values_and_numbers_json_cannot_hold(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "m") == [{"psnr": None, "n": 2, "p": "a"}]
 
 
+def test_a_name_that_is_not_utf_8_comes_back(tmp_path: Path) -> None:
+    row = {"lq": os.fsdecode(b"caf\xe9 \xc3\xa9.png")}
+    write(tmp_path / "m", [row])
+    assert (tmp_path / "m").read_text("utf-8") == '{"lq": "caf\\udce9 é.png"}\n'
+    assert read_manifest(tmp_path / "m") == [row]
+
+
 def test_what_is_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_manifest(tmp_path / "gone")
@@ -58,3 +67,22 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path)
     with pytest.raises(OutputError, match="cannot write"):
         ManifestWriter(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_told_and_hides_nothing() -> None:
+    full = Path("/dev/full")
+    writer = ManifestWriter(full)
+    with pytest.raises(DiskFullError, match="cannot write /dev/full: No space left"):
+        writer.write({"a": 1})
+    with pytest.raises(DiskFullError, match="cannot write /dev/full: No space left"):
+        writer.close()  # the row is still to be written
+    with pytest.raises(ZeroDivisionError):
+        fail_after_a_row(full)
+
+
+def fail_after_a_row(path: Path) -> None:
+    with ManifestWriter(path) as writer:
+        with suppress(DiskFullError):
+            writer.write({"a": 1})
+        raise ZeroDivisionError

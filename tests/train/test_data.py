@@ -7,6 +7,7 @@ import pytest
 import skimage.data
 import torch
 
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import write_rgb
@@ -120,3 +121,16 @@ def test_faces_are_aligned_and_pictures_without_one_left_out(tmp_path: Path) -> 
     store = load_store([source], CPU, 64)
     assert len(store) == 1
     assert store.groups[0][0].shape == (3, 128, 128)
+
+
+def test_a_crop_tells_nothing_of_the_degradation_of_its_seed() -> None:
+    """Else a network would learn to read the one off the other."""
+    groups = [[torch.full((3, 40, 40), level, dtype=torch.uint8)] for level in (0, 255)]
+    store = ImageStore(groups, [0.6, 0.4])
+    degrader = load_degrader({"steps": [{"p": 0.6, "op": "blur", "sigma": 1}]}, 1)
+    blurred = {False: [], True: []}
+    for seed in range(600):
+        bright = bool(store.crop(seed, 16).mean() > 0.5)
+        blurred[bright].append(bool(degrader.draw(seed)["steps"]))
+    for shares in blurred.values():
+        assert np.mean(shares) == pytest.approx(0.6, abs=0.1)

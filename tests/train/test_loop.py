@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import load_tensors
@@ -114,6 +114,30 @@ def test_a_stopped_run_ends_like_one_that_was_not(workplace: Path) -> None:
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
     assert run_line(workplace / "cut", recipe)[1].step == 120  # finished: nothing is done again
+
+
+def test_what_is_settled_at_the_end_is_not_carried_on(workplace: Path) -> None:
+    """Nor is it settled twice when a finished run is started again."""
+
+    @torch.no_grad()
+    def shift(averages: Averages) -> None:
+        averages["network"].get_parameter("bias").add_(100)
+
+    def run(folder: str, steps: int) -> Tensor:
+        recipe = recipe_of(workplace, f"steps={steps}", "learning_rate=0.05", "ema=0.9")
+        torch.manual_seed(0)
+        (workplace / folder).mkdir(exist_ok=True)
+        course = Course(
+            [Player("network", nn.Linear(1, 1), line_terms, recipe, "")],
+            settle=shift,
+        )
+        averages, _, _ = fit(course, recipe, workplace / folder, make_accelerator("fp32", cpu=True))
+        return averages["network"].get_parameter("bias").detach().clone()
+
+    first = run("a", 120)
+    assert 95 < float(first) < 100
+    assert torch.equal(run("a", 120), first)
+    assert float(run("a", 160)) == pytest.approx(float(run("b", 160)), abs=0.2)
 
 
 def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:

@@ -336,3 +336,10 @@ def test_grain_is_scaled_to_the_true_energy(store: ImageStore) -> None:
     assert scale_grain(net, store, recipe) < 0.05
     # What stays is the part that does not come from Ω, see SynNetLite.
     assert scale_grain(net, store, recipe) == pytest.approx(1, abs=0.5)
+
+
+def test_black_pictures_do_not_take_the_grain_away() -> None:
+    torch.manual_seed(2)
+    net, recipe = ReDegNetLite(**TINY).eval(), recipe_of(NOISE, NATIVE)
+    black = ImageStore([[torch.zeros((3, 64, 64), dtype=torch.uint8)]], [1.0])
+    assert 0.1 < scale_grain(net, black, recipe) < 100

@@ -1,0 +1,54 @@
+"""A folder is one process's at a time, whatever becomes of that process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redeg_cli.errors import OutputError
+from redeg_cli.io.lock import folder_lock
+
+pytest.importorskip("fcntl", reason="nothing is locked on Windows")
+
+
+def test_the_second_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "out"
+    for _ in range(2):
+        with folder_lock(folder):
+            with (
+                pytest.raises(OutputError, match=f"another redeg is at work in {folder}"),
+                folder_lock(folder),
+            ):
+                pass
+            with folder_lock(tmp_path):  # another folder is free
+                pass
+        assert list(folder.iterdir()) == []
+
+
+def test_a_killed_process_locks_no_more(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from redeg_cli.io.lock import folder_lock\n"
+        "with folder_lock(pathlib.Path(sys.argv[1])): print(1, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(OutputError, match="another redeg"), folder_lock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+    with folder_lock(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot write to"), folder_lock(tmp_path / "file"):
+        pass
