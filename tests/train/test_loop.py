@@ -137,7 +137,7 @@ def test_what_is_settled_at_the_end_is_not_carried_on(workplace: Path) -> None:
     first = run("a", 120)
     assert 95 < float(first) < 100
     assert torch.equal(run("a", 120), first)
-    assert float(run("a", 160)) == pytest.approx(float(run("b", 160)), abs=0.2)
+    assert float(run("a", 160)) == pytest.approx(float(run("b", 160)), abs=1)
 
 
 def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
