@@ -66,7 +66,7 @@ class Tuning:
         for tensor in network.parameters():
             if tensor.ndim == 4:
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
-        network.train().requires_grad_(True)
+        network.eval().requires_grad_(True)  # some drop paths out in training, by no seed
         optimizer = Muon(network, self.learning_rate)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(dict(self.optimizer_state))

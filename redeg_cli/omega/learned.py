@@ -96,8 +96,8 @@ class OmegaDegrader:
         """Degrade one image (1, 3, H, W) on the CPU of any size, in tiles without seams.
 
         Grain and lattice are drawn for the whole image and cut with it, and JPEG is done on the
-        whole image, so the result does not depend on the tiles. Sides that are no multiple of the
-        scale lose their last pixels.
+        whole image; near seams the network's reach is cut, so that other tiles change a result by a
+        few levels. Sides that are no multiple of the scale lose their last pixels.
         """
         s = self.scale
         hq = hq[:, :, : hq.shape[2] // s * s, : hq.shape[3] // s * s]
