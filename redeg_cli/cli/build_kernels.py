@@ -13,13 +13,13 @@ from redeg_cli.cli.common import (
     Outcome,
     OverwriteOption,
     SeedOption,
-    check_folder,
     emit_json,
     emit_path,
     one_line,
     progress,
     say,
 )
+from redeg_cli.cli.outputs import check_pool
 from redeg_cli.errors import InputError, RedegError
 
 if TYPE_CHECKING:
@@ -74,13 +74,11 @@ def build_kernels(
     from redeg_cli.cli.estimated_pools import kernel_summary
     from redeg_cli.degrade.kernel_pool import estimated_pool
     from redeg_cli.device import pick_device
-    from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.listing import list_images
     from redeg_cli.train.kernelgan import Settings, estimate_kernels
 
     place = pick_device(device)
-    check_folder(output)
-    ensure_writable(output, overwrite)
+    check_pool(output, overwrite)
     files = list_images(images)
     if count is not None and count < len(files):
         chosen = np.linspace(0, len(files) - 1, count).round().astype(int)

@@ -8,12 +8,12 @@ import typer
 from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
-    check_folder,
     emit_json,
     emit_path,
     run_batch,
     say,
 )
+from redeg_cli.cli.outputs import check_pool
 from redeg_cli.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -55,12 +55,10 @@ def build_noise(
     from redeg_cli.cli.estimated_pools import noise_summary
     from redeg_cli.degrade.noise_patches import Rules, find_noise
     from redeg_cli.degrade.noise_pool import NoiseRows
-    from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.listing import list_images
 
     rules = Rules(patch, part, mean, variance, least, limit=per_image)
-    check_folder(output)
-    ensure_writable(output, overwrite)
+    check_pool(output, overwrite)
     files = list_images(images)
     rows = NoiseRows()
 

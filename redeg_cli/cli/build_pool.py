@@ -16,13 +16,13 @@ from redeg_cli.cli.common import (
     OverwriteOption,
     RedegnetOption,
     SeedOption,
-    check_folder,
     emit_json,
     emit_path,
     run_batch,
     say,
     warn,
 )
+from redeg_cli.cli.outputs import check_pool
 from redeg_cli.errors import NoFaceError
 from redeg_cli.progress import OnProgress
 
@@ -87,7 +87,6 @@ def build_pool(
     from torch import from_numpy
 
     from redeg_cli.device import pick_device
-    from redeg_cli.io.files import ensure_writable
     from redeg_cli.models import (
         find_model,
         load_face_restorer,
@@ -100,8 +99,7 @@ def build_pool(
     if not pairs and not photos:
         raise typer.BadParameter("give pairs, or photos with --photos")
     place = pick_device(device)
-    check_folder(output)
-    ensure_writable(output, overwrite)
+    check_pool(output, overwrite)
     sources, problems = _sources(pairs or [], photos or [])
     weights = find_model(redegnet)
     net = load_redegnet(weights, place)

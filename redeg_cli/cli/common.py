@@ -22,7 +22,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from redeg_cli.errors import DiskFullError, OutputError, RedegError
+from redeg_cli.errors import DiskFullError, RedegError
 from redeg_cli.progress import OnProgress, no_progress
 
 Item = TypeVar("Item")
@@ -178,34 +178,6 @@ def _to_stdout(text: str) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def check_folder(output: Path, *, only_folder: bool = False) -> None:
-    """Raise OutputError, before any work, when nothing can be written to ``output``.
-
-    ``output`` is a folder or, unless ``only_folder``, a file; it may not exist yet; nothing is
-    made.
-    """
-    place = output.absolute()
-    if place.is_file() and place.suffix and not only_folder:
-        place = place.parent  # a file to be replaced
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise OutputError(f"cannot write to {output}: {place} is a file, not a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write to {output}: no permission to write in {place}")
-
-
-def refuse_file_name(folder: Path) -> None:
-    """Raise BadParameter when ``folder``, for several files, has the name of a picture file."""
-    from redeg_cli.io.images import names_picture
-
-    if names_picture(folder):
-        raise typer.BadParameter(
-            f"{folder} is a file name, and several files are written: give a folder",
-            param_hint="-o",
-        )
 
 
 def _bar(total: int | None) -> tuple[Any, Any]:

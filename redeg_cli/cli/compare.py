@@ -8,12 +8,12 @@ import typer
 from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
-    check_folder,
     emit_json,
     emit_path,
     run_batch,
     say,
 )
+from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, OutputError
 from redeg_cli.progress import OnProgress
 

@@ -12,11 +12,11 @@ from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
     SeedOption,
-    check_folder,
     emit_json,
     progress,
     say,
 )
+from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLE, SHEET = "faces.json", "faces.md", "faces.png"
 

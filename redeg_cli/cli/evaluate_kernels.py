@@ -9,10 +9,10 @@ from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
     SeedOption,
-    check_folder,
     emit_json,
     emit_path,
 )
+from redeg_cli.cli.outputs import check_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,11 +16,11 @@ from redeg_cli.cli.common import (
     PrecisionOption,
     SeedOption,
     TileOption,
-    check_folder,
     emit_json,
     progress,
     say,
 )
+from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import MetricError
 
 if TYPE_CHECKING:

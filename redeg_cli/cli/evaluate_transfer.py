@@ -12,12 +12,12 @@ from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
     SeedOption,
-    check_folder,
     emit_json,
     progress,
     say,
     warn,
 )
+from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLES, SHEET = "transfer.json", "transfer.md", "transfer.png"
 

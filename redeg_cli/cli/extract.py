@@ -11,12 +11,12 @@ from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
     RedegnetOption,
-    check_folder,
     emit_json,
     emit_path,
     say,
     warn,
 )
+from redeg_cli.cli.outputs import check_pool
 
 
 def extract_omega(
@@ -48,7 +48,6 @@ def extract_omega(
 ) -> None:
     """Extract the degradation Ω of an LQ/HQ pair as a pool with one row."""
     from redeg_cli.device import pick_device
-    from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.images import image_size
     from redeg_cli.models import find_model, load_redegnet, model_fingerprint
     from redeg_cli.omega import extract
@@ -57,8 +56,7 @@ def extract_omega(
 
     place = pick_device(device)
     target = output or Path(f"{lq.stem}.omega.npz")
-    check_folder(target)
-    ensure_writable(target, overwrite)
+    check_pool(target, overwrite)
     pair = extract.single(lq, hq, scale)
     if text := extract.doubt(pair):
         warn(text)

@@ -20,14 +20,13 @@ from redeg_cli.cli.common import (
     RedegnetOption,
     SeedOption,
     TileOption,
-    check_folder,
     emit_json,
     emit_path,
     one_line,
     progress,
-    refuse_file_name,
     say,
 )
+from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.errors import RedegError
 from redeg_cli.finetune.effort import EFFORT, first_steps
 

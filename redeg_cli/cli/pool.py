@@ -11,7 +11,6 @@ from redeg_cli.cli.build_pool import pool_summary
 from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
-    check_folder,
     emit_json,
     emit_path,
 )
@@ -23,6 +22,7 @@ from redeg_cli.cli.estimated_pools import (
     pool_kind,
     summary_line,
 )
+from redeg_cli.cli.outputs import check_pool
 from redeg_cli.cli.pool_plot import PoolArgument, plot
 
 if TYPE_CHECKING:
@@ -77,11 +77,9 @@ def merge_command(
     as_json: JsonOption = False,
 ) -> None:
     """Put the Ωs of several pools, made by one model, into one; or kernels, or noise."""
-    from redeg_cli.io.files import ensure_writable
     from redeg_cli.omega.pool import load_pool, merge_pools
 
-    check_folder(output)
-    ensure_writable(output, overwrite)
+    check_pool(output, overwrite)
     kind = common_kind(pools)
     if kind != OMEGAS:
         summary = merge(pools, kind, output)

@@ -11,7 +11,6 @@ from redeg_cli.cli.common import (
     Outcome,
     OverwriteOption,
     SeedOption,
-    check_folder,
     emit_json,
     emit_path,
     one_line,
@@ -20,6 +19,7 @@ from redeg_cli.cli.common import (
     warn,
 )
 from redeg_cli.cli.estimated_pools import OMEGAS, common_kind, draw
+from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, OutputError
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from redeg_cli.cli.common import (
     PrecisionOption,
     TextureOption,
     TileOption,
-    check_folder,
     emit_json,
     emit_path,
     one_line,
     run_batch,
     say,
 )
+from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, ModelError, OutputError
 from redeg_cli.progress import OnProgress
 
@@ -207,7 +207,8 @@ def _plan(
         if target in jobs:
             raise InputError(
                 f"{jobs[target].name} and {each.name} would both become {target}: "
-                "use --format keep, or restore them into two folders"
+                + ("" if output_format is OutputFormat.keep else "use --format keep, or ")
+                + "restore them into two folders"
             )
         if target.resolve() == each.path.resolve():
             raise OutputError(f"{target} is the photo itself: give another folder with -o")

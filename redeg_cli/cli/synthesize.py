@@ -13,10 +13,8 @@ from redeg_cli.cli.common import (
     OverwriteOption,
     SeedOption,
     TileOption,
-    check_folder,
     emit_json,
     emit_path,
-    refuse_file_name,
     run_batch,
     say,
     warn,
@@ -34,6 +32,7 @@ from redeg_cli.cli.degraders import (
     RedegnetOption,
     ScaleOption,
 )
+from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.progress import OnProgress
 
 
@@ -123,7 +122,7 @@ def synthesize(
 
     place = pick_device(device)
     refuse_file_name(output)
-    check_folder(output)
+    check_folder(output, only_folder=True)
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         suffix = f".{(output_format or LqFormat.png).value}"

@@ -11,13 +11,13 @@ import typer
 
 from redeg_cli.cli.common import (
     JsonOption,
-    check_folder,
     debug_on,
     emit_json,
     emit_path,
     progress,
     say,
 )
+from redeg_cli.cli.outputs import check_folder
 from redeg_cli.cli.training import training_view
 from redeg_cli.progress import no_progress
 

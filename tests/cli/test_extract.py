@@ -132,3 +132,11 @@ def test_a_wrong_model_is_one_line(redeg: Callable, extract: Callable, model: st
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert model in result.stderr
+
+
+def test_a_pool_is_called_npz(extract: Callable) -> None:
+    for name in ("omega.png", "omega"):
+        result = extract("lq/a.png", "hq/a.png", "-o", name)
+        assert result.exit_code == 2
+        assert "name it omega.npz" in result.stderr
+        assert not Path(name).exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from degraded import draw, save_pool, save_redegnet, tree
+from degraded import draw, save_redegnet, tree
 
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.io.images import read_rgb, to_array, to_tensor
@@ -20,29 +20,6 @@ from redeg_cli.models import load_network
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import load_pool
 from redeg_cli.seeds import sample_seed
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with tiny.safetensors, pool.npz (scale 2) and hq/ (three images)."""
-    save_pool(tmp_path / "pool.npz", save_redegnet(tmp_path / "tiny.safetensors"))
-    draw(tmp_path / "hq" / "a.png")
-    draw(tmp_path / "hq" / "deep" / "ñ b.png", (50, 41))
-    draw(tmp_path / "hq" / "z.jpg", (70, 32))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(redeg: Callable, work: Path) -> Callable:
-    """Run with the pool: ``run(out, *more)`` degrades hq/ into out."""
-    del work
-
-    def go(out: str, *more: object, hq: str = "hq"):
-        options = ("--pool", "pool.npz", "--redegnet", "tiny.safetensors", "--device", "cpu")
-        return redeg("synthesize", hq, "-o", out, *options, *more)
-
-    return go
 
 
 def test_each_hq_gets_an_lq_and_a_row(run: Callable, work: Path) -> None:
