@@ -1,9 +1,6 @@
 """Several restorers on one data set: a row of metrics for each image and method."""
 
-import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +12,7 @@ from redeg_cli.evaluate.batches import Batches, Scored
 from redeg_cli.evaluate.dataset import Dataset, Sample
 from redeg_cli.evaluate.methods import Method
 from redeg_cli.evaluate.metrics import METRICS, View, load_metric, versions, why_unavailable
+from redeg_cli.io.ahead import map_ahead
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.progress import OnProgress, no_progress
 
@@ -127,22 +125,8 @@ _Read = Mapping[str, Tensor | RedegError]
 def _read_ahead(
     samples: Sequence[Sample], methods: Sequence[Method]
 ) -> Iterator[tuple[Sample, _Read]]:
-    """Yield each sample with its reference and those results that are files, read by threads."""
-    threads = min(8, os.cpu_count() or 1)
-    waiting: deque[tuple[Sample, Future[_Read]]] = deque()
-    with ThreadPoolExecutor(threads, "redeg-read") as pool:
-        try:
-            for sample in samples:
-                if len(waiting) >= threads + 2:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-                waiting.append((sample, pool.submit(_read, sample, methods)))
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    """Return each sample with its reference and those results that are files, read by threads."""
+    return zip(samples, map_ahead(lambda sample: _read(sample, methods), samples), strict=True)
 
 
 def _read(sample: Sample, methods: Sequence[Method]) -> _Read:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from redeg_cli.errors import InputError
+from redeg_cli.io.ahead import map_ahead
 from redeg_cli.io.decode import decode, read_bytes
 from redeg_cli.io.listing import list_images
 from redeg_cli.progress import OnProgress, no_progress
@@ -64,11 +64,10 @@ def check_data(recipe: AnyRecipe, progress: OnProgress = no_progress) -> Check:
     needs = _inputs(parts)
     findings: list[Finding] = []
     firsts: dict[bytes, Path] = {}
-    with ThreadPoolExecutor() as pool:
-        for index, (path, image) in enumerate(zip(needs, pool.map(_read, needs), strict=True)):
-            if found := _judge(path, image, needs[path], firsts):
-                findings.append(found)
-            progress(index + 1, len(needs), "reading images")
+    for index, (path, image) in enumerate(zip(needs, map_ahead(_read, needs), strict=True)):
+        if found := _judge(path, image, needs[path], firsts):
+            findings.append(found)
+        progress(index + 1, len(needs), "reading images")
     for part in parts:
         if part.kind == "redegnet-paper" and part.pairs:
             findings += [

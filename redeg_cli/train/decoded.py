@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from psutil import virtual_memory
 from torch import Tensor
 
 from redeg_cli.errors import RecipeError
+from redeg_cli.io.ahead import map_ahead
 from redeg_cli.io.files import atomic_path, write_json
 from redeg_cli.io.images import read_rgb
 from redeg_cli.io.listing import list_images
@@ -38,12 +38,12 @@ def decode_images(source: DataSource, progress: OnProgress = no_progress) -> Ite
     files = [file.path for file in list_images([source.folder])]
     text = f"reading {source.folder.name}"
     # Detecting faces takes all cores by itself.
-    with ThreadPoolExecutor(1 if source.align_faces else None) as pool:
-        decoded = pool.map(lambda path: _decode(path, source), files)
-        for index, image in enumerate(decoded, 1):
-            if image is not None:
-                yield image
-            progress(index, len(files), text)
+    threads = 1 if source.align_faces else None
+    decoded = map_ahead(lambda path: _decode(path, source), files, threads)
+    for index, image in enumerate(decoded, 1):
+        if image is not None:
+            yield image
+        progress(index, len(files), text)
 
 
 def images_in_memory(
