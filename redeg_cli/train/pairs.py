@@ -71,9 +71,11 @@ class PairMaker:
         pair = self._made(store, scale, every if whole else every[self.rows], self.learned)
         return self._turned(*pair, every[0])
 
-    def training_batch(self, store: ImageStore, scale: int, step: int) -> tuple[Tensor, Tensor]:
+    def training_batch(
+        self, store: ImageStore, scale: int, step: int, *, looked_at: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Return the batch of a step: given pairs and made ones, mixed with earlier ones, LQs with
-        noise, HQs as targets."""
+        noise, HQs as targets. What is only ``looked_at`` leaves the earlier ones as they are."""
         recipe = self.recipe
         learned = self.learned if self.live is None else self.live
         every = self._seeds(f"train/{step}", recipe.batch)
@@ -84,7 +86,7 @@ class PairMaker:
         lq, hq = self._turned(lq, hq, every[0])
         if recipe.lq_noise:
             lq = self._noised(lq, step)
-        if scale in self.queues:
+        if scale in self.queues and not looked_at:
             lq, hq = self.queues[scale].give(lq, hq, sample_seed(recipe.seed, "queue", step))
         return lq, hq
 

@@ -145,7 +145,7 @@ def restorer_course(
         """Return rows of LQ, restored and HQ, at the largest scale."""
         net, scale = averages[RESTORER], max(recipe.scales)
         if held_out is None and not len(store):
-            lq, hq = maker.training_batch(store, scale, 0)
+            lq, hq = maker.training_batch(store, scale, 0, looked_at=True)
         else:
             lq, hq = maker.batch(held_out or store, scale, "samples", 8, whole=True)
         with accelerator.autocast():

@@ -95,6 +95,8 @@ def test_the_queue_mixes_the_batches_of_a_scale(store: ImageStore) -> None:
     assert torch.equal(hqs[places], hq)
     assert {place // 6 for place in places} == {0, 1}
     # The other scale has a queue of its own.
+    seen = mixing.training_batch(store, 2, 0, looked_at=True)
+    assert torch.equal(seen[0], plain.training_batch(store, 2, 0)[0])
     one = mixing.training_batch(store, 1, 0)
     assert torch.equal(one[0], plain.training_batch(store, 1, 0)[0])
 
