@@ -206,7 +206,7 @@ def test_unpaired_degnet_never_sees_an_hq(place: Path) -> None:
     recipe = recipe_of(place, "paired=false")
     losses, model = losses_of(recipe)
     batch = batch_of(recipe)
-    assert (batch.lq[0] - batch.hq[0] / 2).abs().mean() > 0.1  # SynNet's HQ is of something else
+    assert (batch.lq[0] - batch.hq[0] / 2).abs().mean() > 0.05  # SynNet's HQ is of something else
     given: list[Tensor] = []
     model.net.degnet.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
     losses.synthesis(model, batch)
