@@ -92,7 +92,7 @@ def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) ->
 
 def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
     photos = summary["photos"]
-    scores = ", ".join(map(_score_text, *zip(*summary["held_out_scores"].items(), strict=True)))
+    scores = ", ".join(_score_text(*each) for each in summary["held_out_scores"].items())
     faces = [face["name"] for photo in photos for face in photo["faces"]]
     dropped = [reason for photo in photos for reason in photo["faces_not_used"]]
     pattern = f"{len(summary['lattice'])} frequencies" if summary["lattice"] else "none"

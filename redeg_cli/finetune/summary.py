@@ -65,6 +65,7 @@ def summarise(
     """Return what is written as summary.json, as JSON values."""
     best = race.best
     assert best is not None
+    best_of = {best.method: {"best": _scored(best)}}
     return {
         "scale": settings.scale,
         "photos": [
@@ -101,8 +102,10 @@ def summarise(
             "general": _figures(general),
             # After as many steps of each, which can be compared, then the best of the one that
             # went on.
-            **{check.method: _scored(check) for check in reversed(race.checks)},
-            best.method: {**_scored(_first(race, best.method)), "best": _scored(best)},
+            **{
+                check.method: _scored(check) | best_of.get(check.method, {})
+                for check in reversed(race.checks)
+            },
         },
         "checks": [_check_row(check) for check in race.checks],
         "chosen": chosen,
@@ -149,12 +152,8 @@ def _figures(found: Score) -> dict[str, float]:
     return {"psnr": round(found.psnr, 3), "smooth_psnr": round(found.smooth_psnr, 3)}
 
 
-def _scored(check: Check) -> dict[str, float]:
+def _scored(check: Check) -> dict[str, Any]:
     return {**_figures(check.score), "steps": check.steps}
-
-
-def _first(race: Race, method: Method) -> Check:
-    return next(check for check in race.checks if check.method == method)
 
 
 def _check_row(check: Check) -> dict[str, Any]:

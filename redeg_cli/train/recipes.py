@@ -159,6 +159,8 @@ class ReDegNetRecipe(HqRecipe):
     def _check_frozen(self) -> "ReDegNetRecipe":
         if self.frozen and self.init is None:
             raise RecipeError("'frozen': give the weights to keep as 'init'")
+        if self.frozen == "synnet" and self.match_grain:
+            raise RecipeError("'frozen': 'match_grain' changes SynNet, set it to false")
         if self.frozen and self.omega_rank:
             raise RecipeError("'frozen': an 'omega_rank' changes both networks, set it to 0")
         return self

@@ -50,12 +50,8 @@ REDEGNET = "redegnet"
 """The player of a run that is DegNet and SynNet."""
 SETTLED_ON, SETTLED_SIDE = 80, 192
 """Pairs of each family and scale, and their side in px, on which the directions of Ω are found."""
-
-
 GRAIN_BATCHES = 8
 """Batches of 16 rows by which the energy of grain is matched."""
-
-
 LEAST_GRAIN = (1 / 255) ** 2
 """Mean square of grain that is looked at."""
 
@@ -214,7 +210,7 @@ def scale_grain(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) ->
     """Scale SynNet's grain to the true one's energy, in the geometric mean over images of the
     training that have noise alone, at the first scale; return the factor of its size.
 
-    In chains the last JPEG hides part of the grain, so that training leaves it a little weak.
+    Training leaves it a little weak.
     """
     scale = recipe.scales[0]
     degrader = load_degrader({"steps": families()["noise"]}, scale)
