@@ -43,6 +43,13 @@ def transfer(
     redegnet: Annotated[
         str, typer.Option("--redegnet", help="The ReDegNet to measure: a name or a weights file.")
     ] = "redegnet-lite",
+    face_restorer: Annotated[
+        str,
+        typer.Option(
+            "--face-restorer",
+            help="Makes pseudo-HQs of the degraded faces, as of a photo's; none leaves it out.",
+        ),
+    ] = "face-restorer",
     scale: Annotated[
         int, typer.Option("--scale", min=1, max=4, help="How much smaller the LQs are.")
     ] = 1,
@@ -83,6 +90,7 @@ def transfer(
     from redeg_cli.evaluate.transfer import TransferSettings, evaluate_transfer
     from redeg_cli.evaluate.transfer_sheet import transfer_sheet
     from redeg_cli.evaluate.transfer_tables import transfer_grids
+    from redeg_cli.faces.pseudo import load_pseudo_hq
     from redeg_cli.io.files import ensure_writable, write_json, write_text
     from redeg_cli.io.images import write_rgb
     from redeg_cli.models import find_model, load_network, model_fingerprint
@@ -107,6 +115,7 @@ def transfer(
     )
     weights = find_model(redegnet)
     net = load_network(weights, "redegnet", place)
+    pseudo = None if face_restorer == "none" else load_pseudo_hq(face_restorer, place)
     with progress("reading images") as on_progress:
         sources = [read_sharp_images(folder, crop, on_progress) for folder in (faces, natural)]
     for source in sources:
@@ -116,12 +125,13 @@ def transfer(
             )
     with progress("measuring") as on_progress:
         report, examples = evaluate_transfer(
-            net, sources[0], sources[1], settings, place, on_progress
+            net, sources[0], sources[1], settings, place, on_progress, pseudo
         )
     failed = [(str(s.folder / name), why) for s in sources for name, why in s.failed]
     record = {
         "model": weights.stem,
         "fingerprint": model_fingerprint(weights),
+        "face_restorer": face_restorer,
         "faces": {"folder": faces, "images": len(sources[0].images)},
         "natural": {"folder": natural, "images": len(sources[1].images)},
         **vars(report),

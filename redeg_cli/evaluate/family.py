@@ -16,6 +16,7 @@ from redeg_cli.evaluate.spectrum import (
     radial_power,
     spectrum_difference,
 )
+from redeg_cli.faces.pseudo import PseudoHQ
 from redeg_cli.omega.families import families
 from redeg_cli.omega.transfer import (
     Crops,
@@ -66,8 +67,13 @@ class FamilyFigures:
     """Of the LQ made with another face's Ω, of the same family."""
     gain: Interval
     """``psnr_right`` - ``psnr_hq``."""
+    psnr_pseudo: Interval | None
+    """As ``psnr_right``, but the Ω was read off the LQ and its pseudo-HQ, as of a real photo; None
+    without a face restorer."""
     detail_ratio: float
     """Median ratio of the standard deviation of the Laplacian, synthetic to true."""
+    detail_ratio_pseudo: float | None
+    """The same by the Ω of ``psnr_pseudo``."""
     energy_db: Interval
     """10 log10 of the ratio of energies above half of Nyquist's frequency, synthetic to true."""
     energy_hq_db: Interval
@@ -110,11 +116,12 @@ def measure_family(
     *,
     seed: int,
     full_grid: bool = False,
+    pseudo: PseudoHQ | None = None,
     on_progress: OnProgress = no_progress,
 ) -> FamilySample:
     """Degrade ``count`` faces and natural images alike and put the faces' Ωs on the latter.
 
-    ``count`` is a multiple of ``BATCH``.
+    ``count`` is a multiple of ``BATCH``; ``pseudo`` makes pseudo-HQs of the degraded faces.
     """
     chain = families(full_grid, halftone=True)[family]
     degrader = load_degrader({"steps": chain}, scale)
@@ -127,7 +134,7 @@ def measure_family(
             into.setdefault(name, []).append(tensor.cpu())
 
     for each in pair_batches(
-        *(net, faces, naturals, degrader, family, count), batch=BATCH, seed=seed
+        *(net, faces, naturals, degrader, family, count), batch=BATCH, seed=seed, pseudo=pseudo
     ):
         hq, true, omega = each.hq, each.lq, each.face_omega
         made = synthesise(net, hq, omega, scale, each.seeds)
@@ -148,6 +155,13 @@ def measure_family(
             face_omega=omega.float(),
             natural_omega=each.natural_omega.float(),
         )
+        if each.pseudo_omega is not None:
+            by_pseudo = synthesise(net, hq, each.pseudo_omega, scale, each.seeds)
+            keep(
+                *(values,),
+                psnr_pseudo=psnr(by_pseudo, true),
+                detail_pseudo=detail(by_pseudo) / detail(true).clamp(min=1e-6),
+            )
         keep(values, **_bytes(hq=hq, true=true, made=made, again=again, wrong=wrong))
         records += each.records
         on_progress(len(records), count, family)
@@ -159,7 +173,9 @@ def measure_family(
         psnr_right=bootstrap_mean(right),
         psnr_wrong=bootstrap_mean(columns["psnr_wrong"].numpy()),
         gain=paired_difference(right, unchanged),
+        psnr_pseudo=bootstrap_mean(columns["psnr_pseudo"].numpy()) if pseudo else None,
         detail_ratio=float(columns["detail"].median()),
+        detail_ratio_pseudo=float(columns["detail_pseudo"].median()) if pseudo else None,
         energy_db=bootstrap_mean(columns["energy"].numpy()),
         energy_hq_db=bootstrap_mean(columns["energy_hq"].numpy()),
         spectrum_db=_floats(columns["spectrum"].mean(0)),

@@ -24,6 +24,7 @@ from redeg_cli.evaluate.realism import Judgement, judge_realism
 from redeg_cli.evaluate.robustness import Robustness, try_robustness
 from redeg_cli.evaluate.screen_transfer import ScreenFigures, measure_screens
 from redeg_cli.evaluate.sharp_images import SharpImages
+from redeg_cli.faces.pseudo import PseudoHQ
 from redeg_cli.omega.families import FAMILIES, GROUPS
 from redeg_cli.omega.transfer import retrieval
 from redeg_cli.progress import OnProgress, no_progress
@@ -113,10 +114,12 @@ def evaluate_transfer(
     settings: TransferSettings,
     device: torch.device,
     on_progress: OnProgress = no_progress,
+    pseudo: PseudoHQ | None = None,
 ) -> tuple[TransferReport, list[Example]]:
     """Measure a ReDegNet (in eval mode, on ``device``); also return an example of each family.
 
-    Raises ValueError for too few pairs or a crop that the scale does not divide.
+    ``pseudo`` makes pseudo-HQs of the degraded faces, whose Ωs are measured too. Raises
+    ValueError for too few pairs or a crop that the scale does not divide.
     """
     _check(settings)
     scale, seed = settings.scale, settings.seed
@@ -129,6 +132,7 @@ def evaluate_transfer(
             *(net, crops[0], crops[1], family, scale, count),
             seed=seed,
             full_grid=settings.full_grid,
+            pseudo=pseudo,
             on_progress=step,
         )
 

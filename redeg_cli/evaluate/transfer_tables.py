@@ -25,22 +25,26 @@ def _transfer(report: TransferReport) -> Grid:
             each.family,
             interval(each.psnr_hq, 2),
             interval(each.psnr_right, 2),
+            *(() if each.psnr_pseudo is None else (interval(each.psnr_pseudo, 2),)),
             interval(each.psnr_wrong, 2),
             interval(each.gain, 2, signed=True),
             number(each.detail_ratio, 2),
+            *(() if (pseudo := each.detail_ratio_pseudo) is None else (number(pseudo, 2),)),
             _ratio(each.energy_db),
             _ratio(each.energy_hq_db),
         )
         for each in report.families
     ]
-    figures = ("HQ itself", "right Ω", "another Ω", "gain")
-    energies = ("detail", "high frequencies", "of the HQ")
+    pseudo = any(each.psnr_pseudo is not None for each in report.families)
+    figures = ("HQ itself", "right Ω", *["by pseudo-HQ"] * pseudo, "another Ω", "gain")
+    energies = ("detail", *["by pseudo-HQ"] * pseudo, "high frequencies", "of the HQ")
     return Grid(
         "Ω of a face, put on other images",
         ("family", *figures, *energies),
         tuple(rows),
         "PSNR in dB against the true LQ, mean with 95 % interval; gain: right Ω - HQ itself. "
-        "Detail (median) and energy above half of Nyquist's frequency (geometric mean): "
+        + ("By pseudo-HQ: Ω read off the LQ and the restored face. " if pseudo else "")
+        + "Detail (median) and energy above half of Nyquist's frequency (geometric mean): "
         "synthetic ÷ true.",
     )
 

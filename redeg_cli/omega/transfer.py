@@ -21,6 +21,7 @@ from redeg_cli.degrade.chain import ChainDegrader, load_degrader
 from redeg_cli.degrade.resize import aligned_pixels
 from redeg_cli.degrade.steps import run_chains
 from redeg_cli.degrade.tone import to_luma
+from redeg_cli.faces.pseudo import PseudoHQ
 from redeg_cli.omega.extract import extract_batch
 from redeg_cli.omega.families import GROUPS, families
 from redeg_cli.omega.learned import OmegaDegrader
@@ -43,6 +44,8 @@ class PairBatch(NamedTuple):
     """(B, 512)."""
     natural_omega: Tensor
     """(B, 512)."""
+    pseudo_omega: Tensor | None
+    """(B, 512) of the faces with pseudo-HQs, if something makes them."""
     records: list[dict[str, Any]]
     """What was done to both, one each."""
     seeds: list[int]
@@ -59,19 +62,26 @@ def pair_batches(
     *,
     batch: int = 4,
     seed: int = 7,
+    pseudo: PseudoHQ | None = None,
 ) -> Iterator[PairBatch]:
-    """Yield ``count`` pairs, the last batch filled up; ``name`` and ``seed`` decide them all."""
+    """Yield ``count`` pairs, the last batch filled up; ``name`` and ``seed`` decide them all.
+
+    ``pseudo`` makes of the degraded faces the HQs of ``pseudo_omega``.
+    """
     scale = degrader.scale
     for start in range(0, count, batch):
         seeds = [sample_seed(seed, name, i) for i in range(start, start + batch)]
         records = [degrader.draw(seed) for seed in seeds]
         face_hq, hq = faces(seeds), naturals(seeds)
         face_lq, lq = (degrade_aligned(x, records, scale, i) for i, x in enumerate((face_hq, hq)))
-        omega, own = (
+        pairs = [(face_hq, face_lq), (hq, lq)]
+        if pseudo is not None:
+            pairs.append((pseudo(face_lq), face_lq))
+        omega, own, *of_pseudo = (
             extract_batch(net, *pair, scale)  # pyright: ignore[reportArgumentType]
-            for pair in ((face_hq, face_lq), (hq, lq))
+            for pair in pairs
         )
-        yield PairBatch(hq, lq, omega, own, records, seeds)
+        yield PairBatch(hq, lq, omega, own, of_pseudo[0] if of_pseudo else None, records, seeds)
 
 
 @torch.no_grad()

@@ -146,6 +146,11 @@ class ReDegNetRecipe(HqRecipe):
     """Of the difference of partners' Ωs as a share of the spread of all."""
     contrast_weight: float = 0.02
     """Of telling a partner's Ω from those of other records."""
+    pseudo_share: float = Field(0.0, ge=0, le=1)
+    """Share of the images of which DegNet sees not the HQ but what a face restorer makes of the LQ:
+    of a real photo's face there is no other. Those that were faded keep their HQ."""
+    pseudo_restorer: str = "face-restorer"
+    """That restorer, a name or a file."""
     omega_rank: int = Field(0, ge=0, le=512)
     """At the end Ω is kept to this many directions, less the one that tells the images of the last
     source from those of the first (``omega.content``); 0 leaves it as it is."""

@@ -22,6 +22,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
+from redeg_cli.faces.pseudo import PseudoHQ, load_pseudo_hq
 from redeg_cli.nets.lite import COLOURS, ReDegNetLite, has_room
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.content import fold, without_content
@@ -64,10 +65,18 @@ class SwapModel(nn.Module):
         self.net = net
 
     def forward(
-        self, hq: torch.Tensor, lq: torch.Tensor, noise: torch.Tensor, scale: int
+        self,
+        hq: torch.Tensor,
+        seen: torch.Tensor,
+        lq: torch.Tensor,
+        noise: torch.Tensor,
+        scale: int,
     ) -> tuple[torch.Tensor, Synthesis]:
-        """Return Ω (B, 512) of each row and what the partner's Ω makes of the row's HQ."""
-        omega = self.net.extract(hq, lq, scale)  # pyright: ignore[reportCallIssue]
+        """Return Ω (B, 512) of each row and what the partner's Ω makes of the row's HQ.
+
+        ``seen`` are the HQs that DegNet sees.
+        """
+        omega = self.net.extract(seen, lq, scale)  # pyright: ignore[reportCallIssue]
         return omega, self.net(hq, omega.roll(hq.shape[0] // 2, 0), noise)
 
 
@@ -83,6 +92,8 @@ class SwapBatch(NamedTuple):
     """Images and their LQ; rows i and i + B/2 share a degradation. All (B, 3, H, W) in [0, 1]."""
 
     hq: torch.Tensor
+    seen: torch.Tensor
+    """The HQ as DegNet sees it: of some rows the pseudo-HQ."""
     lq: torch.Tensor
     """Aligned LQ, as DegNet sees it."""
     mean: torch.Tensor
@@ -114,11 +125,12 @@ def redegnet_course(
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")
     own = slice(process, None, processes)
+    pseudo = load_pseudo_hq(recipe.pseudo_restorer, device) if recipe.pseudo_share else None
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
         key, noise = f"train/{step}", sample_seed(recipe.seed, f"noise/{process}", step)
-        batch = make_swap_batch(store, recipe, degraders[scale], key, recipe.batch, own)
+        batch = make_swap_batch(store, recipe, degraders[scale], key, recipe.batch, own, pseudo)
         omega, terms = swap_losses(net, batch, scale, recipe, noise)
         told(omega.detach())
         return terms
@@ -132,7 +144,7 @@ def redegnet_course(
             batch = make_swap_batch(held_out, recipe, degraders[scale], f"validation/{scale}", 64)
             with accelerator.autocast():
                 noise = torch.randn(batch.hq.shape, generator=torch_generator(0)).to(device)
-                omega, made = net(batch.hq, batch.lq, noise, scale)
+                omega, made = net(batch.hq, batch.seen, batch.lq, noise, scale)
                 wrong = net.net(batch.hq, omega.roll(1, 0), noise)  # pyright: ignore[reportCallIssue]
             figures[f"mean_psnr_x{scale}"] = mean_psnr(made.mean, batch.mean, 1e-6)
             figures[f"mean_psnr_hq_x{scale}"] = mean_psnr(batch.hq, batch.mean, 1e-6)
@@ -151,7 +163,7 @@ def redegnet_course(
         """Return rows of HQ, made with the partner's Ω, and LQ."""
         net, scale = averages[REDEGNET], recipe.scales[0]
         batch = make_swap_batch(held_out or store, recipe, degraders[scale], "samples", 4)
-        omega, _ = net(batch.hq, batch.lq, torch.zeros_like(batch.hq), scale)
+        omega, _ = net(batch.hq, batch.hq, batch.lq, torch.zeros_like(batch.hq), scale)
         pool = pool_of(omega, scale)
         degrader = OmegaDegrader(net.get_submodule("net"), pool, scale, aligned=True)
         swapped = [degrader.record((row + 4) % 8, row) for row in range(8)]
@@ -218,7 +230,7 @@ def scale_grain(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) ->
     for index in range(GRAIN_BATCHES):
         batch = make_swap_batch(store, recipe, degrader, f"grain/{index}", 8)
         noise = torch.randn(batch.hq.shape, generator=torch_generator(index)).to(batch.hq)
-        _, made = SwapModel(net)(batch.hq, batch.lq, noise, scale)
+        _, made = SwapModel(net)(batch.hq, batch.hq, batch.lq, noise, scale)
         made_energy, energy = (x.square().mean((1, 2, 3)) for x in (made.grain, batch.grain))
         seen = energy > LEAST_GRAIN  # a black picture has no shot noise
         logs.append(((made_energy[seen] + LEAST_GRAIN) / (energy[seen] + LEAST_GRAIN)).log())
@@ -236,7 +248,7 @@ def swap_losses(
     half = batch.hq.shape[0] // 2
     shape, device = batch.hq.shape, batch.hq.device
     noise = torch.randn(shape, generator=torch_generator(seed)).to(device)
-    omega, made = net(batch.hq, batch.lq, noise, scale)
+    omega, made = net(batch.hq, batch.seen, batch.lq, noise, scale)
     return omega, {
         "mean": recipe.mean_weight * pixel_l1(made.mean, batch.mean),
         "grain": recipe.noise_weight * grain_distance(made.grain, batch.grain),
@@ -253,10 +265,12 @@ def make_swap_batch(
     key: str,
     count: int,
     own: slice = slice(None),
+    pseudo: PseudoHQ | None = None,
 ) -> SwapBatch:
     """Return ``count`` records applied to two images each: a batch of 2 * count rows.
 
-    ``own`` are the records of one process of several: partners stay together.
+    ``own`` are the records of one process of several: partners stay together. Of some rows DegNet
+    sees what ``pseudo`` makes of the LQ, if it is given (the recipe's ``pseudo_share``).
     """
     every = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
     firsts, seconds = every[:count][own], every[count:][own]
@@ -269,7 +283,25 @@ def make_swap_batch(
     hq = hq.rot90(turn, (2, 3)).contiguous()
     chains = [_own_noise(record, seed) for record, seed in zip(records, seeds, strict=True)]
     truth = torch.stack([jpeg_truth(record) for record in records]).to(hq.device)
-    return SwapBatch(hq, *_degrade_in_parts(hq, chains, degrader.scale), truth)
+    lq, mean, grain = _degrade_in_parts(hq, chains, degrader.scale)
+    seen = hq
+    if pseudo and (rows := _pseudo_rows(seeds, records, recipe.pseudo_share)):
+        seen = hq.clone()
+        seen[rows] = pseudo(lq[rows])
+    return SwapBatch(hq, seen, lq, mean, grain, truth)
+
+
+def _pseudo_rows(seeds: Sequence[int], records: Sequence[Record], share: float) -> list[int]:
+    """Return the rows of which DegNet sees the pseudo-HQ.
+
+    There are none of faded images: a pseudo-HQ has their colours, so it does not tell of fading.
+    """
+    return [
+        row
+        for row, (seed, record) in enumerate(zip(seeds, records, strict=True))
+        if numpy_generator(sample_seed(seed, "pseudo")).random() < share
+        and all(step["op"] != "fade" for step in record["steps"])
+    ]
 
 
 def _own_noise(record: Record, seed: int) -> list[StepTable]:

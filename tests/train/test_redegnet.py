@@ -211,7 +211,7 @@ class Scribe(nn.Module):
 def test_each_image_is_made_with_the_omega_of_its_partner() -> None:
     hq = torch.zeros(4, 3, 32, 32)
     lq = torch.tensor([0.1, 0.2, 0.3, 0.4]).view(4, 1, 1, 1).expand(4, 3, 32, 32)
-    omega, made = SwapModel(Scribe())(hq, lq, torch.zeros_like(hq), 1)
+    omega, made = SwapModel(Scribe())(hq, hq, lq, torch.zeros_like(hq), 1)
     assert omega[:, 0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert made.mean[:, 0, 0, 0].tolist() == pytest.approx([0.3, 0.4, 0.1, 0.2])
 

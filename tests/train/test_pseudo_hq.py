@@ -1,0 +1,109 @@
+"""DegNet sees the pseudo-HQs of a part of its images, and nothing else changes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor, nn
+
+from redeg_cli.train import redegnet as redegnet_module
+from redeg_cli.train.data import ImageStore
+from redeg_cli.train.recipes import ReDegNetRecipe
+from redeg_cli.train.redegnet import SwapBatch, make_swap_batch, redegnet_course
+
+BLUR = {"op": "blur", "size": 11, "sigma": [0.5, 2]}
+NOISE = {"op": "noise", "sigma": [0.02, 0.1]}
+FADE = {"op": "fade", "gamma": 1.2, "white": [0.9, 0.9, 0.9], "black": [0.1, 0.1, 0.1]}
+NATIVE = {"op": "resize", "of": "native", "filter": "bicubic", "antialias": True}
+TINY = {
+    "degnet": {"widths": [8, 8]},
+    "synnet": {"widths": [8, 8], "style": 8, "kernel": 5, "grain_kernel": 5},
+}
+
+
+def recipe_of(*steps: object, share: float, folder: object = "nowhere") -> ReDegNetRecipe:
+    return ReDegNetRecipe.model_validate(
+        {
+            "kind": "redegnet",
+            "name": "tiny",
+            "crop": 32,
+            "gray": 0,
+            "data": [{"folder": str(folder)}],
+            "degradation": {"steps": list(steps)},
+            "config": TINY,
+            "pseudo_share": share,
+            "pseudo_restorer": "mine",
+        }
+    )
+
+
+@pytest.fixture
+def store() -> ImageStore:
+    images = torch.rand((3, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 200 + 25
+    return ImageStore([list(images.to(torch.uint8))], [1.0])
+
+
+def negative(lq: Tensor) -> Tensor:
+    return 1 - lq
+
+
+def test_some_rows_are_pseudo_hqs(store: ImageStore) -> None:
+    recipe = recipe_of(BLUR, NOISE, NATIVE, share=0.4)
+    degrader = recipe.degraders()[2]
+    batch = make_swap_batch(store, recipe, degrader, "train/0", 20, pseudo=negative)
+    rows = [row for row in range(40) if not torch.equal(batch.seen[row], batch.hq[row])]
+    assert 8 <= len(rows) <= 24
+    assert all(torch.equal(batch.seen[row], 1 - batch.lq[row]) for row in rows)
+    # One partner, both or none: the draws of the two are their own.
+    assert 0 < sum((row + 20) % 40 not in rows for row in rows) < len(rows)
+    without = make_swap_batch(store, recipe, degrader, "train/0", 20)
+    assert torch.equal(without.seen, without.hq)
+    for name in ("hq", "lq", "mean", "grain", "jpeg"):
+        assert torch.equal(getattr(batch, name), getattr(without, name))
+
+
+def test_each_process_has_its_rows(store: ImageStore) -> None:
+    recipe = recipe_of(BLUR, NATIVE, share=0.5)
+    degrader = recipe.degraders()[1]
+    whole = make_swap_batch(store, recipe, degrader, "train/0", 6, pseudo=negative)
+    own = slice(1, None, 2)
+    part = make_swap_batch(store, recipe, degrader, "train/0", 6, own, negative)
+    torch.testing.assert_close(part.seen, whole.seen[[1, 3, 5, 7, 9, 11]])
+
+
+def test_faded_images_keep_their_hq(store: ImageStore) -> None:
+    recipe = recipe_of({"p": 0.5, **FADE}, NATIVE, share=1.0)
+    degrader = recipe.degraders()[1]
+    batch = make_swap_batch(store, recipe, degrader, "train/0", 12, pseudo=torch.zeros_like)
+    pairs = zip(batch.hq, batch.lq, strict=True)
+    faded = [bool((lq - hq).abs().max() > 0.05) for hq, lq in pairs]
+    assert 0 < sum(faded) < len(faded)
+    assert [bool((seen == 0).all()) for seen in batch.seen] == [not each for each in faded]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_recipe_says_how_many_and_by_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "gray.png")
+    asked: list[str] = []
+    seen: list[Tensor] = []
+
+    def load(name: str, device: torch.device) -> object:
+        asked.append(f"{name} on {device.type}")
+        return torch.zeros_like
+
+    def losses(net: nn.Module, batch: SwapBatch, *_: object) -> tuple[Tensor, dict[str, Tensor]]:
+        del net
+        seen.append(batch.seen)
+        return torch.zeros(()), {}
+
+    monkeypatch.setattr(redegnet_module, "load_pseudo_hq", load)
+    monkeypatch.setattr(redegnet_module, "swap_losses", losses)
+    recipe = recipe_of(BLUR, NATIVE, share=share, folder=tmp_path)
+    (player,) = redegnet_course(recipe, Accelerator(cpu=True)).players
+    player.terms(player.network, 0)
+    assert asked == (["mine on cpu"] if share else [])
+    assert bool((seen[0] == 0).all()) == bool(share)
