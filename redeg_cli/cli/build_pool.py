@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redeg_cli import __version__
 from redeg_cli.cli.common import (
     DetectorOption,
     DeviceOption,
@@ -20,6 +21,7 @@ from redeg_cli.cli.common import (
     emit_path,
     run_batch,
     say,
+    told_how_to_carry_on,
     warn,
 )
 from redeg_cli.cli.outputs import check_pool
@@ -29,6 +31,7 @@ from redeg_cli.progress import OnProgress
 if TYPE_CHECKING:
     from redeg_cli.io.pairs import ImagePair
     from redeg_cli.omega.pool import Pool
+    from redeg_cli.omega.pool_parts import Part
 
 PHOTO_SCALE = 4
 
@@ -38,8 +41,8 @@ class Source:
     """A pair of files, or a photo with faces."""
 
     name: str
+    files: Sequence[Path]
     pair: "ImagePair | None" = None
-    photo: Path | None = None
 
 
 def build_pool(
@@ -83,7 +86,10 @@ def build_pool(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Build a pool of Ωs from LQ/HQ pairs, or from the faces in photos."""
+    """Build a pool of Ωs from LQ/HQ pairs, or from the faces in photos.
+
+    What is done is kept in a file beside the pool: stopped, the same command carries on.
+    """
     from torch import from_numpy
 
     from redeg_cli.device import pick_device
@@ -95,6 +101,7 @@ def build_pool(
     )
     from redeg_cli.omega.extract import build_omegas, doubt, extract_many, print_of
     from redeg_cli.omega.pool import PoolRows
+    from redeg_cli.omega.pool_parts import PairOmegas, Part, PoolParts
 
     if not pairs and not photos:
         raise typer.BadParameter("give pairs, or photos with --photos")
@@ -104,57 +111,65 @@ def build_pool(
     weights = find_model(redegnet)
     net = load_redegnet(weights, place)
     restorer = load_face_restorer(face_restorer, place) if photos else None
-    rows = PoolRows()
-    dropped: dict[str, list[str]] = {}
-    doubts: dict[str, str] = {}
-    blurred: list[str] = []
+    settings = {
+        "redeg": __version__,
+        "redegnet": model_fingerprint(weights),
+        "face_restorer": restorer and restorer.fingerprint,
+        **{"detector": detector, "max_faces": max_faces, "scale": scale},
+        **{"crops": crops, "seed": seed},
+    }
+    parts = PoolParts(output, settings, overwrite=overwrite)
 
-    def work(source: Source, on_progress: OnProgress) -> None:
-        del on_progress
-        if source.pair is not None:
-            omegas, notes, pair = build_omegas(net, source.pair, scale, crops, seed, place)
-            rows.add(omegas, notes, source.name, pair.scale)
-            if text := doubt(pair):
-                doubts[source.name] = text
-            return
+    def of_pair(pair: "ImagePair") -> Part:
+        omegas, notes, aligned = build_omegas(net, pair, scale, crops, seed, place)
+        found = PairOmegas(pair.name, aligned.scale, omegas, notes)
+        return Part([found], doubt=doubt(aligned) or "")
+
+    def of_photo(photo_name: str, photo: Path) -> Part:
         from redeg_cli.io.images import read_photo
         from redeg_cli.omega.photo_pairs import photo_pairs
         from redeg_cli.seeds import sample_seed
 
-        assert source.photo is not None
         assert restorer is not None
         faces, reasons = photo_pairs(
-            read_photo(source.photo).rgb,
+            read_photo(photo).rgb,
             scale or PHOTO_SCALE,
             restorer,
             detector=detector,
             max_faces=max_faces,
         )
         if not faces:
-            raise NoFaceError(f"{source.photo}: no usable face ({'; '.join(reasons)})")
-        if reasons:
-            dropped[source.name] = reasons
+            raise NoFaceError(f"{photo}: no usable face ({'; '.join(reasons)})")
+        found, soft = [], []
         for number, face in enumerate(faces, start=1):
-            name = f"{source.name} face {number}"
+            name = f"{photo_name} face {number}"
             omegas, notes = extract_many(net, face.pair, crops, sample_seed(seed, name), place)
             x0, y0, x1, y1 = face.box
             region = f"region at {x0},{y0} of {x1 - x0}x{y1 - y0} px"
-            rows.add(omegas, [f"{note}; {region}" for note in notes], name, face.pair.scale)
+            notes = [f"{note}; {region}" for note in notes]
+            found.append(PairOmegas(name, face.pair.scale, omegas, notes))
             if face.sharpness < 0.5:
-                blurred.append(name)
+                soft.append(name)
+        return Part(found, reasons, soft=soft)
 
-    outcome = run_batch(sources, work, lambda source: source.name, title="building the pool")
+    def work(source: Source, on_progress: OnProgress) -> None:
+        del on_progress
+        pair = source.pair
+        parts.add(source, of_pair(pair) if pair else of_photo(source.name, source.files[0]))
+
+    todo = [source for source in sources if parts.find(source) is None]
+    if done := len(sources) - len(todo):
+        say(f"carrying on from {parts.path}: {done} of {len(sources)} are done")
+    with parts, told_how_to_carry_on(parts.path):
+        outcome = run_batch(todo, work, lambda source: source.name, title="building the pool")
+    outcome.done += done
     outcome.failed[:0] = problems
-    for name, reasons in dropped.items():
-        for reason in reasons:
-            say(f"{name}: left out {reason}")
-    for name, text in doubts.items():
-        warn(f"{name}: {text}")
-    if blurred:
-        warn(
-            f"{len(blurred)} restored faces are enlarged more than twice at scale "
-            f"{scale or PHOTO_SCALE} and make soft HQs: a smaller --scale serves them better"
-        )
+    found = [(source.name, part) for source in sources if (part := parts.find(source))]
+    _tell(found, scale or PHOTO_SCALE)
+    rows = PoolRows()
+    for _, part in found:
+        for each in part.pairs:
+            rows.add(each.omegas, each.notes, each.name, each.scale)
     if rows.names:
         pool = rows.pool(weights.stem, model_fingerprint(weights))
         pool.save(output)
@@ -165,10 +180,27 @@ def build_pool(
             say(f"printed in dots: {len(printed)} of the pairs")
         if as_json:
             failed = [{"name": name, "message": message} for name, message in outcome.failed]
+            dropped = {name: part.left_out for name, part in found if part.left_out}
             emit_json({**summary, "failed": failed, "dropped": dropped})
         else:
             emit_path(output)
+    parts.remove()
     outcome.finish()
+
+
+def _tell(found: Sequence[tuple[str, "Part"]], scale: int) -> None:
+    """Say what is to be known of the parts, each with the name of its source."""
+    for name, part in found:
+        for reason in part.left_out:
+            say(f"{name}: left out {reason}")
+    for name, part in found:
+        if part.doubt:
+            warn(f"{name}: {part.doubt}")
+    if soft := sum(len(part.soft) for _, part in found):
+        warn(
+            f"{soft} restored faces are enlarged more than twice at scale {scale} and make soft "
+            "HQs: a smaller --scale serves them better"
+        )
 
 
 def _sources(
@@ -182,10 +214,10 @@ def _sources(
     problems: list[tuple[str, str]] = []
     if pairs:
         found, unpaired = find_pairs(pairs)
-        sources += [Source(pair.name, pair=pair) for pair in found]
+        sources += [Source(pair.name, (pair.lq, pair.hq), pair) for pair in found]
         problems = [("pairs", line) for line in unpaired]
     if photos:
-        sources += [Source(image.name, photo=image.path) for image in list_images(photos)]
+        sources += [Source(image.name, (image.path,)) for image in list_images(photos)]
     return sources, problems
 
 

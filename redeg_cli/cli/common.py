@@ -335,6 +335,22 @@ def run_batch(
 
 
 @contextmanager
+def told_how_to_carry_on(state: Path, first: bool = True) -> Iterator[None]:
+    """Say in one line, when the run within is stopped, that it can be carried on from ``state``.
+
+    ``first`` is whether this is the process, of several, that says it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if debug_on() or not state.exists():
+            raise
+        if first:
+            say(f"stopped: the same command carries on from {state}")
+        raise typer.Exit(130) from error
+
+
+@contextmanager
 def _attempts(
     items: Sequence[Item], work: Callable[[Item, OnProgress], object], threads: int
 ) -> Iterator[Iterator[tuple[Item, Callable[[OnProgress], object]]]]:

@@ -1,8 +1,7 @@
 """``redeg train``: networks trained by a recipe."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +10,11 @@ import typer
 
 from redeg_cli.cli.common import (
     JsonOption,
-    debug_on,
     emit_json,
     emit_path,
     progress,
     say,
+    told_how_to_carry_on,
 )
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.cli.training import training_view
@@ -23,19 +22,6 @@ from redeg_cli.progress import no_progress
 
 if TYPE_CHECKING:
     from redeg_cli.train.recipes import AnyRecipe
-
-
-@contextmanager
-def _told_how_to_carry_on(state: Path, first: bool) -> Iterator[None]:
-    """Say in one line, when the run within is stopped, that it can be carried on."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if debug_on() or not state.exists():
-            raise
-        if first:
-            say(f"stopped: the same command carries on from {state}")
-        raise typer.Exit(130) from error
 
 
 class Network(str, Enum):
@@ -138,7 +124,7 @@ def train(
         settle_recipe(output, wanted)
         if state.exists():
             say(f"carrying on from {state}")
-    with _view(wanted, first) as (on_progress, watch), _told_how_to_carry_on(state, first):
+    with _view(wanted, first) as (on_progress, watch), told_how_to_carry_on(state, first):
         from redeg_cli.train.training import train as run
 
         weights = run(wanted, output, cpu, on_progress, say if first else _silent, watch)

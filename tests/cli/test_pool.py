@@ -11,6 +11,8 @@ import skimage.data
 from degraded import draw, draw_pair, save_face_restorer, save_pool, save_redegnet
 
 from redeg_cli.io.images import write_rgb
+from redeg_cli.io.pairs import ImagePair
+from redeg_cli.omega import extract as extracting
 from redeg_cli.omega.pool import Pool, load_pool
 
 
@@ -149,6 +151,34 @@ def test_faces_of_photos_become_pairs(build: Callable) -> None:
     both = build("pairs", "-o", "both.npz", "--photos", "photos/astronaut.png", *arguments[2:])
     assert both.exit_code == 0, both.stderr
     assert len(load_pool(Path("both.npz"))) == 8
+
+
+def test_a_stopped_run_goes_on(build: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    build("pairs", "-o", "whole.npz", "--crops", 2)
+    taken: list[str] = []
+    extract = extracting.build_omegas
+
+    def stopped(net: object, pair: ImagePair, *rest: object) -> object:
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(pair.name)
+        return extract(net, pair, *rest)  # pyright: ignore
+
+    monkeypatch.setattr(extracting, "build_omegas", stopped)
+    interrupted = build("pairs", "-o", "pool.npz", "--crops", 2)
+    assert interrupted.exit_code == 130
+    assert "stopped: the same command carries on from pool.npz.part" in interrupted.stderr
+    assert not Path("pool.npz").exists()
+    other = build("pairs", "-o", "pool.npz", "--crops", 3)
+    assert other.exit_code == 1
+    assert "pool.npz.part is of a run with other settings" in other.stderr
+    taken.clear()
+    result = build("pairs", "-o", "pool.npz", "--crops", 2)
+    assert result.exit_code == 0, result.output
+    assert taken == ["ñ c.png"]
+    assert "carrying on from pool.npz.part: 2 of 3 are done" in result.stderr
+    assert Path("pool.npz").read_bytes() == Path("whole.npz").read_bytes()
+    assert not Path("pool.npz.part").exists()
 
 
 def test_info_and_merge(redeg: Callable, tmp_path: Path) -> None:
