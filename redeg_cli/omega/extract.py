@@ -21,7 +21,14 @@ from redeg_cli.models import DegradationNet
 from redeg_cli.nets.lite import PRINT, has_room
 from redeg_cli.omega.find_print import find_print
 from redeg_cli.omega.lattice import find_common_lattice, without_lattice
-from redeg_cli.omega.likeness import DIFFERENT, LEAST_ALIKE, LEAST_SIDE, likeness
+from redeg_cli.omega.likeness import (
+    DIFFERENT,
+    LEAST_ALIKE,
+    LEAST_SIDE,
+    MOST_DETAIL,
+    detail_gain,
+    likeness,
+)
 from redeg_cli.omega.peaks import View
 from redeg_cli.omega.printed import Print, read_code, with_print
 from redeg_cli.seeds import numpy_generator, sample_seed
@@ -76,14 +83,17 @@ def read_same(pair: ImagePair, scale: int | None) -> AlignedPair:
 
 
 def doubt(pair: AlignedPair) -> str | None:
-    """Return one line when a pair is less alike than most, so that it is worth a look."""
+    """Return one line when a pair is unlike most, so that it is worth a look."""
     alike = likeness(pair.hq, pair.lq)
-    if alike >= LEAST_ALIKE:
-        return None
-    return (
-        f"LQ and HQ are little alike ({alike:.2f}, pairs have mostly at least {LEAST_ALIKE}): "
-        "Ω means something only if they show the same picture at the same place"
-    )
+    if alike < LEAST_ALIKE:
+        return (
+            f"LQ and HQ are little alike ({alike:.2f}, pairs have mostly at least {LEAST_ALIKE}): "
+            "Ω means something only if they show the same picture at the same place"
+        )
+    gain = detail_gain(pair.hq, pair.lq, pair.scale)
+    if gain > MOST_DETAIL:
+        return f"the LQ is sharper than the HQ ({gain:.1f} times its detail): are they swapped?"
+    return None
 
 
 def align_pair(lq: Tensor, hq: Tensor, scale: int | None) -> AlignedPair:

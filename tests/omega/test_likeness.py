@@ -15,7 +15,7 @@ from redeg_cli.errors import PairError
 from redeg_cli.io.images import to_array, to_tensor, write_rgb
 from redeg_cli.io.pairs import ImagePair
 from redeg_cli.omega.extract import AlignedPair, align_pair, doubt, read_same
-from redeg_cli.omega.likeness import DIFFERENT, LEAST_ALIKE, likeness
+from redeg_cli.omega.likeness import DIFFERENT, LEAST_ALIKE, MOST_DETAIL, detail_gain, likeness
 
 
 def crop(rgb: np.ndarray, top: int, left: int) -> Tensor:
@@ -92,3 +92,27 @@ def test_what_is_little_alike_is_told() -> None:
     text = doubt(AlignedPair(FACE, (FACE + COFFEE.flip(3)) / 2, 1))
     assert text is not None
     assert text.startswith("LQ and HQ are little alike (0.")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_detail_that_the_lq_has_of_its_own_does_not_count(scale: int) -> None:
+    noise = torch.randn(FACE.shape, generator=torch.Generator().manual_seed(0))
+    assert detail_gain(FACE, FACE * 0.5 + 0.3, scale) == pytest.approx(0.5, rel=1e-3)
+    assert detail_gain(FACE, FACE + 0.1 * noise, scale) == pytest.approx(1, abs=0.1)
+    assert detail_gain(torch.full_like(FACE, 0.5), FACE, scale) == 1
+
+
+@pytest.mark.parametrize("hq", [FACE, COFFEE, CAT])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_swapped_pair_is_told(hq: Tensor, scale: int) -> None:
+    blur = {"steps": [{"op": "blur", "sigma": 1.5 * scale}]}
+    pair = degraded(hq, blur, scale, 0)
+    assert doubt(pair) is None
+    assert "sharper than the HQ" in str(doubt(AlignedPair(pair.lq, pair.hq, scale)))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_degraded_pairs_are_not_taken_for_swapped(preset: str) -> None:
+    for seed in range(4):
+        pair = degraded(FACE, preset, 2, seed)
+        assert detail_gain(pair.hq, pair.lq, 2) < MOST_DETAIL
