@@ -189,8 +189,8 @@ def finetune_album(
         settings.seed,
     )
     best = race.run(settings.steps, stages.within, say)
-    chosen = choose(best, general)
-    say(verdict(chosen, best, general))
+    chosen = choose(race.nearest, general)
+    say(verdict(chosen, race.nearest, general))
     state = general_state if chosen == "general" else race.best_state
     assert state is not None
     restorer.network.load_state_dict(state)

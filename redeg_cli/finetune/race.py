@@ -98,6 +98,17 @@ class Race:
         assert self.best is not None
         return self.best
 
+    @property
+    def nearest(self) -> Check:
+        """The check at which the kept candidate came nearest to the smoothed faces.
+
+        By it the candidate is compared with the general restorer: as it gets sharper than the
+        restored faces are, it moves away from them, however near it comes to the truth.
+        """
+        assert self.best is not None
+        own = [check for check in self.checks if check.method == self.best.method]
+        return max(own, key=_standing)
+
     def _check(self, method: Method) -> Check:
         tuning = self.tunings[method]
         found = score(tuning.restorer, self.held_out, self.device)

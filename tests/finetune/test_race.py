@@ -10,6 +10,7 @@ from redeg_cli.finetune import race as race_module
 from redeg_cli.finetune.choose import Score
 from redeg_cli.finetune.consistency import Consistency
 from redeg_cli.finetune.race import Race
+from redeg_cli.finetune.summary import choose, verdict
 
 CPU = torch.device("cpu")
 
@@ -127,3 +128,17 @@ def test_of_checks_that_are_as_good_the_last_is_kept() -> None:
     falling = {0: 30.0, 100: 33.0, 150: 32.4, 200: 31.8, 250: 31.2, 300: 30.6, 350: 30.0}
     race = Race({"adapted": Tuned(falling)}, [], torch.zeros(1), CPU)  # pyright: ignore
     assert race.run(400).steps == 150
+
+
+def test_the_nearest_check_is_of_the_candidate_that_is_kept() -> None:
+    """The other candidate's score, and that of the weights that are kept, do not count."""
+    faces = {step: 33 - step / 100 for step in range(401)}
+    photo = {step: 40 + step / 10 for step in range(401)}
+    tunings = {"omega": Tuned({0: 20.0}), "adapted": Tuned(faces, photo)}
+    race = Race(tunings, [], torch.zeros(1), CPU)  # pyright: ignore
+    kept = race.run(400)
+    assert (kept.steps, kept.score.psnr) == (400, 29.0)
+    assert (race.nearest.method, race.nearest.steps) == ("adapted", 100)
+    assert choose(race.nearest, Score(31.2, 30.9)) == "adapted"
+    assert choose(race.nearest, Score(31.2, 31.1)) == "general"
+    assert "+0.80 dB" in verdict("adapted", race.nearest, Score(31.2, 30.9))
