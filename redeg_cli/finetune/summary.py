@@ -26,8 +26,8 @@ what they were worth on the whole picture: mild blur, noise and JPEG (1.3, 0.5) 
 (1.2, 0.3) -0.3 dB; video tape (0.8, 0.6) +0.1 dB; a colour print (4.7, 1.3) +2.2 dB, another
 (10.0, 7.5) +4.8 dB; a re-photographed screen (6.7, 3.6) +2.8 dB with its colours matched. With the
 general restorer of today the first three are (-1.2, -2.6), (-1.0, -2.4) and (0.2, 0.3). On the
-colour print of examples/ the gains fall from (3.6, 1.4) after 62 steps to (2.1, 0.1) after 250, while
-the picture gets better: what counts is ``Race.nearest``."""
+colour print of examples/ the gains fall from (3.6, 1.4) after 62 steps to (2.1, 0.1) after 250,
+while the picture gets better: what counts is ``Race.nearest``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,8 @@ def verdict(chosen: Method, nearest: Check, general: Score) -> str:
             f"held-out parts of the faces by {gain:+.2f} dB, {smooth:+.2f} dB when smoothed; at "
             f"least +{MARGIN} and +{SMOOTH_MARGIN} are asked for"
         )
-    return f"chosen: fine-tuned, {texts[nearest.method]}, {gain:+.2f} dB on held-out parts of the faces"
+    method = texts[nearest.method]
+    return f"chosen: fine-tuned, {method}, {gain:+.2f} dB on held-out parts of the faces"
 
 
 def _models(settings: Settings) -> dict[str, dict[str, str]]:
