@@ -105,8 +105,8 @@ def summarise(
         else {"l1": adapted.losses, "kept_step": adapted.kept},
         "held_out_scores": {
             "general": _figures(general),
-            # After as many steps of each, which can be compared, then the best of the one that
-            # went on.
+            # After as many steps of each, which can be compared; of the one that went on also what
+            # is kept, and what is compared with the general restorer.
             **{
                 check.method: _scored(check) | best_of.get(check.method, {})
                 for check in reversed(race.checks)
