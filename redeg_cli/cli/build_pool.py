@@ -101,7 +101,7 @@ def build_pool(
     )
     from redeg_cli.omega.extract import build_omegas, doubt, extract_many, print_of
     from redeg_cli.omega.pool import PoolRows
-    from redeg_cli.omega.pool_parts import PairOmegas, Part, PoolParts
+    from redeg_cli.omega.pool_parts import PairOmegas, Part, PoolParts, sign
 
     if not pairs and not photos:
         raise typer.BadParameter("give pairs, or photos with --photos")
@@ -115,8 +115,11 @@ def build_pool(
         "redeg": __version__,
         "redegnet": model_fingerprint(weights),
         "face_restorer": restorer and restorer.fingerprint,
-        **{"detector": detector, "max_faces": max_faces, "scale": scale},
-        **{"crops": crops, "seed": seed},
+        "detector": detector,
+        "max_faces": max_faces,
+        "scale": scale,
+        "crops": crops,
+        "seed": seed,
     }
     parts = PoolParts(output, settings, overwrite=overwrite)
 
@@ -152,19 +155,21 @@ def build_pool(
                 soft.append(name)
         return Part(found, reasons, soft=soft)
 
-    def work(source: Source, on_progress: OnProgress) -> None:
+    def work(key: str, on_progress: OnProgress) -> None:
         del on_progress
+        source = by_sign[key]
         pair = source.pair
-        parts.add(source, of_pair(pair) if pair else of_photo(source.name, source.files[0]))
+        parts.add(key, of_pair(pair) if pair else of_photo(source.name, source.files[0]))
 
-    todo = [source for source in sources if parts.find(source) is None]
-    if done := len(sources) - len(todo):
-        say(f"carrying on from {parts.path}: {done} of {len(sources)} are done")
+    by_sign = {sign(source.name, source.files): source for source in sources}
+    todo = [key for key in by_sign if parts.find(key) is None]
+    if done := len(by_sign) - len(todo):
+        say(f"carrying on from {parts.path}: {done} of {len(by_sign)} are done")
     with parts, told_how_to_carry_on(parts.path):
-        outcome = run_batch(todo, work, lambda source: source.name, title="building the pool")
+        outcome = run_batch(todo, work, lambda key: by_sign[key].name, title="building the pool")
     outcome.done += done
     outcome.failed[:0] = problems
-    found = [(source.name, part) for source in sources if (part := parts.find(source))]
+    found = [(each.name, part) for key, each in by_sign.items() if (part := parts.find(key))]
     _tell(found, scale or PHOTO_SCALE)
     rows = PoolRows()
     for _, part in found:

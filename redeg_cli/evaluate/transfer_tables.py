@@ -29,15 +29,15 @@ def _transfer(report: TransferReport) -> Grid:
             interval(each.psnr_wrong, 2),
             interval(each.gain, 2, signed=True),
             number(each.detail_ratio, 2),
-            *(() if (pseudo := each.detail_ratio_pseudo) is None else (number(pseudo, 2),)),
+            *(() if each.detail_ratio_pseudo is None else (number(each.detail_ratio_pseudo, 2),)),
             _ratio(each.energy_db),
             _ratio(each.energy_hq_db),
         )
         for each in report.families
     ]
-    pseudo = any(each.psnr_pseudo is not None for each in report.families)
-    figures = ("HQ itself", "right Ω", *["by pseudo-HQ"] * pseudo, "another Ω", "gain")
-    energies = ("detail", *["by pseudo-HQ"] * pseudo, "high frequencies", "of the HQ")
+    pseudo = () if report.families[0].psnr_pseudo is None else ("by pseudo-HQ",)
+    figures = ("HQ itself", "right Ω", *pseudo, "another Ω", "gain")
+    energies = ("detail", *pseudo, "high frequencies", "of the HQ")
     return Grid(
         "Ω of a face, put on other images",
         ("family", *figures, *energies),

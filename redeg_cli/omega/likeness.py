@@ -19,7 +19,7 @@ LEAST_SIDE = 32
 """Shorter side in px of the smallest native LQs of which ``DIFFERENT`` says anything."""
 MOST_DETAIL = 1.15
 """More than this, the LQ is sharper than the HQ. Degradations leave at most 1.0, ringing and
-sharpening (real-esrgan) 1.3 now and then; blur and shrinking, the pair swapped, mostly 1.2 to 2."""
+sharpening (real-esrgan) 1.3 now and then; blur and shrinking, the pair swapped, mostly 1.1 to 2."""
 _GRIDS = (16, 8)
 _LEAST_CONTRAST = 0.04
 _LEAST_DETAIL = 0.25 / 255

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -41,22 +41,8 @@ class Part:
     """Names of the pairs whose HQ is an enlargement."""
 
 
-class Source(Protocol):
-    """What a part is of."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in the pool."""
-        ...
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """An LQ and its HQ, or a photo."""
-        ...
-
-
 class PoolParts:
-    """The parts of a pool's sources, each on disk as soon as it is added.
+    """The parts of a pool's sources by their ``sign``, each on disk as soon as it is added.
 
     The file lies beside the pool, with ``.part`` behind its name, until ``remove``.
     """
@@ -87,16 +73,12 @@ class PoolParts:
         if not goes_on:
             self._file.write(first)
 
-    def __len__(self) -> int:
-        return len(self._known)
+    def find(self, sign: str) -> Part | None:
+        """Return the part of a source, if it is there."""
+        return self._known.get(sign)
 
-    def find(self, source: Source) -> Part | None:
-        """Return the part of a source that is there already, of files that are what they were."""
-        return self._known.get(_sign(source))
-
-    def add(self, source: Source, part: Part) -> None:
+    def add(self, sign: str, part: Part) -> None:
         """Keep a part, on disk too. Raises DiskFullError."""
-        sign = _sign(source)
         self._known[sign] = part
         self._file.write({"source": sign, **_row_of(part)})
 
@@ -113,18 +95,20 @@ class PoolParts:
         self.path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    return read_manifest(path) if path.exists() else []
-
-
-def _sign(source: Source) -> str:
-    """Return what tells a source from others, and from what it was before its files changed."""
-    signs: list[object] = [source.name]
-    for file in source.files:
+def sign(name: str, files: Sequence[Path]) -> str:
+    """Return what tells a source (an LQ and its HQ, or a photo) of that ``name`` in the pool from
+    others, and from what it was before its files changed. It is taken before they are read."""
+    signs: list[object] = [name]
+    for file in files:
         signs.append(str(file.absolute()))
         with suppress(OSError):  # gone since it was listed: reading it tells
-            signs += [file.stat().st_size, file.stat().st_mtime_ns]
+            found = file.stat()
+            signs += [found.st_size, found.st_mtime_ns]
     return json.dumps(signs)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return read_manifest(path) if path.exists() else []
 
 
 def _row_of(part: Part) -> dict[str, Any]:

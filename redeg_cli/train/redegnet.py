@@ -112,6 +112,8 @@ def redegnet_course(
 ) -> Course:
     """Return what a run of ``recipe`` trains; ``told`` is given the Ωs (2B, 512) of each step."""
     device = accelerator.device
+    # Before the images are decoded: a wrong name is told at once.
+    pseudo = load_pseudo_hq(recipe.pseudo_restorer, device) if recipe.pseudo_share else None
     store = load_store(recipe.data, device, recipe.crop, progress, recipe.cache)
     held_out = None
     if recipe.validation:
@@ -125,7 +127,6 @@ def redegnet_course(
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")
     own = slice(process, None, processes)
-    pseudo = load_pseudo_hq(recipe.pseudo_restorer, device) if recipe.pseudo_share else None
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from degraded import draw, save_redegnet
+from degraded import draw, save_face_restorer, save_redegnet
 from typer.testing import CliRunner
 
 from redeg_cli.cli.evaluate_transfer import transfer
@@ -63,6 +63,26 @@ def test_files_and_json_agree(run: Callable, work: Path) -> None:
     assert again.exit_code == 1
     assert isinstance(again.exception, RedegError)
     assert "transfer.json exists" in str(again.exception)
+
+
+def test_pseudo_hqs_are_measured_beside_the_hqs(run: Callable, work: Path) -> None:
+    save_face_restorer(work / "face.safetensors")
+    figures = {}
+    for name in ("face.safetensors", "none"):
+        result = run("--only", "blur", "--face-restorer", name, "--json", "-o", name + " out")
+        assert result.exit_code == 0, result.output
+        told = json.loads(result.stdout)
+        assert told["face_restorer"] == name
+        (figures[name],) = told["families"]
+    assert figures["none"].pop("psnr_pseudo") is None
+    assert figures["none"].pop("detail_ratio_pseudo") is None
+    by_pseudo = figures["face.safetensors"].pop("psnr_pseudo")
+    assert by_pseudo["n"] == 12
+    assert by_pseudo != figures["none"]["psnr_right"]
+    assert figures["face.safetensors"].pop("detail_ratio_pseudo") > 0
+    assert figures["face.safetensors"] == figures["none"]  # the rest is not touched by it
+    tables = [(work / f"{name} out" / "transfer.md").read_text() for name in figures]
+    assert [text.count("| by pseudo-HQ |") for text in tables] == [2, 0]
 
 
 def test_a_broken_file_is_named_and_the_rest_is_measured(run: Callable, work: Path) -> None:

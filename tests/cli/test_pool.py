@@ -181,6 +181,22 @@ def test_a_stopped_run_goes_on(build: Callable, monkeypatch: pytest.MonkeyPatch)
     assert not Path("pool.npz.part").exists()
 
 
+def test_a_file_that_changes_meanwhile_stays_in_the_pool(
+    build: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract = extracting.build_omegas
+
+    def touched(net: object, pair: ImagePair, *rest: object) -> object:
+        made = extract(net, pair, *rest)  # pyright: ignore
+        pair.lq.write_bytes(pair.lq.read_bytes() + b" ")
+        return made
+
+    monkeypatch.setattr(extracting, "build_omegas", touched)
+    result = build("pairs", "-o", "pool.npz", "--crops", 1)
+    assert result.exit_code == 0, result.output
+    assert load_pool(Path("pool.npz")).names == ("a.png", "deep/bb.png", "ñ c.png")
+
+
 def test_info_and_merge(redeg: Callable, tmp_path: Path) -> None:
     net = save_redegnet(tmp_path / "tiny.safetensors")
     a = save_pool(tmp_path / "a.npz", net, 3)

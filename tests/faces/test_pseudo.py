@@ -30,7 +30,7 @@ def test_details_are_the_restorers() -> None:
     assert (made - lq - stripes).abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("side", [96, 37])
+@pytest.mark.parametrize("side", [48, 37])
 def test_the_embedded_restorer_takes_crops(side: int) -> None:
     sharp = smooth(2)[:, :, :side, :side]
     noise = torch.randn(sharp.shape, generator=torch.Generator().manual_seed(3))

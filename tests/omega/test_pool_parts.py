@@ -1,22 +1,14 @@
 """Parts of a pool: kept as soon as they are there, taken up by the same run only."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from redeg_cli.errors import InputError, OutputError
-from redeg_cli.omega.pool_parts import PairOmegas, Part, PoolParts
+from redeg_cli.omega.pool_parts import PairOmegas, Part, PoolParts, sign
 
 SETTINGS = {"crops": 3, "scale": None}
-
-
-@dataclass
-class File:
-    name: str
-    files: Sequence[Path]
 
 
 def part_of(seed: int) -> Part:
@@ -26,22 +18,22 @@ def part_of(seed: int) -> Part:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> File:
+def photo(tmp_path: Path) -> Path:
     (tmp_path / "a.png").write_bytes(b"abc")
-    return File("a.png", [tmp_path / "a.png"])
+    return tmp_path / "a.png"
 
 
-def test_a_part_outlives_the_process(tmp_path: Path, source: File) -> None:
+def test_a_part_outlives_the_process(tmp_path: Path, photo: Path) -> None:
     pool = tmp_path / "new" / "pool.npz"
     with PoolParts(pool, SETTINGS) as parts:
-        assert parts.find(source) is None
-        parts.add(source, part_of(0))
-        wanted = parts.find(source)
+        assert parts.find(sign("a.png", [photo])) is None
+        parts.add(sign("a.png", [photo]), part_of(0))
+        wanted = parts.find(sign("a.png", [photo]))
         killed = parts.path.read_bytes()  # without a goodbye
     assert parts.path == tmp_path / "new" / "pool.npz.part"
     parts.path.write_bytes(killed + b'{"source": "torn')
     with PoolParts(pool, SETTINGS) as again:
-        found = again.find(source)
+        found = again.find(sign("a.png", [photo]))
         assert found is not None
         assert wanted is not None
         assert np.array_equal(found.pairs[0].omegas, wanted.pairs[0].omegas)
@@ -55,26 +47,26 @@ def test_a_part_outlives_the_process(tmp_path: Path, source: File) -> None:
     assert not parts.path.exists()
 
 
-def test_another_name_or_another_file_is_another_source(tmp_path: Path, source: File) -> None:
+def test_another_name_or_another_file_is_another_source(tmp_path: Path, photo: Path) -> None:
     with PoolParts(tmp_path / "pool.npz", SETTINGS) as parts:
-        parts.add(source, part_of(0))
-        assert parts.find(File("deep/a.png", source.files)) is None
-        source.files[0].write_bytes(b"abcd")
-        assert parts.find(source) is None
-        source.files[0].unlink()
-        assert parts.find(source) is None
+        parts.add(sign("a.png", [photo]), part_of(0))
+        assert parts.find(sign("deep/a.png", [photo])) is None
+        photo.write_bytes(b"abcd")
+        assert parts.find(sign("a.png", [photo])) is None
+        photo.unlink()
+        assert parts.find(sign("a.png", [photo])) is None
 
 
-def test_other_settings_are_refused_or_begin_anew(tmp_path: Path, source: File) -> None:
+def test_other_settings_are_refused_or_begin_anew(tmp_path: Path, photo: Path) -> None:
     pool = tmp_path / "pool.npz"
     with PoolParts(pool, SETTINGS) as parts:
-        parts.add(source, part_of(0))
+        parts.add(sign("a.png", [photo]), part_of(0))
     with pytest.raises(OutputError, match="of a run with other settings"):
         PoolParts(pool, {**SETTINGS, "crops": 4})
     with PoolParts(pool, SETTINGS, overwrite=True) as same:
-        assert same.find(source) is not None
+        assert same.find(sign("a.png", [photo])) is not None
     with PoolParts(pool, {**SETTINGS, "crops": 4}, overwrite=True) as other:
-        assert other.find(source) is None
+        assert other.find(sign("a.png", [photo])) is None
         assert len(other.path.read_text().splitlines()) == 1
 
 

@@ -11,7 +11,14 @@ from torch import nn
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.families import FAMILIES, families, screen_chain
-from redeg_cli.omega.transfer import detail, flat_figures, measure_transfer, retrieval, to_levels
+from redeg_cli.omega.transfer import (
+    detail,
+    flat_figures,
+    measure_transfer,
+    pair_batches,
+    retrieval,
+    to_levels,
+)
 
 
 def crops(seeds: Sequence[int]) -> torch.Tensor:
@@ -52,6 +59,23 @@ def test_a_copy_of_the_hq_is_worth_what_the_hq_is() -> None:
     assert figures["transfer_psnr"] == pytest.approx(sum(rights) / len(rights))
     assert figures["omega_retrieval"] == table["retrieval"]["accuracy_5nn"]
     assert figures["detail_ratio_noise"] == table["noise"]["detail_ratio"]
+
+
+def test_the_omega_of_pseudo_hqs_is_of_the_faces() -> None:
+    degrader = load_degrader({"steps": families()["blur"]}, 1)
+
+    def dark(seeds: Sequence[int]) -> torch.Tensor:
+        return crops(seeds) / 2
+
+    arguments = (Copier(), crops, dark, degrader, "blur", 4)
+    (without,) = pair_batches(*arguments)
+    assert without.pseudo_omega is None
+    (same,) = pair_batches(*arguments, pseudo=lambda lq: lq)
+    assert same.pseudo_omega is not None
+    assert (same.pseudo_omega[:, 2] == 0).all()  # nothing lies between an LQ and itself
+    torch.testing.assert_close(same.pseudo_omega[:, 1], same.face_omega[:, 1])
+    assert torch.equal(same.face_omega, without.face_omega)
+    assert torch.equal(same.natural_omega, without.natural_omega)
 
 
 @pytest.mark.parametrize("scale", [1, 2])

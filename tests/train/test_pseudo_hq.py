@@ -8,10 +8,17 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
+from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.train import redegnet as redegnet_module
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.recipes import ReDegNetRecipe
-from redeg_cli.train.redegnet import SwapBatch, make_swap_batch, redegnet_course
+from redeg_cli.train.redegnet import (
+    SwapBatch,
+    SwapModel,
+    make_swap_batch,
+    redegnet_course,
+    swap_losses,
+)
 
 BLUR = {"op": "blur", "size": 11, "sigma": [0.5, 2]}
 NOISE = {"op": "noise", "sigma": [0.02, 0.1]}
@@ -107,3 +114,33 @@ def test_the_recipe_says_how_many_and_by_what(
     player.terms(player.network, 0)
     assert asked == (["mine on cpu"] if share else [])
     assert bool((seen[0] == 0).all()) == bool(share)
+
+
+class Recorder(nn.Module):
+    """Keeps what DegNet and SynNet are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[str, Tensor] = {}
+
+    def extract(self, hq: Tensor, lq: Tensor, scale: int) -> Tensor:
+        del scale
+        self.given |= {"to DegNet": hq, "lq": lq}
+        return torch.eye(len(hq), 512)
+
+    def forward(self, hq: Tensor, omega: Tensor, noise: Tensor) -> Synthesis:
+        del omega, noise
+        self.given["to SynNet"] = hq
+        return Synthesis(hq, torch.zeros_like(hq), torch.zeros(len(hq), 2, 3))
+
+
+def test_degnet_is_given_the_pseudo_hqs_and_synnet_the_hqs(store: ImageStore) -> None:
+    recipe = recipe_of(BLUR, NATIVE, share=0.5)
+    degrader = recipe.degraders()[1]
+    batch = make_swap_batch(store, recipe, degrader, "train/0", 6, pseudo=negative)
+    assert not torch.equal(batch.seen, batch.hq)
+    recorder = Recorder()
+    swap_losses(SwapModel(recorder), batch, 1, recipe, 0)
+    assert torch.equal(recorder.given["to DegNet"], batch.seen)
+    assert torch.equal(recorder.given["lq"], batch.lq)
+    assert torch.equal(recorder.given["to SynNet"], batch.hq)
