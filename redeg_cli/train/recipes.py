@@ -66,6 +66,8 @@ class RestorerRecipe(HqRecipe):
     """Compare with a sharpened HQ; the discriminator still sees the HQ itself."""
     pixel_weight: float = Field(1.0, ge=0)
     """Weight of the L1 distance of pixels."""
+    psnr_weight: float = Field(0.0, ge=0)
+    """Weight of each image's PSNR (``psnr_loss``): 0.05 moves weights about as the L1 does."""
     gradient_weight: float = Field(0.0, ge=0)
     """Weight of the L1 distance of image gradients."""
     perceptual_weight: float = Field(0.0, ge=0)

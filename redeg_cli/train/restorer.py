@@ -19,7 +19,7 @@ from redeg_cli.train.lpips import FilterLpips, Lpips, make_lpips
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipes import RestorerRecipe
-from redeg_cli.train.restorer_losses import gradient_l1, lattice, restorer_terms
+from redeg_cli.train.restorer_losses import gradient_l1, lattice, psnr_loss, restorer_terms
 
 RESTORER, JUDGE = "restorer", "restorer's discriminator"
 """The players of a run."""
@@ -47,6 +47,7 @@ class RestorerLosses:
         self._real: Tensor | None = None
         self.weights = {
             "pixel": recipe.pixel_weight,
+            "psnr": recipe.psnr_weight,
             "gradient": recipe.gradient_weight,
             "perceptual": recipe.perceptual_weight,
             "style": recipe.style_weight,
@@ -66,6 +67,8 @@ class RestorerLosses:
             terms = restorer_terms(made, target, self.phi, layers, style=style, energy=energy)
         if self.lpips is not None:
             terms["lpips"] = self.lpips(made, target).mean()
+        if self.recipe.psnr_weight:
+            terms["psnr"] = psnr_loss(made, target)
         if self.recipe.gradient_weight:
             terms["gradient"] = gradient_l1(made, target)
         if self.recipe.lattice_weight:

@@ -150,6 +150,7 @@ def fixed_batch() -> tuple[torch.Tensor, torch.Tensor]:
     [
         ((), {"pixel"}),
         (("gradient_weight=0.5",), {"pixel", "gradient"}),
+        (("pixel_weight=0", "psnr_weight=0.05"), {"psnr"}),
         (FEATURES, {"pixel", "perceptual", "style"}),
         (("perceptual_weight=1", 'features="filters"'), {"pixel", "perceptual"}),
         (("energy_weight=1", 'features="filters"'), {"pixel", "energy"}),

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from redeg_cli.train.losses import pixel_l1
-from redeg_cli.train.restorer_losses import gradient_l1, lattice, local_energy, restorer_terms
+from redeg_cli.train.restorer_losses import (
+    gradient_l1,
+    lattice,
+    local_energy,
+    psnr_loss,
+    restorer_terms,
+)
 
 
 def ramp(slope_x: float, slope_y: float) -> Tensor:
@@ -45,6 +51,17 @@ def test_what_a_restorer_is_compared_in() -> None:
     assert list(restorer_terms(made, truth, phi, WEIGHTS, style=False)) == ["pixel", "perceptual"]
     energy = restorer_terms(made, truth, phi, WEIGHTS, style=False, energy=True)["energy"]
     torch.testing.assert_close(energy, local_energy(phi(made), phi(truth), WEIGHTS))
+
+
+def test_the_psnr_loss_counts_each_image_in_nepers() -> None:
+    truth = torch.zeros((2, 3, 4, 4))
+    made = truth + torch.tensor([0.1, 0.01])[:, None, None, None]
+    assert psnr_loss(truth, truth) == 0
+    # Above the floor ten times the error is 20 dB, ln 10 nepers; at the floor it is half a bit.
+    by_hand = (math.log(1 + 100) + math.log(2)) / 2 / 2
+    assert psnr_loss(made, truth).item() == pytest.approx(by_hand, rel=1e-5)
+    far = psnr_loss(made, truth, floor=1e-12) - psnr_loss(made / 10, truth, floor=1e-12)
+    assert far.item() == pytest.approx(math.log(10), rel=1e-4)
 
 
 def test_the_local_energy_by_hand() -> None:
