@@ -32,6 +32,7 @@ from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import load_redegnet, load_restorer, model_fingerprint
+from redeg_cli.nets.blend import blend_weights
 from redeg_cli.nets.lite import PRINT, ReDegNetLite, has_room
 from redeg_cli.omega.adapt import Adapted, adapt
 from redeg_cli.omega.agreement import agreement, agreement_notes
@@ -191,8 +192,8 @@ def finetune_album(
     best = race.run(settings.steps, stages.within, say)
     chosen = choose(race.nearest, general)
     say(verdict(chosen, race.nearest, general))
-    state = general_state if chosen == "general" else race.best_state
-    assert state is not None
+    assert race.best_state is not None
+    state = blend_weights(general_state, race.best_state, chosen.share)
     restorer.network.load_state_dict(state)
 
     stages.enter("restore")

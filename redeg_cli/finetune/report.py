@@ -105,7 +105,7 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
         for photo in photos
     )
     return [
-        ("restored by", METHODS[summary["chosen"]]),
+        ("restored by", _restored_by(summary)),
         ("faces used", ", ".join(faces) or "none: a pair that was brought"),
         ("faces left out", "; ".join(dropped) or "none"),
         ("checked on parts of the faces that were not fitted", scores),
@@ -113,6 +113,13 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("size", sizes),
         ("time", f"{summary['seconds']:.0f} s on {summary['device']}"),
     ]
+
+
+def _restored_by(summary: dict[str, Any]) -> str:
+    text = METHODS[summary["chosen"]]
+    if 0 < summary["share"] < 1:
+        return f"half-way between the general restorer and one {text}"
+    return text
 
 
 def _score_text(method: str, score: dict[str, Any]) -> str:

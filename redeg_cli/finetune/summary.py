@@ -29,6 +29,12 @@ general restorer of today the first three are (-1.2, -2.6), (-1.0, -2.4) and (0.
 colour print of examples/ the gains fall from (3.6, 1.4) after 62 steps to (2.1, 0.1) after 250,
 while the picture gets better: what counts is ``Race.nearest``."""
 
+HALF_WAY = 0.5
+"""Share of the fine-tuned weights where the faces do not tell which restorer is better."""
+
+LOST = 6.0
+"""dB behind the general restorer, on either figure, at which a candidate is not even mixed in."""
+
 
 @dataclass(frozen=True, eq=False)
 class Page:
@@ -42,12 +48,27 @@ class Page:
     regions: list[Region]
 
 
-def choose(nearest: Check, general: Score) -> Method:
-    """Return the method of the candidate if it clearly beats the general restorer.
+@dataclass(frozen=True)
+class Choice:
+    """Which restorer a fine-tuning ends with."""
 
-    ``nearest`` is its check that is looked at (``Race.nearest``).
+    method: Method
+    share: float
+    """Of the fine-tuned weights in what is kept: 1, ``HALF_WAY``, or 0 of the general restorer's.
     """
-    return nearest.method if nearest.score.beats(general, MARGIN, SMOOTH_MARGIN) else "general"
+
+
+def choose(nearest: Check, general: Score) -> Choice:
+    """Return the candidate if it clearly beats the general restorer, else half of it.
+
+    ``nearest`` is its check that is looked at (``Race.nearest``). If it is far behind, the general
+    restorer is kept.
+    """
+    if nearest.score.beats(general, MARGIN, SMOOTH_MARGIN):
+        return Choice(nearest.method, 1.0)
+    if nearest.score.beats(general, -LOST, -LOST):
+        return Choice(nearest.method, HALF_WAY)
+    return Choice("general", 0.0)
 
 
 def summarise(
@@ -58,7 +79,7 @@ def summarise(
     race: Race,
     *,
     general: Score,
-    chosen: Method,
+    chosen: Choice,
     pool: Pool,
     agreed: Sequence[Agreement],
     device: str,
@@ -113,9 +134,10 @@ def summarise(
             },
         },
         "checks": [_check_row(check) for check in race.checks],
-        "chosen": chosen,
+        "chosen": chosen.method,
+        "share": chosen.share,
         "steps": {method: tuning.done for method, tuning in race.tunings.items()},
-        "kept_step": 0 if chosen == "general" else best.steps,
+        "kept_step": 0 if chosen.method == "general" else best.steps,
         "seed": settings.seed,
         "seconds": round(seconds, 1),
     }
@@ -124,21 +146,32 @@ def summarise(
 def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, str]:
     """Return the metadata of the fine-tuned weights: those of the model they started from."""
     metadata = dict(model_info(settings.model).metadata)
-    return metadata | {"finetuned_from": settings.model, "chosen": str(summary["chosen"])}
+    return metadata | {
+        "finetuned_from": settings.model,
+        "chosen": str(summary["chosen"]),
+        "share": str(summary["share"]),
+    }
 
 
-def verdict(chosen: Method, nearest: Check, general: Score) -> str:
+def verdict(chosen: Choice, nearest: Check, general: Score) -> str:
     texts = {"omega": "Ω alone", "adapted": "SynNet adapted to this photo"}
+    method = texts[nearest.method]
     gain = nearest.score.psnr - general.psnr
     smooth = nearest.score.smooth_psnr - general.smooth_psnr
-    if chosen == "general":
-        return (
-            f"the general restorer is kept: fine-tuning ({texts[nearest.method]}) changed the "
-            f"held-out parts of the faces by {gain:+.2f} dB, {smooth:+.2f} dB when smoothed; at "
-            f"least +{MARGIN} and +{SMOOTH_MARGIN} are asked for"
+    if chosen.share == 1:
+        return f"chosen: fine-tuned, {method}, {gain:+.2f} dB on held-out parts of the faces"
+    what, asked = (
+        ("the general restorer is kept", f"at least -{LOST} dB are asked for")
+        if chosen.method == "general"
+        else (
+            "chosen: half-way between the general restorer and the fine-tuned one",
+            f"+{MARGIN} and +{SMOOTH_MARGIN} are asked for to go all the way",
         )
-    method = texts[nearest.method]
-    return f"chosen: fine-tuned, {method}, {gain:+.2f} dB on held-out parts of the faces"
+    )
+    return (
+        f"{what}: fine-tuning ({method}) changed the held-out parts of the faces by {gain:+.2f} "
+        f"dB, {smooth:+.2f} dB when smoothed; {asked}"
+    )
 
 
 def _models(settings: Settings) -> dict[str, dict[str, str]]:

@@ -2,9 +2,7 @@
 
 Trained for the distance of pixels a restorer is right on average and smooth where it is unsure;
 trained on from there for the statistics of texture, or against a discriminator, it is sharp and
-invents. Weights between the two, number
-by number, give restorers between the two (network interpolation: ESRGAN, arXiv 1809.00219,
-section 3.4).
+invents. Weights between the two give restorers between the two (``nets.blend``).
 """
 
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 
 from redeg_cli.errors import ModelError
 from redeg_cli.models import find_model, load_restorer
+from redeg_cli.nets.blend import blend_weights
 from redeg_cli.nets.wrap import Restorer
 
 SUFFIX = "-perceptual"
@@ -51,14 +50,14 @@ def load_textured(
     if texture == 0:
         return restorer
     partner = load_restorer(perceptual_of(name_or_path), restorer.scale, device)
-    ours, theirs = restorer.network.state_dict(), partner.network.state_dict()
-    shapes = [{name: each.shape for name, each in side.items()} for side in (ours, theirs)]
-    if shapes[0] != shapes[1]:
-        raise ModelError(f"{partner.name} is another network than {restorer.name}: cannot blend")
-    blended = {
-        name: each.lerp(theirs[name], texture) if each.is_floating_point() else each
-        for name, each in ours.items()
-    }
+    try:
+        blended = blend_weights(
+            restorer.network.state_dict(), partner.network.state_dict(), texture
+        )
+    except ValueError:
+        raise ModelError(
+            f"{partner.name} is another network than {restorer.name}: cannot blend"
+        ) from None
     restorer.network.load_state_dict(blended)
     restorer.fingerprint = f"{restorer.fingerprint}+{texture:g}*{partner.fingerprint}"
     return restorer

@@ -16,7 +16,7 @@ from redeg_cli.errors import InputError, ModelError, NoFaceError, PairError
 from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
-from redeg_cli.finetune.album import finetune_photo
+from redeg_cli.finetune.album import Finetuned, finetune_photo
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.tune import copy_state
 from redeg_cli.io.images import Photo, read_photo, to_array, to_tensor, write_rgb
@@ -24,6 +24,7 @@ from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.nets.face import FaceUNet
 from redeg_cli.nets.lite import COLOURS, PRINT, ReDegNetLite
+from redeg_cli.nets.wrap import Restorer
 from redeg_cli.omega.printed import read_code
 from redeg_cli.restore.photo import restore_photo
 
@@ -73,25 +74,51 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def margin(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+def margin(monkeypatch: pytest.MonkeyPatch, value: float, lost: float = 0.0) -> None:
     monkeypatch.setattr(summary_module, "MARGIN", value)
     monkeypatch.setattr(summary_module, "SMOOTH_MARGIN", value)
+    monkeypatch.setattr(summary_module, "LOST", lost)
 
 
-def test_the_general_restorer_is_kept_unless_it_is_beaten(
-    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    margin(monkeypatch, 100.0)
-    said: list[str] = []
-    result = finetune_photo(photo, settings, say=said.append)
-    assert result.summary["chosen"] == "general"
-    restorer = load_restorer(settings.model, 2)
-    assert same(result.state, copy_state(restorer.network))
+def assert_restored_by(result: Finetuned, photo: Photo, restorer: Restorer) -> None:
     turned = result.summary["photos"][0]["in_turns"]
     wanted = restore_photo(photo, restorer, device="cpu", turns=turned)
     # The weights lie otherwise in memory: sums are rounded otherwise.
     np.testing.assert_allclose(result.restored[0].rgb, wanted.rgb, atol=1e-6)
+
+
+def test_the_general_restorer_is_kept_where_fine_tuning_is_far_behind(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin(monkeypatch, 100.0, lost=-100.0)
+    said: list[str] = []
+    result = finetune_photo(photo, settings, say=said.append)
+    assert (result.summary["chosen"], result.summary["share"]) == ("general", 0)
+    assert result.summary["kept_step"] == 0
+    restorer = load_restorer(settings.model, 2)
+    assert same(result.state, copy_state(restorer.network))
+    assert_restored_by(result, photo, restorer)
     assert any("the general restorer is kept" in line for line in said)
+
+
+def test_half_of_it_is_taken_where_the_faces_do_not_tell(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin(monkeypatch, -100.0)
+    whole = finetune_photo(photo, settings)
+    margin(monkeypatch, 100.0, lost=100.0)
+    said: list[str] = []
+    half = finetune_photo(photo, settings, say=said.append)
+    assert (whole.summary["share"], half.summary["share"]) == (1, 0.5)
+    assert half.summary["chosen"] == whole.summary["chosen"] != "general"
+    restorer = load_restorer(settings.model, 2)
+    general = copy_state(restorer.network)
+    for name, weights in half.state.items():
+        torch.testing.assert_close(weights, (general[name] + whole.state[name]) / 2)
+    assert not same(half.state, general)
+    restorer.network.load_state_dict(half.state)
+    assert_restored_by(half, photo, restorer)
+    assert any("half-way between the general restorer" in line for line in said)
 
 
 def test_a_better_one_is_chosen_and_used(
@@ -106,9 +133,7 @@ def test_a_better_one_is_chosen_and_used(
     restorer = load_restorer(settings.model, 2)
     assert not same(result.state, copy_state(restorer.network))
     restorer.network.load_state_dict(result.state)
-    turned = result.summary["photos"][0]["in_turns"]
-    wanted = restore_photo(photo, restorer, device="cpu", turns=turned)
-    np.testing.assert_allclose(result.restored[0].rgb, wanted.rgb, atol=1e-6)
+    assert_restored_by(result, photo, restorer)
     # A quarter of the steps for the one that lost; the other may end when it gets no better.
     steps = result.summary["steps"]
     assert min(steps.values()) == 1

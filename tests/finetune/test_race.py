@@ -10,7 +10,7 @@ from redeg_cli.finetune import race as race_module
 from redeg_cli.finetune.choose import Score
 from redeg_cli.finetune.consistency import Consistency
 from redeg_cli.finetune.race import Race
-from redeg_cli.finetune.summary import choose, verdict
+from redeg_cli.finetune.summary import Choice, choose, verdict
 
 CPU = torch.device("cpu")
 
@@ -139,6 +139,10 @@ def test_the_nearest_check_is_of_the_candidate_that_is_kept() -> None:
     kept = race.run(400)
     assert (kept.steps, kept.score.psnr) == (400, 29.0)
     assert (race.nearest.method, race.nearest.steps) == ("adapted", 100)
-    assert choose(race.nearest, Score(31.2, 30.9)) == "adapted"
-    assert choose(race.nearest, Score(31.2, 31.1)) == "general"
-    assert "+0.80 dB" in verdict("adapted", race.nearest, Score(31.2, 30.9))
+    assert choose(race.nearest, Score(31.2, 30.9)) == Choice("adapted", 1.0)
+    # Of the other figure and of this one.
+    for general in (Score(31.2, 31.1), Score(31.6, 30.9), Score(38.0, 30.9), Score(31.2, 38.0)):
+        assert choose(race.nearest, general) == Choice("adapted", 0.5)
+    for general in (Score(38.1, 30.9), Score(31.2, 38.1)):
+        assert choose(race.nearest, general) == Choice("general", 0.0)
+    assert "+0.80 dB" in verdict(Choice("adapted", 1.0), race.nearest, Score(31.2, 30.9))

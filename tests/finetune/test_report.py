@@ -28,6 +28,7 @@ SUMMARY: dict[str, Any] = {
     "lattice": [[0.1, 0.2], [0.2, 0.1]],
     "print": None,
     "chosen": "omega",
+    "share": 1.0,
     "seconds": 12.4,
     "device": "cpu",
 }
@@ -101,13 +102,18 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "words"), [("general", "did not help"), ("adapted", "adapted to this photo")]
+    ("chosen", "share", "words"),
+    [
+        ("general", 0.0, "the general restorer (fine-tuning did not help"),
+        ("adapted", 1.0, "fine-tuned, SynNet adapted to this photo"),
+        ("omega", 0.5, "half-way between the general restorer and one fine-tuned with Ω alone"),
+    ],
 )
-def test_what_was_chosen_is_said(tmp_path: Path, chosen: str, words: str) -> None:
+def test_what_was_chosen_is_said(tmp_path: Path, chosen: str, share: float, words: str) -> None:
     photo = {**SUMMARY["photos"][0], "faces": [], "faces_not_used": []}
-    data, _ = page_of(tmp_path, chosen=chosen, lattice=[], photos=[photo])
+    data, _ = page_of(tmp_path, chosen=chosen, share=share, lattice=[], photos=[photo])
     findings = dict(data["findings"])
-    assert words in findings["restored by"]
+    assert findings["restored by"].startswith(words)
     assert findings["faces used"] == "none: a pair that was brought"
     assert findings["faces left out"] == findings["periodic pattern"] == "none"
 

@@ -24,6 +24,7 @@ SUMMARY: dict[str, Any] = {
     "lattice": [],
     "print": None,
     "chosen": "omega",
+    "share": 1.0,
     "seconds": 12.4,
     "device": "cpu",
 }
