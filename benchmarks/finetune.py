@@ -4,7 +4,7 @@
 
 Each photo is degraded at scale 2 in several ways, fine-tuned on and restored. Printed per photo:
 PSNR against the original, outside the faces that were fitted on, of bicubic, of the general
-restorer and of the result; the same after the affine change of each channel's colour that brings
+restorer (in as many turns as the result) and of the result; the same after the affine change of each channel's colour that brings
 it nearest; how like the faces are to the original's before and after; what was chosen, and the
 seconds. At the end the mean gains, and the worst.
 """
@@ -131,7 +131,13 @@ def measure(name: str, hq: torch.Tensor, kind: str, settings: Settings) -> dict[
     except NoFaceError as error:
         return {**row, "error": str(error)}
     row["seconds"] = round(time.monotonic() - started)
-    general = to_tensor(restore_photo(photo, load_restorer(settings.model, SCALE)).rgb)
+    general = to_tensor(
+        restore_photo(
+            photo,
+            load_restorer(settings.model, SCALE),
+            turns=settings.in_turns(photo.rgb.shape[:2]),
+        ).rgb
+    )
     restored, enlarged = to_tensor(result.restored[0].rgb), to_aligned(lq, SCALE)
     boxes = [face["region"] for face in result.summary["photos"][0]["faces"]]
     outside = torch.ones(hq.shape[2:], dtype=torch.bool)
@@ -144,7 +150,7 @@ def measure(name: str, hq: torch.Tensor, kind: str, settings: Settings) -> dict[
         name: [face_likeness(picture, hq, box) for box in boxes]
         for name, picture in pictures.items()
     }
-    row |= {key: result.summary[key] for key in ("chosen", "kept_step", "checks")}
+    row |= {key: result.summary[key] for key in ("chosen", "share", "kept_step", "checks")}
     return row
 
 
