@@ -4,9 +4,9 @@
 
 Each photo is degraded at scale 2 in several ways, fine-tuned on and restored. Printed per photo:
 PSNR against the original, outside the faces that were fitted on, of bicubic, of the general
-restorer (in as many turns as the result) and of the result; the same after the affine change of each channel's colour that brings
-it nearest; how like the faces are to the original's before and after; what was chosen, and the
-seconds. At the end the mean gains, and the worst.
+restorer (in as many turns as the result) and of the result; the same after the affine change of
+each channel's colour that brings it nearest; how like the faces are to the original's before and
+after; what was chosen, and the seconds. At the end the mean gains, and the worst.
 """
 
 import argparse
