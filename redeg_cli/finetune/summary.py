@@ -30,10 +30,18 @@ colour print of examples/ the gains fall from (3.6, 1.4) after 62 steps to (2.1,
 while the picture gets better: what counts is ``Race.nearest``."""
 
 HALF_WAY = 0.5
-"""Share of the fine-tuned weights where the faces do not tell which restorer is better."""
+"""Share of the fine-tuned weights where the faces do not tell which restorer is better (WiSE-FT,
+Wortsman et al. 2022, arXiv 2109.01903).
+
+Ω of a restored face makes LQs that are somewhat too sharp or too soft, and the general restorer
+knows more: half-way, the one makes up for the other. Gains in dB on two portraits with known
+originals, all the way and half-way, after 100 steps: blur +0.50 and +0.64, -0.06 and +0.27; noise
+-0.15 and +0.36; hardly degraded +0.08 and +0.45, +0.29 and +0.30; a re-photographed screen by Ω
+alone -0.02 and 0.00."""
 
 LOST = 6.0
-"""dB behind the general restorer, on either figure, at which a candidate is not even mixed in."""
+"""dB behind the general restorer, on either figure, at which a candidate is not even mixed in. The
+farthest behind of those above that gained was at -3.0 and -4.8 (JPEG)."""
 
 
 @dataclass(frozen=True, eq=False)
