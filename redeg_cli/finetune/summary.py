@@ -41,7 +41,7 @@ alone -0.02 and 0.00."""
 
 LOST = 6.0
 """dB behind the general restorer, on either figure, at which a candidate is not even mixed in. The
-farthest behind of those above that gained was at -3.0 and -4.8 (JPEG)."""
+farthest behind that still gained (JPEG, +0.3 dB) was at -3.0 and -4.8."""
 
 
 @dataclass(frozen=True, eq=False)
