@@ -50,6 +50,15 @@ def transfer(
             help="Makes pseudo-HQs of the degraded faces, as of a photo's; none leaves it out.",
         ),
     ] = "face-restorer",
+    face_zoom: Annotated[
+        float,
+        typer.Option(
+            "--face-zoom",
+            min=0.25,
+            max=8,
+            help="How much it enlarges them first, as it does a photo's small faces.",
+        ),
+    ] = 1.0,
     scale: Annotated[
         int, typer.Option("--scale", min=1, max=4, help="How much smaller the LQs are.")
     ] = 1,
@@ -90,7 +99,7 @@ def transfer(
     from redeg_cli.evaluate.transfer import TransferSettings, evaluate_transfer
     from redeg_cli.evaluate.transfer_sheet import transfer_sheet
     from redeg_cli.evaluate.transfer_tables import transfer_grids
-    from redeg_cli.faces.pseudo import load_pseudo_hq
+    from redeg_cli.faces.pseudo import enlarged, load_pseudo_hq
     from redeg_cli.io.files import ensure_writable, write_json, write_text
     from redeg_cli.io.images import write_rgb
     from redeg_cli.models import find_model, load_network, model_fingerprint
@@ -115,7 +124,9 @@ def transfer(
     )
     weights = find_model(redegnet)
     net = load_network(weights, "redegnet", place)
-    pseudo = None if face_restorer == "none" else load_pseudo_hq(face_restorer, place)
+    pseudo = None
+    if face_restorer != "none":
+        pseudo = enlarged(load_pseudo_hq(face_restorer, place), face_zoom)
     with progress("reading images") as on_progress:
         sources = [read_sharp_images(folder, crop, on_progress) for folder in (faces, natural)]
     for source in sources:
@@ -132,6 +143,7 @@ def transfer(
         "model": weights.stem,
         "fingerprint": model_fingerprint(weights),
         "face_restorer": face_restorer,
+        "face_zoom": face_zoom,
         "faces": {"folder": faces, "images": len(sources[0].images)},
         "natural": {"folder": natural, "images": len(sources[1].images)},
         **vars(report),

@@ -31,6 +31,24 @@ def pseudo_hq(lq: Tensor, restorer: Callable[[Tensor], Tensor]) -> Tensor:
     return (restored + shift).clamp(0, 1)
 
 
+def enlarged(pseudo: PseudoHQ, zoom: float) -> PseudoHQ:
+    """Return what makes pseudo-HQs of LQs that it enlarges ``zoom`` times and shrinks again.
+
+    So are a photo's faces restored, which are brought to the size of the aligned face first: what
+    is made of a small one is sharper than what is made of it as it stands on the HQ grid.
+    """
+
+    def make(lq: Tensor) -> Tensor:
+        height, width = lq.shape[2:]
+        made = pseudo(resized(lq, (round(zoom * height), round(zoom * width))).clamp(0, 1))
+        return resized(made, (height, width)).clamp(0, 1)
+
+    def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
+
+    return pseudo if zoom == 1 else make
+
+
 def load_pseudo_hq(name_or_path: str | Path, device: torch.device) -> PseudoHQ:
     """Return what makes pseudo-HQs by a face restorer, on ``device``, in the precision it has.
 

@@ -160,6 +160,7 @@ def finetune_album(
             [region.fitted() for region in of_one_photo(pages, seen)],
             lattice if found_print is None else None,
             device,
+            scale=settings.scale,
             steps=settings.adapt_steps,
             tone=tone,
             seed=settings.seed,

@@ -75,7 +75,7 @@ class ReDegNetLite(nn.Module):
     ) -> torch.Tensor:
         """Return the aligned LQ (B, 3, H, W) in [0, 1] of HQ images under Ω, before any JPEG.
 
-        ``noise`` is white N(0, 1) of the images' shape; without it there is no grain.
+        ``noise`` is what grain is made from, see ``forward``; without it there is none.
         """
         made = self(hq, omega, torch.zeros_like(hq) if noise is None else noise, periodic)
         return (made.mean + made.grain).clamp(0, 1)
@@ -87,7 +87,10 @@ class ReDegNetLite(nn.Module):
         noise: torch.Tensor,
         periodic: torch.Tensor | None = None,
     ) -> Synthesis:
-        """Return the parts of the LQ of ``hq`` under Ω (ReDegNet, eqs. 2 and 3)."""
+        """Return the parts of the LQ of ``hq`` under Ω (ReDegNet, eqs. 2 and 3).
+
+        ``noise`` (B, 3, H, W) is N(0, 1) and white on the native grid (``omega.synthesis``).
+        """
         colours = omega[:, COLOURS] / COLOURS_SIZE if self.has_room else None
         return self.synnet(hq, omega, noise, periodic, colours)
 

@@ -75,12 +75,12 @@ class SynNetLite(nn.Module):
         periodic: torch.Tensor | None = None,
         colours: torch.Tensor | None = None,
     ) -> Synthesis:
-        """Synthesise from HQ (B, 3, H, W) in [0, 1], Ω (B, 512) and white noise (B, 3, H, W).
+        """Synthesise from HQ (B, 3, H, W) in [0, 1], Ω (B, 512) and noise (B, 3, H, W).
 
-        ``noise`` is N(0, 1); ``periodic`` (B, self.periodic, H, W) holds sines and cosines in
-        [-1, 1] when the network was built for them; ``colours`` (B, 4), whether the colours of the
-        grain are known and its correlations RG, RB and GB, stand above what Ω says of them. H and
-        W: multiples of 4.
+        ``noise`` is N(0, 1) and white on the native grid, enlarged to this one; ``periodic``
+        (B, self.periodic, H, W) holds sines and cosines in [-1, 1] when the network was built for
+        them; ``colours`` (B, 4), whether the colours of the grain are known and its correlations
+        RG, RB and GB, stand above what Ω says of them. H and W: multiples of 4.
         """
         style = self.style(omega)
         toned = self._tone(hq, style)

@@ -19,9 +19,10 @@ from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.fitted import FittedRegion, draw_crops, keep_back
 from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.statistics import grain_distance
+from redeg_cli.omega.synthesis import noise_like
 from redeg_cli.omega.tone import Tone
 from redeg_cli.progress import OnProgress, no_progress
-from redeg_cli.seeds import sample_seed, torch_generator
+from redeg_cli.seeds import sample_seed
 
 EVERY = 25
 """Steps between two checks."""
@@ -113,6 +114,7 @@ def adapt(
     lattice: Lattice | None,
     device: torch.device,
     *,
+    scale: int,
     tone: Tone | None = None,
     steps: int = 250,
     batch: int = 4,
@@ -120,7 +122,7 @@ def adapt(
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Adapted:
-    """Fit SynNet under one Ω (1, 512) to the regions of one photo.
+    """Fit SynNet under one Ω (1, 512) to the regions of one photo, on a ``scale`` times finer grid.
 
     Loss: L1 of the predicted mean, and the distance of the statistics of the grain from those of
     what the mean leaves over, in the smoother half of each crop (where the restored face misses
@@ -138,7 +140,11 @@ def adapt(
     omega = omega.to(device)
     start = {name: value.detach().clone() for name, value in state.items()}
     average = {name: value.detach().clone() for name, value in state.items()}
-    best, best_loss, kept = start, _check(fitted, omega, state, start, checked, lattice, device), 0
+    best, best_loss, kept = (
+        start,
+        _check(fitted, omega, state, start, checked, lattice, device, scale),
+        0,
+    )
     optimizer = torch.optim.Adam(state.values(), lr=learning_rate, betas=(0.9, 0.99))
     curve: list[float] = []
     for step in range(steps):
@@ -147,7 +153,7 @@ def adapt(
             group["lr"] = rate
         key = sample_seed(seed, "adapt", step)
         hq, lq, periodic = draw_crops(regions, lattice, batch, key)
-        loss, distance = _loss(fitted, omega, hq, lq, periodic, key, device)
+        loss, distance = _loss(fitted, omega, hq, lq, periodic, key, device, scale)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(state.values(), 1.0)
@@ -159,7 +165,7 @@ def adapt(
                 average[name].lerp_(value, 1 - decay)
         curve.append(float(distance))
         if (step + 1) % EVERY == 0 or step + 1 == steps:
-            now = _check(fitted, omega, state, average, checked, lattice, device)
+            now = _check(fitted, omega, state, average, checked, lattice, device, scale)
             if now < best_loss or not checked:
                 best = {name: value.clone() for name, value in average.items()}
                 best_loss, kept = now, step + 1
@@ -186,9 +192,10 @@ def _loss(
     periodic: Tensor | None,
     seed: int,
     device: torch.device,
+    scale: int,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of a batch and the L1 of its mean."""
-    noise = torch.randn(hq.shape, generator=torch_generator(seed)).to(device)
+    noise = noise_like(hq, seed, scale).to(device)
     hq, lq = hq.to(device), lq.to(device)
     periodic = None if periodic is None else periodic.to(device)
     with autocast(device):
@@ -208,6 +215,7 @@ def _check(
     checked: Sequence[FittedRegion],
     lattice: Lattice | None,
     device: torch.device,
+    scale: int,
 ) -> float:
     """Return the loss with other weights on the rows kept back; the weights stay as they are."""
     before = {name: value.clone() for name, value in state.items()}
@@ -218,7 +226,7 @@ def _check(
         maps = None
         if lattice is not None:
             maps = lattice.maps(hq.shape[2], hq.shape[3], region.origin)[None]
-        loss, _ = _loss(net, omega, hq, lq, maps, index, device)
+        loss, _ = _loss(net, omega, hq, lq, maps, index, device, scale)
         total += float(loss) * hq[0, 0].numel()
         count += hq[0, 0].numel()
     _set(state, before)

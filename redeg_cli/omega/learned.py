@@ -15,9 +15,9 @@ from redeg_cli.omega.synthesis import (
     Stages,
     compress,
     jpeg_stages,
+    native_noise,
     periodic_maps,
     raw_aligned,
-    white_noise,
 )
 from redeg_cli.omega.tone import Tone
 from redeg_cli.progress import OnProgress
@@ -163,7 +163,7 @@ class OmegaDegrader:
         """Return HQ and noise as one (B, 6, H', W'), and the sizes to cut back to."""
         height, width = hq.shape[2:]
         hq = self._padded(hq if self.tone is None else self.tone.apply(hq))
-        noise = white_noise(list(seeds), hq.shape[2], hq.shape[3])
+        noise = native_noise(seeds, hq.shape[2], hq.shape[3], self.scale)
         return torch.cat([hq, noise], 1), height, width
 
     def _padded(self, x: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
 """SynNet put to work on whole images: noise, tiles, the JPEG stage, both grids."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redeg_cli.degrade.jpeg import jpeg
@@ -10,7 +12,7 @@ from redeg_cli.degrade.resize import to_aligned, to_native
 from redeg_cli.device import autocast
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.lattice import Lattice
-from redeg_cli.seeds import torch_generator
+from redeg_cli.seeds import sample_seed, torch_generator
 
 
 class JpegStage(NamedTuple):
@@ -57,11 +59,23 @@ def jpeg_stages(net: nn.Module, omega: Tensor) -> Stages:
     )
 
 
-def white_noise(seeds: list[int], height: int, width: int) -> Tensor:
-    """Return N(0, 1) noise (B, 3, height, width) on the CPU, one seed per image."""
-    return torch.stack(
-        [torch.randn((3, height, width), generator=torch_generator(seed)) for seed in seeds]
-    )
+def native_noise(seeds: Sequence[int], height: int, width: int, scale: int) -> Tensor:
+    """Return what grain is made from, (B, 3, height, width) on the CPU, one seed per image.
+
+    It is N(0, 1) and white on the native grid, and enlarged as an aligned LQ is (but not clamped):
+    no small filter of the HQ grid's white noise would have its spectrum so exactly.
+    """
+    shape = (3, -(-height // scale), -(-width // scale))
+    drawn = torch.stack([torch.randn(shape, generator=torch_generator(seed)) for seed in seeds])
+    if scale > 1:
+        drawn = F.interpolate(drawn, scale_factor=scale, mode="bicubic", antialias=True)
+    return drawn[:, :, :height, :width]
+
+
+def noise_like(hq: Tensor, seed: int, scale: int) -> Tensor:
+    """Return ``native_noise`` for each of HQs (B, 3, H, W), on their device."""
+    seeds = [sample_seed(seed, "grain", row) for row in range(hq.shape[0])]
+    return native_noise(seeds, hq.shape[2], hq.shape[3], scale).to(hq)
 
 
 @torch.no_grad()

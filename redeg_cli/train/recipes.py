@@ -130,6 +130,9 @@ class RestorerRecipe(HqRecipe):
             raise InputError(f"{self.kernels}: {error}") from None
 
 
+_Zoom = Annotated[float, Field(ge=0.25, le=8)]
+
+
 class ReDegNetRecipe(HqRecipe):
     """How to train DegNet and SynNet together."""
 
@@ -153,6 +156,9 @@ class ReDegNetRecipe(HqRecipe):
     of a real photo's face there is no other. Those that were faded keep their HQ."""
     pseudo_restorer: str = "face-restorer"
     """That restorer, a name or a file."""
+    pseudo_zoom: tuple[_Zoom, _Zoom] = (1.0, 1.0)
+    """From how much to how much the LQ is enlarged for that restorer, log-uniformly by step: a
+    photo's small faces are, and what is made of them is shrunk again."""
     omega_rank: int = Field(0, ge=0, le=512)
     """At the end Ω is kept to this many directions, less the one that tells the images of the last
     source from those of the first (``omega.content``); 0 leaves it as it is."""

@@ -8,6 +8,7 @@ recorded, each part of the LQ has its own truth: the LQ without grain for the me
 alone for its statistics, the drawn quality for the JPEG stages.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.jpeg import Jpeg, apply_jpeg
 from redeg_cli.degrade.resize import Resize, aligned_pixels
 from redeg_cli.degrade.steps import StepTable, read_steps, run_chains
-from redeg_cli.faces.pseudo import PseudoHQ, load_pseudo_hq
+from redeg_cli.faces.pseudo import PseudoHQ, enlarged, load_pseudo_hq
 from redeg_cli.nets.lite import COLOURS, ReDegNetLite, has_room
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.omega.content import fold, without_content
@@ -30,9 +31,10 @@ from redeg_cli.omega.families import families
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.statistics import grain_distance
+from redeg_cli.omega.synthesis import noise_like
 from redeg_cli.omega.transfer import PairBatch, pair_batches
 from redeg_cli.progress import OnProgress
-from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
+from redeg_cli.seeds import numpy_generator, sample_seed
 from redeg_cli.train.data import ImageStore, equal_share, load_store
 from redeg_cli.train.judge import crops_of, judge_transfer
 from redeg_cli.train.loop import Averages, Course, Player
@@ -144,7 +146,7 @@ def redegnet_course(
             assert held_out is not None
             batch = make_swap_batch(held_out, recipe, degraders[scale], f"validation/{scale}", 64)
             with accelerator.autocast():
-                noise = torch.randn(batch.hq.shape, generator=torch_generator(0)).to(device)
+                noise = noise_like(batch.hq, 0, scale)
                 omega, made = net(batch.hq, batch.seen, batch.lq, noise, scale)
                 wrong = net.net(batch.hq, omega.roll(1, 0), noise)  # pyright: ignore[reportCallIssue]
             figures[f"mean_psnr_x{scale}"] = mean_psnr(made.mean, batch.mean, 1e-6)
@@ -230,7 +232,7 @@ def scale_grain(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) ->
     logs = []
     for index in range(GRAIN_BATCHES):
         batch = make_swap_batch(store, recipe, degrader, f"grain/{index}", 8)
-        noise = torch.randn(batch.hq.shape, generator=torch_generator(index)).to(batch.hq)
+        noise = noise_like(batch.hq, index, scale)
         _, made = SwapModel(net)(batch.hq, batch.hq, batch.lq, noise, scale)
         made_energy, energy = (x.square().mean((1, 2, 3)) for x in (made.grain, batch.grain))
         seen = energy > LEAST_GRAIN  # a black picture has no shot noise
@@ -247,8 +249,7 @@ def swap_losses(
 ) -> tuple[torch.Tensor, Terms]:
     """Return Ω of each image, which makes the LQ of its partner, and the weighted terms."""
     half = batch.hq.shape[0] // 2
-    shape, device = batch.hq.shape, batch.hq.device
-    noise = torch.randn(shape, generator=torch_generator(seed)).to(device)
+    noise = noise_like(batch.hq, seed, scale)
     omega, made = net(batch.hq, batch.seen, batch.lq, noise, scale)
     return omega, {
         "mean": recipe.mean_weight * pixel_l1(made.mean, batch.mean),
@@ -288,7 +289,9 @@ def make_swap_batch(
     seen = hq
     if pseudo and (rows := _pseudo_rows(seeds, records, recipe.pseudo_share)):
         seen = hq.clone()
-        seen[rows] = pseudo(lq[rows])
+        low, high = map(math.log, recipe.pseudo_zoom)
+        zoom = math.exp(numpy_generator(sample_seed(every[0], "zoom")).uniform(low, high))
+        seen[rows] = enlarged(pseudo, zoom)(lq[rows])
     return SwapBatch(hq, seen, lq, mean, grain, truth)
 
 

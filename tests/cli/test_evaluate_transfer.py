@@ -85,6 +85,21 @@ def test_pseudo_hqs_are_measured_beside_the_hqs(run: Callable, work: Path) -> No
     assert [text.count("| by pseudo-HQ |") for text in tables] == [2, 0]
 
 
+def test_small_faces_are_enlarged_for_the_face_restorer(run: Callable, work: Path) -> None:
+    save_face_restorer(work / "face.safetensors")
+    figures = []
+    for zoom in (1, 2):
+        options = ("--face-restorer", "face.safetensors", "--face-zoom", zoom, "--json")
+        result = run("--only", "blur", *options)
+        assert result.exit_code == 0, result.output
+        told = json.loads(result.stdout)
+        assert told["face_zoom"] == zoom
+        figures.append(told["families"][0])
+    plain, zoomed = figures
+    assert plain["psnr_pseudo"] != zoomed["psnr_pseudo"]
+    assert plain["psnr_right"] == zoomed["psnr_right"]
+
+
 def test_a_broken_file_is_named_and_the_rest_is_measured(run: Callable, work: Path) -> None:
     (work / "natural" / "broken.png").write_bytes(b"no picture")
     draw(work / "natural" / "small.png", (32, 32))

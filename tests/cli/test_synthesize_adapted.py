@@ -26,7 +26,7 @@ def save(path: Path, redegnet: Path, darkened: float = 0.8) -> None:
     region = FittedRegion(hq, darkened * hq, (0, 0), (0, 64))
     lattice = Lattice(((0.2, 0.05),))
     omega = torch.zeros(1, 512)
-    adapted = adapt(net, omega, [region], lattice, torch.device("cpu"), steps=3, batch=1)
+    adapted = adapt(net, omega, [region], lattice, torch.device("cpu"), steps=3, batch=1, scale=1)
     off = JpegStage(torch.tensor([False]), torch.tensor([90.0]), torch.tensor([False]))
     save_adapted(path, adapted, (off, off), 2, redegnet, "old.jpg")
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from redeg_cli.errors import ModelError
 from redeg_cli.faces import pseudo
-from redeg_cli.faces.pseudo import load_pseudo_hq, pseudo_hq
+from redeg_cli.faces.pseudo import enlarged, load_pseudo_hq, pseudo_hq
 
 CPU = torch.device("cpu")
 
@@ -40,6 +40,36 @@ def test_the_embedded_restorer_takes_crops(side: int) -> None:
     assert made.dtype == torch.float32
     assert not made.requires_grad
     assert (made - sharp).square().mean() < 0.7 * (lq - sharp).square().mean()
+
+
+def test_it_is_enlarged_for_the_restorer_and_shrunk_again() -> None:
+    lq = smooth(4)
+    seen: list[Tensor] = []
+
+    def sharpen(large: Tensor) -> Tensor:
+        seen.append(large)
+        return large + 0.1
+
+    made = enlarged(sharpen, 2.5)(lq)
+    (large,) = seen
+    assert large.shape == (2, 3, 160, 120)
+    torch.testing.assert_close(F.interpolate(large, (64, 48), mode="area"), lq, atol=0.02, rtol=0)
+    torch.testing.assert_close(made, lq + 0.1, atol=0.02, rtol=0)
+    assert enlarged(sharpen, 1) is sharpen
+
+
+def test_enlarged_pseudo_hqs_stay_in_range() -> None:
+    step = torch.zeros(1, 3, 32, 32)
+    step[..., 16:] = 1
+
+    def keep(large: Tensor) -> Tensor:
+        assert large.min() >= 0
+        assert large.max() <= 1
+        return large
+
+    made = enlarged(keep, 2)(step)
+    assert made.min() >= 0
+    assert made.max() <= 1
 
 
 def test_a_restorer_of_whole_faces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,16 @@ def lattice_of(region: FittedRegion) -> Lattice | None:
 def run(net: ReDegNetLite, regions: list[FittedRegion], steps: int, seed: int = 0) -> Adapted:
     lattice = lattice_of(regions[0])
     return adapt(
-        net, OMEGA, regions, lattice, CPU, steps=steps, batch=2, seed=seed, learning_rate=4e-3
+        net,
+        OMEGA,
+        regions,
+        lattice,
+        CPU,
+        scale=1,
+        steps=steps,
+        batch=2,
+        seed=seed,
+        learning_rate=4e-3,
     )
 
 
@@ -102,6 +111,7 @@ def test_progress_is_told_after_each_step(tiny_net: ReDegNetLite) -> None:
         CPU,
         steps=3,
         batch=1,
+        scale=1,
         on_progress=lambda done, total, text="": told.append((done, total, text)),
     )
     assert [row[:2] for row in told] == [(1, 3), (2, 3), (3, 3)]
@@ -162,6 +172,7 @@ def test_adapting_that_makes_it_worse_is_not_kept(tiny_net: ReDegNetLite) -> Non
         CPU,
         steps=25,
         batch=1,
+        scale=1,
         learning_rate=1e-2,
     )
     assert adapted.losses[1] < adapted.losses[0]
@@ -176,7 +187,7 @@ def test_the_tone_that_the_hqs_went_through_is_kept(tiny_net: ReDegNetLite) -> N
     curve = tuple(0.2 + 0.5 * (i - 0.5) / 6 for i in range(8))
     tone = Tone((curve, curve, curve), ((0.0,) * 3,) * 3)
     both = [
-        adapt(tiny_net, OMEGA, [printed_region()], None, CPU, tone=each, steps=1, batch=1)
+        adapt(tiny_net, OMEGA, [printed_region()], None, CPU, tone=each, steps=1, batch=1, scale=1)
         for each in (None, tone)
     ]
     assert [each.tone for each in both] == [None, tone]
@@ -191,6 +202,6 @@ def test_the_weights_are_pulled_to_the_shared_ones(
     distances = []
     for pull in (0.0, 500.0):
         monkeypatch.setattr("redeg_cli.omega.adapt.DECAY", pull)
-        delta = adapt(tiny_net, OMEGA, [region], None, CPU, steps=50, batch=1).delta
+        delta = adapt(tiny_net, OMEGA, [region], None, CPU, steps=50, batch=1, scale=1).delta
         distances.append(sum(float(d.float().square().sum()) for d in delta.values()))
     assert 0 < distances[1] < 0.3 * distances[0]

@@ -38,7 +38,7 @@ def fitted(net: ReDegNetLite, lattice: Lattice | None = LATTICE, tone: Tone | No
     lq = 0.8 * torch.nn.functional.avg_pool2d(hq, 5, 1, 2)
     region = FittedRegion(hq, lq, (0, 0), (0, 80))
     omega = torch.randn((1, 512), generator=generator)
-    return adapt(net, omega, [region], lattice, CPU, tone=tone, steps=26, batch=1)
+    return adapt(net, omega, [region], lattice, CPU, tone=tone, steps=26, batch=1, scale=1)
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from redeg_cli.degrade.resize import to_native
 from redeg_cli.nets.lite import PRINT, ReDegNetLite
 from redeg_cli.omega.lattice import Lattice
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.printed import Print, print_images
-from redeg_cli.omega.synthesis import JpegStage, Stages, compress, jpeg_stages, white_noise
+from redeg_cli.omega.synthesis import JpegStage, Stages, compress, jpeg_stages, native_noise
 from redeg_cli.seeds import sample_seed
 
 CPU = torch.device("cpu")
@@ -131,12 +132,23 @@ def test_grain_differs_by_seed_and_not_otherwise(
     assert (first - other).abs().mean() > 1e-3
 
 
-def test_white_noise_is_white_and_per_image() -> None:
-    noise = white_noise([1, 2], 64, 64)
-    assert torch.equal(noise[1:], white_noise([2], 64, 64))
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_noise_is_white_on_the_native_grid_and_per_image(scale: int) -> None:
+    side = 64 * scale
+    aligned = native_noise([1, 2], side, side - 4, scale)
+    assert aligned.shape == (2, 3, side, side - 4)
+    assert torch.equal(aligned[1:], native_noise([2], side, side - 4, scale))
+    assert not torch.equal(aligned[0], aligned[1])
+    assert float(aligned.abs().max()) > 2.5  # not clamped
+    noise = to_native((aligned + 8) / 16, scale) * 16 - 8
     assert abs(float(noise.mean())) < 0.02
-    assert abs(float(noise.std()) - 1) < 0.02
-    assert abs(float((noise[..., 1:] * noise[..., :-1]).mean())) < 0.02
+    assert abs(float(noise.std()) - 1) < 0.03
+    assert abs(float((noise[..., 1:] * noise[..., :-1]).mean())) < 0.05
+
+
+def test_noise_of_any_size_is_cut_from_whole_native_pixels() -> None:
+    noise = native_noise([5], 30, 45, 4)
+    assert torch.equal(noise, native_noise([5], 32, 48, 4)[:, :, :30, :45])
 
 
 def test_other_sizes_are_padded_and_cut(tiny_pool: Pool, picture: Tensor) -> None:

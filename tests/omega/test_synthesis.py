@@ -15,9 +15,9 @@ from redeg_cli.omega.synthesis import (
     JpegStage,
     compress,
     jpeg_stages,
+    native_noise,
     periodic_maps,
     raw_aligned,
-    white_noise,
 )
 
 
@@ -96,7 +96,7 @@ def test_another_network_makes_its_own_jpeg() -> None:
 
 
 def test_raw_is_the_network_in_full_range(tiny_net: ReDegNetLite, picture: Tensor) -> None:
-    omega, noise = torch.zeros(1, 512), white_noise([3], 96, 128)
+    omega, noise = torch.zeros(1, 512), native_noise([3], 96, 128, 1)
     made = raw_aligned(tiny_net, picture, omega, noise)
     assert made.dtype == torch.float32
     assert not made.requires_grad

@@ -71,6 +71,27 @@ def test_some_rows_are_pseudo_hqs(store: ImageStore) -> None:
         assert torch.equal(getattr(batch, name), getattr(without, name))
 
 
+def test_they_are_enlarged_for_the_restorer_by_another_factor_each_step(store: ImageStore) -> None:
+    recipe = recipe_of(BLUR, NATIVE, share=0.5).model_copy(update={"pseudo_zoom": (1.0, 3.0)})
+    degrader = recipe.degraders()[2]
+    sides: list[int] = []
+
+    def keep(lq: Tensor) -> Tensor:
+        assert lq.shape[2] == lq.shape[3]
+        sides.append(lq.shape[2])
+        return 1 - lq
+
+    for step in range(30):
+        batch = make_swap_batch(store, recipe, degrader, f"train/{step}", 6, pseudo=keep)
+        assert batch.seen.shape == batch.hq.shape
+    assert 32 <= min(sides) < 40
+    assert 80 < max(sides) <= 96
+    assert len(set(sides)) > 15
+    assert (
+        8 < sum(side < 32 * 3**0.5 for side in sides) < 22
+    )  # as many below the middle of the logs
+
+
 def test_each_process_has_its_rows(store: ImageStore) -> None:
     recipe = recipe_of(BLUR, NATIVE, share=0.5)
     degrader = recipe.degraders()[1]
