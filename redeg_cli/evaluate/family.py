@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from redeg_cli.degrade.chain import load_degrader
+from redeg_cli.degrade.resize import to_native
 from redeg_cli.evaluate.bootstrap import Interval, bootstrap_mean, paired_difference
 from redeg_cli.evaluate.spectrum import (
     channel_correlation,
@@ -56,7 +57,11 @@ class GrainFigures:
 
 @dataclass(frozen=True)
 class FamilyFigures:
-    """What was measured of a family; intervals are those of means over images."""
+    """What was measured of a family; intervals are those of means over images.
+
+    PSNR is measured on the HQ's grid. Detail, energies, spectra and grain are on the LQ's own: the
+    native grid, unless it was never there. Above it there is nothing true to compare with.
+    """
 
     family: str
     psnr_hq: Interval
@@ -133,6 +138,9 @@ def measure_family(
         for name, tensor in found.items():
             into.setdefault(name, []).append(tensor.cpu())
 
+    def own(lq: Tensor) -> Tensor:
+        return lq if full_grid else to_native(lq, scale)
+
     for each in pair_batches(
         *(net, faces, naturals, degrader, family, count), batch=BATCH, seed=seed, pseudo=pseudo
     ):
@@ -142,16 +150,18 @@ def measure_family(
         again = degrade_aligned(hq, each.records, scale, which=2)
         if family in NOISY:
             other = synthesise(net, hq, omega, scale, [seed + 1 for seed in each.seeds])
-            keep(grains, **_grain_rows(other - made, again - true))
+            keep(
+                grains, **_grain_rows(*(own(x) - own(y) for x, y in ((other, made), (again, true))))
+            )
         keep(
             *(values,),
             psnr_hq=psnr(hq, true),
             psnr_right=psnr(made, true),
             psnr_wrong=psnr(wrong, true),
-            detail=detail(made) / detail(true).clamp(min=1e-6),
-            energy=10 * high_ratio(made, true).log10(),
-            energy_hq=10 * high_ratio(hq, true).log10(),
-            spectrum=spectrum_difference(made, true),
+            detail=detail(own(made)) / detail(own(true)).clamp(min=1e-6),
+            energy=10 * high_ratio(own(made), own(true)).log10(),
+            energy_hq=10 * high_ratio(own(hq), own(true)).log10(),
+            spectrum=spectrum_difference(own(made), own(true)),
             face_omega=omega.float(),
             natural_omega=each.natural_omega.float(),
         )
@@ -160,7 +170,7 @@ def measure_family(
             keep(
                 *(values,),
                 psnr_pseudo=psnr(by_pseudo, true),
-                detail_pseudo=detail(by_pseudo) / detail(true).clamp(min=1e-6),
+                detail_pseudo=detail(own(by_pseudo)) / detail(own(true)).clamp(min=1e-6),
             )
         keep(values, **_bytes(hq=hq, true=true, made=made, again=again, wrong=wrong))
         records += each.records

@@ -44,8 +44,8 @@ def _transfer(report: TransferReport) -> Grid:
         tuple(rows),
         "PSNR in dB against the true LQ, mean with 95 % interval; gain: right Ω - HQ itself. "
         + ("By pseudo-HQ: Ω read off the LQ and the restored face. " if pseudo else "")
-        + "Detail (median) and energy above half of Nyquist's frequency (geometric mean): "
-        "synthetic ÷ true.",
+        + "Detail (median) and energy above half of Nyquist's frequency (geometric mean), on the "
+        "LQ's own grid: synthetic ÷ true.",
     )
 
 

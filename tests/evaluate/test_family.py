@@ -1,6 +1,7 @@
 """Transfer within a family, by networks whose answers are known."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,19 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redeg_cli.degrade.resize import to_native
 from redeg_cli.evaluate.family import FamilyFigures, measure_family
+from redeg_cli.omega.synthesis import native_noise
 
 SIDE = 64
 
 
-def crops(seeds: Sequence[int]) -> Tensor:
+def crops(seeds: Sequence[int], texture: float = 0.2) -> Tensor:
     """Return smooth pictures (B, 3, 64, 64) with some texture, in 8-bit levels."""
     made = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         coarse = torch.rand((1, 3, 8, 8), generator=generator)
         fine = torch.rand((1, 3, SIDE, SIDE), generator=generator)
-        made.append(0.8 * F.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear") + 0.2 * fine)
+        smooth = F.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
+        made.append((1 - texture) * smooth + texture * fine)
     return (torch.cat(made) * 255).round() / 255
 
 
@@ -132,6 +136,41 @@ def test_grain_of_another_strength_or_colour_is_seen() -> None:
         sum(coloured.correlation_true) / 3, abs=0.03
     )
     assert 0.2 < coloured.correlation_error.mean < 0.7
+
+
+class HalfSizeGrainer(Grainer):
+    """The same of pairs at scale 2: white on the native grid, or as strong on the HQ's."""
+
+    def __init__(self, native: bool) -> None:
+        super().__init__(coloured=True)
+        self.native = native
+
+    def extract(self, hq: Tensor, lq: Tensor, scale: int) -> Tensor:
+        return super().extract(to_native(hq, scale), to_native(lq, scale), scale)
+
+    def synthesise(self, hq: Tensor, omega: Tensor, **options: Any) -> Tensor:
+        del options
+        seeds = torch.randint(1 << 30, (len(hq),), generator=self.generator).tolist()
+        fields = [native_noise(seeds, SIDE, SIDE, scale) for scale in (2, 1)]
+        field = fields[0] if self.native else fields[1] * fields[0].std()
+        return (hq + omega[:, :1, None, None] * field).clamp(0, 1)
+
+
+def test_grain_is_measured_where_the_lq_has_it() -> None:
+    smooth = partial(crops, texture=0)
+    native, finer = (
+        measure_family(
+            HalfSizeGrainer(native), smooth, smooth, "noise", 2, 16, seed=7
+        ).figures.grain
+        for native in (True, False)
+    )
+    assert native is not None
+    assert finer is not None
+    assert native.energy_db.mean == pytest.approx(0, abs=1)
+    assert max(map(abs, native.spectrum_db)) < 3
+    assert finer.energy_db.mean < native.energy_db.mean - 0.5
+    # Much of it stands above the native grid's frequencies.
+    assert finer.spectrum_db[0] < native.spectrum_db[0] - 2
 
 
 def test_seeds_repeat_bit_for_bit() -> None:
