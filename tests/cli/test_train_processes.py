@@ -72,7 +72,7 @@ def test_two_processes_are_one_with_the_same_batch(tmp_path: Path, port: int) ->
         start(tmp_path, "two", 1, 2, port),
     ]
     try:
-        ends = [process.communicate(timeout=100) for process in processes]
+        ends = [process.communicate(timeout=300) for process in processes]
     finally:
         for process in processes:
             process.kill()
