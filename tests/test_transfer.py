@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 import torch
 
+from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.models import load_redegnet
@@ -71,21 +72,30 @@ def naturals() -> list[torch.Tensor]:
     ]
 
 
-def degraded(hq: torch.Tensor, chain: list[StepTable], other_grain: bool) -> torch.Tensor:
+def degraded(
+    hq: torch.Tensor, chain: list[StepTable], other_grain: bool, scale: int = 1
+) -> torch.Tensor:
+    """Return the native LQ."""
     steps = [
         {**step, "seed": step["seed"] + 100} if other_grain and "seed" in step else step
         for step in chain
     ]
-    return (run_steps(hq, steps, 1) * 255).round() / 255
+    return (run_steps(hq, steps, scale) * 255).round() / 255
 
 
 def synthesised(
-    net: torch.nn.Module, face: torch.Tensor, chain: list[StepTable], hq: torch.Tensor
+    net: torch.nn.Module,
+    face: torch.Tensor,
+    chain: list[StepTable],
+    hq: torch.Tensor,
+    scale: int = 1,
 ) -> torch.Tensor:
-    pair = AlignedPair(face, degraded(face, chain, False), 1)
+    """Return the native LQ of ``hq`` by the Ω of the face."""
+    lq = to_aligned(degraded(face, chain, False, scale), scale)
+    pair = AlignedPair(face, lq, scale)
     omega = extract_omega(net, pair, torch.device("cpu"))  # pyright: ignore[reportArgumentType]
-    pool = Pool(omega.numpy(), ("face",), np.array([1]), "redegnet-lite", "0" * 12)
-    degrader = OmegaDegrader(net, pool, 1)
+    pool = Pool(omega.numpy(), ("face",), np.array([scale]), "redegnet-lite", "0" * 12)
+    degrader = OmegaDegrader(net, pool, scale)
     return degrader.apply(hq, [degrader.draw(0)])
 
 
@@ -111,13 +121,16 @@ def test_transfer_to_other_content(
     assert np.mean(gains) >= GAINS[family], gains
 
 
+@pytest.mark.parametrize("scale", [1, 2, 4])
 def test_grain_has_the_energy_of_the_noise(
-    net: torch.nn.Module, face: torch.Tensor, naturals: list[torch.Tensor]
+    net: torch.nn.Module, face: torch.Tensor, naturals: list[torch.Tensor], scale: int
 ) -> None:
+    """On the native grid: where it was added, and where a restorer sees it."""
+    chain = [NATIVE, noise(0.06, 1)]
     ratios = []
     for hq in naturals:
-        truth = degraded(hq, CHAINS["noise"], True)
-        ratios.append(detail(synthesised(net, face, CHAINS["noise"], hq)) / detail(truth))
+        truth = degraded(hq, chain, True, scale)
+        ratios.append(detail(synthesised(net, face, chain, hq, scale)) / detail(truth))
     assert 0.75 <= np.mean(ratios) <= 1.25, ratios
 
 

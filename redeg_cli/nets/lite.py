@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from redeg_cli.nets.degnet_lite import DegNetLite
@@ -56,7 +57,12 @@ class ReDegNetLite(nn.Module):
         if not self.has_room:
             return omega
         with torch.autocast(hq.device.type, enabled=False):
-            colours = noise_colours(hq.float(), lq.float())
+            # Noise was there before the LQ was enlarged: beyond that the LQ has none to measure.
+            native = [
+                F.interpolate(x.float(), scale_factor=1 / scale, mode="bicubic", antialias=smooth)
+                for x, smooth in ((hq, True), (lq, False))
+            ]
+            colours = noise_colours(*native)
         # What a JPEG leaves has colours too, those of the picture.
         colours = colours * self.synnet.has_grain(omega)[:, None]
         return torch.cat([omega[:, : COLOURS.start], COLOURS_SIZE * colours, omega[:, PRINT]], 1)
