@@ -140,11 +140,8 @@ def adapt(
     omega = omega.to(device)
     start = {name: value.detach().clone() for name, value in state.items()}
     average = {name: value.detach().clone() for name, value in state.items()}
-    best, best_loss, kept = (
-        start,
-        _check(fitted, omega, state, start, checked, lattice, device, scale),
-        0,
-    )
+    best, kept = start, 0
+    best_loss = _check(fitted, omega, state, start, checked, lattice, device, scale)
     optimizer = torch.optim.Adam(state.values(), lr=learning_rate, betas=(0.9, 0.99))
     curve: list[float] = []
     for step in range(steps):
