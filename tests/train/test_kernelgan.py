@@ -39,7 +39,7 @@ def test_bicubic_is_that_of_torch() -> None:
 
 def test_wide_kernels_are_told_from_the_bicubic_one() -> None:
     truths = gaussians((2.2, 1.6), (1.9, 1.9), side=17)
-    settings = Settings(steps=200, learning_rate=1e-3)
+    settings = Settings(steps=300, learning_rate=7e-4)
     images = [shrunk(truths[0]), shrunk(truths[1], "coffee")]
     found = estimate_kernels(images, ["a", "b"], settings, 0, CPU)
     assert found.shape == (2, 17, 17)
