@@ -153,15 +153,16 @@ def measure_family(
             keep(
                 grains, **_grain_rows(*(own(x) - own(y) for x, y in ((other, made), (again, true))))
             )
+        true_here = own(true)
         keep(
             *(values,),
             psnr_hq=psnr(hq, true),
             psnr_right=psnr(made, true),
             psnr_wrong=psnr(wrong, true),
-            detail=detail(own(made)) / detail(own(true)).clamp(min=1e-6),
-            energy=10 * high_ratio(own(made), own(true)).log10(),
-            energy_hq=10 * high_ratio(own(hq), own(true)).log10(),
-            spectrum=spectrum_difference(own(made), own(true)),
+            detail=detail(own(made)) / detail(true_here).clamp(min=1e-6),
+            energy=10 * high_ratio(own(made), true_here).log10(),
+            energy_hq=10 * high_ratio(own(hq), true_here).log10(),
+            spectrum=spectrum_difference(own(made), true_here),
             face_omega=omega.float(),
             natural_omega=each.natural_omega.float(),
         )
@@ -170,7 +171,7 @@ def measure_family(
             keep(
                 *(values,),
                 psnr_pseudo=psnr(by_pseudo, true),
-                detail_pseudo=detail(own(by_pseudo)) / detail(own(true)).clamp(min=1e-6),
+                detail_pseudo=detail(own(by_pseudo)) / detail(true_here).clamp(min=1e-6),
             )
         keep(values, **_bytes(hq=hq, true=true, made=made, again=again, wrong=wrong))
         records += each.records

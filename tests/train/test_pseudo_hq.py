@@ -87,9 +87,8 @@ def test_they_are_enlarged_for_the_restorer_by_another_factor_each_step(store: I
     assert 32 <= min(sides) < 40
     assert 80 < max(sides) <= 96
     assert len(set(sides)) > 15
-    assert (
-        8 < sum(side < 32 * 3**0.5 for side in sides) < 22
-    )  # as many below the middle of the logs
+    # As many lie below the middle of the logs as above.
+    assert 8 < sum(side < 32 * 3**0.5 for side in sides) < 22
 
 
 def test_each_process_has_its_rows(store: ImageStore) -> None:
