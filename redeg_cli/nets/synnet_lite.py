@@ -41,7 +41,9 @@ class SynNetLite(nn.Module):
         kernel: int = 25,
         grain_kernel: int = 11,
         periodic: int = 0,
+        strength: int = 0,
     ) -> None:
+        """``strength``: width of what tells how strong grain is; with 0 its colours alone do."""
         super().__init__()
         self.periodic = periodic
         self.style = nn.Sequential(
@@ -51,6 +53,7 @@ class SynNetLite(nn.Module):
         self.grain_kernel = KernelHead(style, grain_kernel)
         self.tone = nn.Linear(style, 12)
         self.colour = nn.Linear(style, 9)
+        self.strength = LogGain(style, strength) if strength else None
         self.jpeg = nn.Linear(style, 6)
         self.head = ModulatedConv(9 + periodic, widths[0], style)
         self.encoders = nn.ModuleList()
@@ -117,7 +120,8 @@ class SynNetLite(nn.Module):
     def _mix(self, style: torch.Tensor) -> torch.Tensor:
         """Return what turns white noise into grain of the right size in each channel, (B, 3, 3)."""
         mix = self.colour(style).float().view(-1, 3, 3)
-        return mix + 0.03 * torch.eye(3, device=mix.device)
+        mix = mix + 0.03 * torch.eye(3, device=mix.device)
+        return mix if self.strength is None else mix * self.strength(style).exp()[:, :, None]
 
     def _tone(self, hq: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         change = self.tone(style).float().view(-1, 3, 4)
@@ -146,6 +150,24 @@ def correlated(correlations: torch.Tensor) -> torch.Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     root = vectors * values.clamp(min=0).sqrt()[:, None]
     return root / root.square().sum(2, keepdim=True).clamp(min=1e-12).sqrt()
+
+
+class LogGain(nn.Sequential):
+    """The logarithm of a gain (B, 1) by the style (B, style), in [-4, 4]; 0 at first.
+
+    Grain is as faint as half a level and as strong as forty: a linear layer of its size would be
+    off by as much for the one as for the other.
+    """
+
+    def __init__(self, style: int, width: int) -> None:
+        last = nn.Linear(width, 1)
+        super().__init__(nn.Linear(style, width), nn.LeakyReLU(0.2), last)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return the logarithms."""
+        return super().forward(input).float().clamp(-4, 4)
 
 
 class KernelHead(nn.Module):

@@ -134,7 +134,9 @@ def regulariser(kernels: Tensor, penalty: Tensor, settings: Settings) -> Tensor:
     # The slope of a root has no bound at 0.
     sparse = (kernels.abs() + 1e-8).sqrt().mean((1, 2))
     axis = torch.arange(KERNEL, device=kernels.device, dtype=kernels.dtype) - _MIDDLE
-    x, y = ((kernels.sum(side) * axis).sum(1) / total for side in (1, 2))
+    # The centre of a kernel whose sum is near 0 has no bound: it would throw the training far off.
+    least = total.clamp(min=0.5)
+    x, y = ((kernels.sum(side) * axis).sum(1) / least for side in (1, 2))
     return (
         settings.sum_weight * (1 - total).abs()
         + settings.border_weight * border

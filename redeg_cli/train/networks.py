@@ -6,15 +6,15 @@ from redeg_cli.errors import RecipeError
 from redeg_cli.models import build, check_layout, find_model, load_restorer, load_tensors
 from redeg_cli.train.recipes import Recipe, RestorerRecipe
 
-_ADDED = "context."
-"""What a trained f2n-compact may be given: it changes nothing at first (``nets.compact``)."""
+_ADDED = ("context.", "synnet.strength.")
+"""What a trained f2n-compact or ReDegNet-lite may be given: it changes nothing at first."""
 
 
 def start_network(recipe: Recipe) -> nn.Module:
     """Return the network of a recipe on the CPU, in training mode, as the run starts with it.
 
     With ``init`` it has those weights, which must fit the recipe's architecture and ``config``; an
-    f2n-compact without coarser grids gets them.
+    f2n-compact without coarser grids gets them, and a SynNet-lite its strength of the grain.
     Raises RecipeError and ModelError.
     """
     if recipe.kind == "restorer" and recipe.architecture == "spandrel":
@@ -23,9 +23,10 @@ def start_network(recipe: Recipe) -> nn.Module:
     if recipe.init is not None:
         path = find_model(recipe.init)
         tensors, _ = load_tensors(path)
-        if not any(name.startswith(_ADDED) for name in tensors):
-            own = network.state_dict()
-            tensors |= {name: own[name] for name in own if name.startswith(_ADDED)}
+        own = network.state_dict()
+        for part in _ADDED:
+            if not any(name.startswith(part) for name in tensors):
+                tensors |= {name: own[name] for name in own if name.startswith(part)}
         check_layout(str(path), network, tensors)
         network.load_state_dict(tensors)
     if recipe.kind == "restorer":

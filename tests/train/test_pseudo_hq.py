@@ -12,13 +12,8 @@ from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.train import redegnet as redegnet_module
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.recipes import ReDegNetRecipe
-from redeg_cli.train.redegnet import (
-    SwapBatch,
-    SwapModel,
-    make_swap_batch,
-    redegnet_course,
-    swap_losses,
-)
+from redeg_cli.train.redegnet import redegnet_course, swap_losses
+from redeg_cli.train.swap import SwapBatch, SwapModel, make_swap_batch
 
 BLUR = {"op": "blur", "size": 11, "sigma": [0.5, 2]}
 NOISE = {"op": "noise", "sigma": [0.02, 0.1]}

@@ -25,16 +25,8 @@ from redeg_cli.train.judge import crops_of
 from redeg_cli.train.loop import fit
 from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipes import ReDegNetRecipe
-from redeg_cli.train.redegnet import (
-    SwapBatch,
-    SwapModel,
-    jpeg_truth,
-    make_swap_batch,
-    redegnet_course,
-    scale_grain,
-    swap_losses,
-    take_out_content,
-)
+from redeg_cli.train.redegnet import redegnet_course, swap_losses, take_out_content
+from redeg_cli.train.swap import SwapBatch, SwapModel, jpeg_truth, make_swap_batch
 
 TINY = {
     "degnet": {"widths": [8, 8]},
@@ -326,23 +318,7 @@ def test_frozen_weights_must_be_given_and_are_not_settled() -> None:
         ReDegNetRecipe.model_validate(recipe)
     with pytest.raises(RecipeError, match="'omega_rank' changes both networks"):
         ReDegNetRecipe.model_validate(recipe | {"init": "redegnet-lite", "omega_rank": 5})
-    given = {"init": "redegnet-lite", "frozen": "synnet", "match_grain": True}
+    given = {"init": "redegnet-lite", "frozen": "synnet", "match_grain": 3}
+    given |= {"config": {"synnet": {"strength": 4}}}
     with pytest.raises(RecipeError, match="'match_grain' changes SynNet"):
         ReDegNetRecipe.model_validate(recipe | given)
-
-
-def test_grain_is_scaled_to_the_true_energy(store: ImageStore) -> None:
-    torch.manual_seed(2)
-    net, recipe = ReDegNetLite(**TINY).eval(), recipe_of(NOISE, NATIVE)
-    with torch.no_grad():
-        net.synnet.colour.bias.copy_(torch.eye(3).flatten() * 5)
-    assert scale_grain(net, store, recipe) < 0.05
-    # What stays is the part that does not come from Ω, see SynNetLite.
-    assert scale_grain(net, store, recipe) == pytest.approx(1, abs=0.5)
-
-
-def test_black_pictures_do_not_take_the_grain_away() -> None:
-    torch.manual_seed(2)
-    net, recipe = ReDegNetLite(**TINY).eval(), recipe_of(NOISE, NATIVE)
-    black = ImageStore([[torch.zeros((3, 64, 64), dtype=torch.uint8)]], [1.0])
-    assert 0.1 < scale_grain(net, black, recipe) < 100
