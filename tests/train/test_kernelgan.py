@@ -39,7 +39,7 @@ def test_bicubic_is_that_of_torch() -> None:
 
 def test_wide_kernels_are_told_from_the_bicubic_one() -> None:
     truths = gaussians((2.2, 1.6), (1.9, 1.9), side=17)
-    settings = Settings(steps=300, learning_rate=7e-4)
+    settings = Settings(steps=200, learning_rate=1e-3)
     images = [shrunk(truths[0]), shrunk(truths[1], "coffee")]
     found = estimate_kernels(images, ["a", "b"], settings, 0, CPU)
     assert found.shape == (2, 17, 17)
@@ -76,6 +76,17 @@ def test_the_regulariser_asks_for_a_centred_kernel_that_sums_to_1() -> None:
     assert of_large - of_good == pytest.approx(0.5 * settings.sum_weight, abs=0.05)
     assert penalty.max() == 30
     assert penalty[7, 7] < 1
+
+
+def test_a_kernel_whose_sum_is_near_0_is_not_thrown_far_off() -> None:
+    moved = bicubic_kernel().roll(3, 1)
+    pulls = []
+    for kernel in (bicubic_kernel() - 0.9999 * moved, moved):
+        kernels = kernel[None].clone().requires_grad_()
+        regulariser(kernels, border_penalty(), Settings()).sum().backward()
+        assert kernels.grad is not None
+        pulls.append(float(kernels.grad.norm()))
+    assert pulls[0] < 3 * pulls[1]
 
 
 def test_crops_are_where_there_is_detail() -> None:
