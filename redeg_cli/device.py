@@ -47,6 +47,11 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(kind)
 
 
+def in_float64(x: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in float64, on the CPU if its device is one without (MPS)."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
 def _cuda_device(index: int | None) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:

@@ -135,6 +135,7 @@ def model_info(name_or_path: str | Path) -> ModelInfo:
         metadata, parameters = _read_header(path)
     else:
         tensors, metadata = load_tensors(path)
+        metadata = metadata or _released_metadata(path, tensors)
         parameters = sum(tensor.numel() for tensor in tensors.values())
     source: Literal["embedded", "imported", "file"] = "file"
     if path.parent.resolve() == embedded_folder().resolve():
@@ -253,7 +254,7 @@ def load_restorer(
         architecture=architecture,
         network=net,
         multiple=int(getattr(net, "multiple", 1)),
-        signed=_is_signed(metadata),
+        signed=is_signed(metadata),
     )
 
 
@@ -364,7 +365,8 @@ def _released_metadata(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, s
     return {"architecture": "f2n", "config": json.dumps(config), "value_range": "-1,1"}
 
 
-def _is_signed(metadata: Mapping[str, str]) -> bool:
+def is_signed(metadata: Mapping[str, str]) -> bool:
+    """Return whether a network takes and gives values in [-1, 1]. Raises ModelError."""
     value_range = metadata.get("value_range", "0,1")
     if value_range not in ("0,1", "-1,1"):
         raise ModelError(f"unknown value range {value_range!r}, wanted '0,1' or '-1,1'")

@@ -168,7 +168,8 @@ def finetune(
 ) -> None:
     """Restore a photo with a restorer fine-tuned on its own degradation, read off its faces."""
     if scale == 3:
-        raise typer.BadParameter("no embedded restorer does 3: use 2 or 4", param_hint="--scale")
+        reason = "a photo's degradation is learned at 1, 2 and 4: use 2 or 4"
+        raise typer.BadParameter(reason, param_hint="--scale")
     if face_box and face_pair:
         raise typer.BadParameter("--face-box and --face-pair exclude each other")
     if true_colours and not (face_pair or region):

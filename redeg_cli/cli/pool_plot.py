@@ -77,7 +77,7 @@ def plot(
         ),
     ] = None,
     method: Annotated[
-        MapMethod, typer.Option("--method", help="umap needs `pip install 'redeg[umap]'`.")
+        MapMethod, typer.Option("--method", help="umap needs `pip install 'redeg\\[umap]'`.")
     ] = MapMethod.tsne,
     perplexity: Annotated[
         float | None,

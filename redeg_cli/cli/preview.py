@@ -74,6 +74,7 @@ def degrade_preview(
 
     from redeg_cli.degrade.preview import contact_sheet, describe_record
     from redeg_cli.device import pick_device
+    from redeg_cli.errors import OutputError
     from redeg_cli.io.files import ensure_writable
     from redeg_cli.io.images import write_rgb
     from redeg_cli.run.preview import degrade_crop, read_crop
@@ -82,6 +83,8 @@ def degrade_preview(
     chosen = choose(asked, scale, False, seed, place)
     label = chosen.settings.degrader.removesuffix(".toml")
     output = output or Path(f"{image.stem}_{label}.png")
+    if output.resolve() == image.resolve():
+        raise OutputError(f"{output} is the image itself: give another file with -o")
     ensure_writable(output, overwrite)
     hq = read_crop(image, crop, chosen.settings.scale)
     previews = degrade_crop(hq, chosen.degrader, seed, count, place)

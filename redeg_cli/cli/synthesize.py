@@ -171,6 +171,11 @@ def _make(
     if run.others is not None:
         count, first = run.others
         warn(f"the folder holds {count} LQs of other images that were made in another way: {first}")
+    if run.changed:
+        warn(
+            f"{len(run.changed)} LQs are not of the size that they were written in, the first is "
+            f"{output / run.changed[0]}: they are kept; delete them to have them made again"
+        )
     if run.replaced:
         say(f"{len(run.replaced)} are made again: their HQ images were replaced")
 

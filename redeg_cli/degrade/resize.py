@@ -15,10 +15,16 @@ from torch import Tensor
 
 from redeg_cli.degrade.base import Step
 from redeg_cli.degrade.canvas import Canvas, Size
+from redeg_cli.errors import RecipeError
 
 Filter = Literal["area", "pool", "bilinear", "bicubic", "lanczos", "nearest"]
 _BLOCK = 256
 """Rows made at a time: a matrix is mostly zeros away from its diagonal."""
+
+
+MOST_TIMES, ALWAYS = 16, 2048**2
+"""Times the pixels of the HQ that an image may have on its way, so that no record asks for more
+than memory holds; so many pixels are always allowed."""
 
 
 class Resize(Step):
@@ -37,6 +43,11 @@ class Resize(Step):
         base = {"current": current, "hq": canvas.hq_size, "native": canvas.native_size}[self.of]
         # The tiny addition keeps 3 * (1 / 3) a whole number.
         height, width = (max(1, math.floor(n * self.factor + 1e-6)) for n in base)
+        if height * width > max(MOST_TIMES * math.prod(canvas.hq_size), ALWAYS):
+            raise RecipeError(
+                f"a resize to {width}x{height} px has more than {MOST_TIMES} times the pixels of "
+                "the HQ: take a smaller factor"
+            )
         return height, width
 
 

@@ -5,13 +5,14 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from redeg_cli.errors import RedegError
+from redeg_cli.io.files import stays_inside
 from redeg_cli.io.images import read_rgb
 from redeg_cli.omega.pool_groups import picture_name
 from redeg_cli.progress import OnProgress, no_progress
@@ -86,14 +87,13 @@ def read_crops(
 def find_picture(name: str, folders: Sequence[Path]) -> Path | None:
     """Return the LQ picture that a pool's name stands for, None when no folder holds it."""
     for wanted in dict.fromkeys((name, picture_name(name))):
-        parts = PurePosixPath(wanted)
         # A pool is a file from anywhere: its names must not lead out of the folders given.
-        if parts.is_absolute() or ".." in parts.parts:
+        if not stays_inside(wanted):
             continue
         for folder in folders:
             for place in (folder, folder / "lq", folder / "LQ", folder.absolute().parent):
-                if (place / parts).is_file():
-                    return place / parts
+                if (place / wanted).is_file():
+                    return place / wanted
     return None
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.resize import to_native
+from redeg_cli.device import in_float64
 from redeg_cli.evaluate.bootstrap import Interval, bootstrap_mean, paired_difference
 from redeg_cli.evaluate.spectrum import (
     channel_correlation,
@@ -199,7 +200,7 @@ def measure_family(
 
 def _grain_rows(made: Tensor, true: Tensor) -> dict[str, Tensor]:
     """Return what is measured of the differences of two LQs, (B, 3, H, W), row by row."""
-    variances = [field.double().var((1, 2, 3)) for field in (made, true)]
+    variances = [in_float64(field).var((1, 2, 3)) for field in (made, true)]
     tiny = 1e-9  # -90 dB: no grain at all
     return {
         "deviation": variances[1].div(2).sqrt(),

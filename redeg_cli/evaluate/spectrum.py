@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from redeg_cli.device import in_float64
+
 BANDS = 8
 """Rings of equal width between 0 and 0.5 cycles per pixel."""
 HIGH = 0.25
@@ -53,7 +55,7 @@ def channel_correlation(field: Tensor) -> Tensor:
 
     1 for gray noise, 0 for noise of each channel's own; NaN for a channel that is constant.
     """
-    flat = field.double().flatten(2)
+    flat = in_float64(field).flatten(2)
     flat = flat - flat.mean(2, keepdim=True)
     covariance = flat @ flat.transpose(1, 2)
     deviation = covariance.diagonal(dim1=1, dim2=2).sqrt()
@@ -64,7 +66,7 @@ def channel_correlation(field: Tensor) -> Tensor:
 def _power(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the power at each frequency, (B, H, W), and its radius in cycles per pixel (H, W)."""
     height, width = images.shape[2:]
-    x = images.double()
+    x = in_float64(images)
     x = x - x.mean((2, 3), keepdim=True)
     window = torch.hann_window(height, periodic=False, dtype=x.dtype, device=x.device)[:, None]
     window = window * torch.hann_window(width, periodic=False, dtype=x.dtype, device=x.device)

@@ -31,7 +31,7 @@ from redeg_cli.finetune.summary import Page, choose, summarise, verdict
 from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
 from redeg_cli.io.listing import list_images
-from redeg_cli.models import load_redegnet, load_restorer, model_fingerprint
+from redeg_cli.models import find_model, load_redegnet, load_restorer, model_fingerprint
 from redeg_cli.nets.blend import blend_weights
 from redeg_cli.nets.lite import PRINT, ReDegNetLite, has_room
 from redeg_cli.omega.adapt import Adapted, adapt
@@ -152,8 +152,8 @@ def finetune_album(
     if isinstance(net, ReDegNetLite):
         stages.enter("adapt")
         centre = torch.from_numpy(pool.omegas.mean(0, keepdims=True))
-        if found_print is not None:
-            centre = with_print(centre, [found_print.how])
+        if has_room(net):  # the mean of all photos' prints is none of this one's
+            centre = with_print(centre, [found_print and found_print.how])
         adapted = adapt(
             net,
             centre,
@@ -290,7 +290,7 @@ def _extract(
         np.concatenate(omegas).astype(np.float32),
         tuple(names),
         np.full(len(names), settings.scale, np.int64),
-        settings.redegnet,
+        find_model(settings.redegnet).stem,
         model_fingerprint(settings.redegnet),
         tuple(notes),
     )

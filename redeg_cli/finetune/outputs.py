@@ -41,7 +41,14 @@ class Outputs:
 def plan_outputs(photos: Sequence[Path], folder: Path) -> Outputs:
     """Return the output files for photos in ``folder``."""
     names = unique_names([(photo.with_suffix(""), photo.stem) for photo in photos])
-    stems = [name.replace("/", "_") for name in names]
+    stems: list[str] = []
+    for name in names:
+        stem, number = name.replace("/", "_"), 1
+        # Some file systems do not tell A from a.
+        while stem.casefold() in (other.casefold() for other in stems):
+            number += 1
+            stem = f"{name.replace('/', '_')}_{number}"
+        stems.append(stem)
     alone = len(photos) == 1
     before_after = ["before_after"] if alone else [f"{stem}_before_after" for stem in stems]
     return Outputs(

@@ -9,7 +9,7 @@ from redeg_cli.finetune.race import Check, Method, Race
 from redeg_cli.finetune.regions import Region
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.images import Photo
-from redeg_cli.models import model_fingerprint, model_info
+from redeg_cli.models import find_model, model_fingerprint, model_info
 from redeg_cli.omega.adapt import Adapted
 from redeg_cli.omega.agreement import Agreement
 from redeg_cli.omega.photo_pairs import FacePair
@@ -155,7 +155,7 @@ def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, s
     """Return the metadata of the fine-tuned weights: those of the model they started from."""
     metadata = dict(model_info(settings.model).metadata)
     return metadata | {
-        "finetuned_from": settings.model,
+        "finetuned_from": find_model(settings.model).stem,
         "chosen": str(summary["chosen"]),
         "share": str(summary["share"]),
     }

@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,13 @@ def remove_leftovers(path: Path) -> None:
     for leftover in path.parent.glob(f"{_HIDDEN}*{path.suffix}"):
         with suppress(OSError):
             leftover.unlink()
+
+
+def stays_inside(name: str) -> bool:
+    """Return whether a name, from a file of anywhere, leads to no place outside of the folder that
+    it is put in."""
+    path = PurePath(name)  # of this system: on Windows with drives and backslashes
+    return not (path.drive or path.root or ".." in path.parts)
 
 
 def ensure_writable(path: Path, overwrite: bool) -> None:

@@ -100,7 +100,8 @@ def scan_manifest(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield offset, row
                 elif line.strip() and line.endswith(b"\n"):
                     raise InputError(
-                        f"{path} line {number} is not a JSON object: is it a manifest?"
+                        f"{path} line {number} is not a JSON object: is it a manifest? If one line "
+                        "is damaged, delete it: what it stands for is made again"
                     )
                 offset += len(line)
     except FileNotFoundError:

@@ -147,7 +147,8 @@ def correlated(correlations: torch.Tensor) -> torch.Tensor:
     matrix = torch.eye(3, device=correlations.device).repeat(len(correlations), 1, 1)
     for index, (a, b) in enumerate(((0, 1), (0, 2), (1, 2))):
         matrix[:, a, b] = matrix[:, b, a] = correlations[:, index].float().clamp(-1, 1)
-    values, vectors = torch.linalg.eigh(matrix)
+    # On the CPU: not every PyTorch has it for Apple's GPUs, and each matrix is 3x3.
+    values, vectors = (part.to(correlations.device) for part in torch.linalg.eigh(matrix.cpu()))
     root = vectors * values.clamp(min=0).sqrt()[:, None]
     return root / root.square().sum(2, keepdim=True).clamp(min=1e-12).sqrt()
 

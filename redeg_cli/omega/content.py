@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from redeg_cli.device import in_float64
 from redeg_cli.errors import RedegError
 
 
@@ -28,7 +29,7 @@ class Directions(NamedTuple):
 
     def keep(self, omega: Tensor) -> Tensor:
         """Return Ωs (N, D) without content, float64."""
-        return (omega.double() - self.mean) @ self.inward.T @ self.outward.T + self.mean
+        return (in_float64(omega) - self.mean) @ self.inward.T @ self.outward.T + self.mean
 
 
 def without_content(groups: Sequence[tuple[Tensor, Tensor]], rank: int) -> Directions:
@@ -39,7 +40,7 @@ def without_content(groups: Sequence[tuple[Tensor, Tensor]], rank: int) -> Direc
     is taken out in the way that changes Ωs least: no linear probe can tell the kinds of a group's
     rows (LEACE: Belrose et al. 2023, theorem 4.3). Raises RedegError for fewer rows than ``rank``.
     """
-    rows = torch.cat([kind for group in groups for kind in group]).double()
+    rows = in_float64(torch.cat([kind for group in groups for kind in group]))
     if not len(groups) < rank < len(rows):
         raise RedegError(
             f"{len(rows)} Ωs in {len(groups)} groups cannot be kept to {rank} directions: too few"
@@ -47,7 +48,7 @@ def without_content(groups: Sequence[tuple[Tensor, Tensor]], rank: int) -> Direc
     mean = rows.mean(0)
     variances, directions = torch.linalg.eigh((rows - mean).T.cov())
     basis, spread = directions[:, -rank:], variances[-rank:].clamp(min=1e-12).sqrt()
-    apart = torch.stack([a.double().mean(0) - b.double().mean(0) for a, b in groups])
+    apart = torch.stack([in_float64(a).mean(0) - in_float64(b).mean(0) for a, b in groups])
     told = torch.linalg.qr((apart @ basis / spread).T).Q
     kept = torch.eye(rank, dtype=rows.dtype, device=rows.device) - told @ told.T
     return Directions(spread[:, None] * kept @ (basis / spread).T, basis, mean)
@@ -61,9 +62,12 @@ def fold(last: nn.Linear, first: nn.Linear, directions: Directions) -> None:
     """
     inward, outward, mean = directions
     rank = len(inward)
-    bias, weight = inward @ (last.bias.double() - mean), inward @ last.weight.double()
-    first.bias.add_(first.weight.double() @ mean)
-    taken = first.weight.double() @ outward
+    bias, weight = inward @ (in_float64(last.bias) - mean), inward @ in_float64(last.weight)
+    first.bias.add_((in_float64(first.weight) @ mean).to(first.bias))
+    taken = in_float64(first.weight) @ outward
     for tensor in (last.weight, last.bias, first.weight):
         tensor.zero_()
-    last.weight[:rank], last.bias[:rank], first.weight[:, :rank] = weight, bias, taken
+    # Copied, so that they come to the layers' own device and precision.
+    last.weight[:rank].copy_(weight)
+    last.bias[:rank].copy_(bias)
+    first.weight[:, :rank].copy_(taken)

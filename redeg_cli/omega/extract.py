@@ -128,7 +128,7 @@ def unprinted(net: object, pair: AlignedPair) -> tuple[AlignedPair, Print | None
     found = find_print([view], lattice)
     if found is None:
         return pair, None
-    hq = found.apply(without_lattice(pair.hq, lattice), (0, 0))
+    hq = found.apply(without_lattice(pair.hq.cpu(), lattice), (0, 0))
     return replace(pair, hq=hq), found.how
 
 

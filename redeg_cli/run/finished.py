@@ -37,6 +37,8 @@ class Known(NamedTuple):
     size: list[int] | None
     tile: int | None
     """That the run began with: the same for all rows of a run, whatever the memory allowed."""
+    lq_bytes: int | None
+    """Size of the file as it was written; older rows do not say."""
 
 
 def read_known(manifest: Path) -> tuple[dict[str, Known], int]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from redeg_cli.errors import InputError
+from redeg_cli.io.files import stays_inside
 from redeg_cli.io.listing import list_images
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.run.jobs import Job, Settings
@@ -54,10 +55,11 @@ def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
         tile = row.get("tile_used") or row.get("tile")
         job = replace(job, hq_digest=row["hq_digest"], tile=tile)
-        lq = PurePosixPath(job.lq)
     except (KeyError, TypeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{manifest}: the row of {row.get('lq')} {reason}") from None
-    if lq.is_absolute() or ".." in lq.parts or not isinstance(job.record, Mapping):
+    if not (isinstance(job.lq, str) and stays_inside(job.lq)) or not isinstance(
+        job.record, Mapping
+    ):
         raise InputError(f"{manifest}: the row of {job.lq} is none that a synthesis wrote")
     return settings, job

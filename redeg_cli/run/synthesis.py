@@ -65,6 +65,8 @@ class Synthesis:
         """LQs that are made again, since another HQ lies where theirs was."""
         self.others: tuple[int, str] | None = None
         """How many LQs of other HQs and settings the folder holds, and how the first was made."""
+        self.changed: list[str] = []
+        """LQs whose files have another size than when they were written: they are kept."""
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
@@ -110,6 +112,8 @@ class Synthesis:
                     todo.append(job)
             else:
                 self._check_same(job, row)
+                if row.lq_bytes not in (None, (self.output / job.lq).stat().st_size):
+                    self.changed.append(job.lq)
                 if not self._is_of(job, row):
                     self._check_place(job, row)
                     self.replaced.add(job.lq)
@@ -233,6 +237,7 @@ class Synthesis:
             raise
         size = [rgb.shape[1], rgb.shape[0]]
         row = {**self._head(job), **source, "status": "ok", "size": size}
+        row["lq_bytes"] = (self.output / job.lq).stat().st_size
         if used not in (None, row["tile"]):
             row["tile_used"] = used  # there was no memory for larger ones
         row["record"] = record
@@ -280,7 +285,8 @@ class Synthesis:
         try:
             return self.degrader.apply(hq.to(self.device), [record]).cpu()
         except Exception as error:
-            if self.device.type == "cpu" or not is_out_of_memory(error):
+            fixed = self.device.type == "cpu" or isinstance(self.degrader, DmlDegrader)
+            if fixed or not is_out_of_memory(error):
                 raise
         free_memory(self.device)
         return self.degrader.apply(hq, [record])

@@ -21,7 +21,7 @@ def judge_transfer(
     the last source of the held-out images and goes onto the first: name naturals before faces.
     """
     naturals, faces = (
-        partial(crops_of, ImageStore([group], [1.0]), side)
+        partial(crops_of, ImageStore([group], [1.0], held_out.device), side)
         for group in (held_out.groups[0], held_out.groups[-1])
     )
     training = net.training

@@ -111,7 +111,7 @@ def estimate_kernels(
         if step >= first:
             total += kernels.detach()
         on_progress(step + 1, settings.steps)
-    found = (total / (settings.steps - first)).double().cpu().numpy()
+    found = (total / (settings.steps - first)).cpu().double().numpy()
     return np.stack([_finished(each, settings.least) for each in found])
 
 

@@ -33,7 +33,7 @@ Averages = Mapping[str, nn.Module]
 
 
 _PLACES = {"data", "validation", "faces", "pairs", "held_out", "pool", "dml", "kernels", "noise"}
-_PLACES |= {"vgg19", "alexnet", "cache", "init", "pseudo_restorer"}
+_PLACES |= {"vgg19", "alexnet", "cache", "init", "pseudo_restorer", "redegnet"}
 """Keys of recipes that name folders and files: they stay out of weights that are shared."""
 
 

@@ -3,7 +3,14 @@
 from torch import nn
 
 from redeg_cli.errors import RecipeError
-from redeg_cli.models import build, check_layout, find_model, load_restorer, load_tensors
+from redeg_cli.models import (
+    build,
+    check_layout,
+    find_model,
+    is_signed,
+    load_restorer,
+    load_tensors,
+)
 from redeg_cli.train.recipes import Recipe, RestorerRecipe
 
 _ADDED = ("context.", "synnet.strength.")
@@ -22,7 +29,12 @@ def start_network(recipe: Recipe) -> nn.Module:
     network = build(recipe.architecture, recipe.config)
     if recipe.init is not None:
         path = find_model(recipe.init)
-        tensors, _ = load_tensors(path)
+        tensors, metadata = load_tensors(path)
+        if is_signed(metadata):
+            raise RecipeError(
+                f"'init': {path} works in [-1, 1], training in [0, 1]: `redeg finetune --model` "
+                "goes on from it as it is"
+            )
         own = network.state_dict()
         for part in _ADDED:
             if not any(name.startswith(part) for name in tensors):

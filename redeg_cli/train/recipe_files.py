@@ -35,6 +35,8 @@ _FOLDERS = ("pairs", "held_out")
 """Keys that hold a list of folders."""
 _FILES = ("pool", "dml", "kernels", "noise", "vgg19", "alexnet", "cache")
 """Keys that hold a file or a folder."""
+_MODELS = ("init", "redegnet", "pseudo_restorer")
+"""Keys that hold the name of a model, or a file."""
 
 
 def presets() -> list[str]:
@@ -157,6 +159,10 @@ def _place(table: dict[str, Any], base: Path) -> None:
     for key in _FILES:
         if isinstance(table.get(key), str):
             table[key] = str(base / Path(table[key]).expanduser())
+    for key in _MODELS:
+        if isinstance(table.get(key), str):
+            file = base / Path(table[key]).expanduser()
+            table[key] = str(file) if file.is_file() else table[key]
     for key in _FOLDERS:
         if isinstance(folders := table.get(key), list):
             table[key] = [

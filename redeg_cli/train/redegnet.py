@@ -149,7 +149,7 @@ def take_out_content(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecip
     smallest = min(min(image.shape[1:]) for group in store.groups for image in group)
     side = min(SETTLED_SIDE, smallest // 32 * 32)
     first, last = (
-        partial(crops_of, ImageStore([group], [1.0]), side)
+        partial(crops_of, ImageStore([group], [1.0], store.device), side)
         for group in (store.groups[0], store.groups[-1])
     )
     groups = []

@@ -94,3 +94,18 @@ def test_a_printed_preset_is_a_degrader_of_ones_own(redeg: Callable, work: Path)
         assert told["sheet"] == f"photo_{sheet}.png"
     first, second = (read_rgb(work / f"photo_{name}.png") for name in ("mine", "bsrgan"))
     np.testing.assert_allclose(first[12:108, 144:264], second[12:108, 144:264], atol=1e-6)
+
+
+@pytest.mark.parametrize("through_link", [False, True])
+def test_the_image_itself_is_never_overwritten(
+    redeg: Callable, work: Path, through_link: bool
+) -> None:
+    if through_link:
+        (work / "link.png").symlink_to(work / "photo.png")
+    before = (work / "photo.png").read_bytes()
+    output = "link.png" if through_link else "photo.png"
+    arguments = ("photo.png", "--degrader", "bsrgan", "-o", output, "--overwrite")
+    result = redeg("degrade-preview", *arguments)
+    assert result.exit_code == 1
+    assert "is the image itself: give another file with -o" in result.stderr
+    assert (work / "photo.png").read_bytes() == before

@@ -27,6 +27,20 @@ def test_nothing_is_made_twice(run: Callable, work: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in work.glob("out/**/*")} == before
 
 
+def test_a_damaged_file_is_named_and_kept(run: Callable, work: Path) -> None:
+    run("out")
+    whole = (work / "out" / "z.png").read_bytes()
+    (work / "out" / "z.png").write_bytes(whole[:50])
+    again = run("out")
+    assert again.exit_code == 0
+    assert "1 LQs are not of the size that they were written in, the first is" in again.stderr
+    assert "z.png: they are kept; delete them" in " ".join(again.stderr.split())
+    assert (work / "out" / "z.png").read_bytes() == whole[:50]
+    (work / "out" / "z.png").unlink()
+    assert "not of the size" not in run("out").stderr
+    assert (work / "out" / "z.png").read_bytes() == whole
+
+
 def stop_after_one(out: Path) -> None:
     """Only the first file and its row."""
     rows = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)

@@ -25,6 +25,7 @@ from redeg_cli.degrade.resize import (
     to_aligned,
     to_native,
 )
+from redeg_cli.errors import RecipeError
 
 DOWN_AND_UP = ((24, 30), (17, 41), (12, 15), (5, 7), (47, 59), (1, 1), (61, 73), (96, 120))
 FILTERS: tuple[tuple[Filter, bool], ...] = (
@@ -214,12 +215,23 @@ def test_the_target_is_rounded_down(table: dict[str, Any], wanted: Size) -> None
     assert Resize.model_validate(table).target((30, 47), canvas) == wanted
 
 
+def test_a_size_that_memory_does_not_hold_is_refused() -> None:
+    canvas = Canvas.of(torch.zeros(1, 3, 1, 1).expand(1, 3, 4000, 4000), 4)
+    assert Resize(of="hq", factor=4).target((1, 1), canvas) == (16000, 16000)
+    with pytest.raises(RecipeError, match="16400x16400 px has more than 16 times the pixels"):
+        Resize(of="hq", factor=4.1).target((1, 1), canvas)
+    with pytest.raises(RecipeError, match="take a smaller factor"):
+        Resize(factor=16).target((16000, 16000), canvas)
+    small = Canvas.of(torch.zeros(1, 3, 64, 64), 4)
+    assert Resize(of="hq", factor=16).target((1, 1), small) == (1024, 1024)
+
+
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(st.integers(1, 4000), st.integers(1, 8))
 def test_a_whole_part_of_a_multiple_is_exact(length: int, scale: int) -> None:
     """n * scale * (1 / scale) is n, though 1 / scale is rounded."""
-    canvas = Canvas.of(torch.zeros(1, 3, 8, 8), 1)
     size = (length * scale, length)
+    canvas = Canvas.of(torch.zeros(1, 3, 1, 1).expand(1, 3, *size), 1)
     assert Resize(factor=1 / scale).target(size, canvas)[0] == length
     assert Resize(factor=math.nextafter(1 / scale, 0)).target(size, canvas)[0] == length
 

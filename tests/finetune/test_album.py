@@ -17,6 +17,7 @@ from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import Finetuned, finetune_photo
+from redeg_cli.finetune.outputs import plan_outputs
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.tune import copy_state
 from redeg_cli.io.images import Photo, read_photo, to_array, to_tensor, write_rgb
@@ -378,3 +379,9 @@ def test_a_print_is_told_and_made_again(
     again = read_code(adapted.omega[0, PRINT])
     assert again is not None
     assert again.pitch == pytest.approx(7.0, rel=0.01)
+
+
+def test_every_photo_has_a_file_of_its_own() -> None:
+    photos = [Path("x/p.jpg"), Path("y/p.jpg"), Path("x_p.jpg"), Path("X_P.png")]
+    names = [path.name.casefold() for path in plan_outputs(photos, Path("out")).restored]
+    assert len(set(names)) == len(photos)

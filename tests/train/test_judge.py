@@ -52,3 +52,20 @@ def test_training_logs_it_and_may_stop_by_it(workplace: Path) -> None:
     assert {"transfer_psnr", "detail_ratio_noise", "omega_retrieval"} <= set(rows[-1])
     # Nothing is learned, so nothing gets better.
     assert rows[-1]["step"] <= 6
+
+
+def test_crops_come_to_where_the_held_out_images_are_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Images that lie in files are on the CPU, whatever the device."""
+    store = ImageStore(store_of(51, 204).groups, [1.0, 1.0], torch.device("meta"))
+
+    def measure(_net, faces, naturals, *_args, **_kwargs):
+        assert faces([1]).device.type == naturals([1]).device.type == "meta"
+        return {
+            "blur": {"right_omega": 30.0, "detail_ratio": 0.5},
+            "retrieval": {"accuracy_5nn": 1},
+        }
+
+    monkeypatch.setattr("redeg_cli.train.judge.measure_transfer", measure)
+    judge_transfer(ReDegNetLite(**TINY), store, 32, 2, 4)

@@ -82,3 +82,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 def test_a_community_network_needs_its_checkpoint() -> None:
     with pytest.raises(RecipeError, match="needs a checkpoint"):
         start_network(recipe_of("spandrel", {}))
+
+
+def test_weights_of_another_value_range_are_refused(tmp_path: Path) -> None:
+    given = CompactF2N(**COMPACT)
+    path = tmp_path / "a.safetensors"
+    notes = {"value_range": "-1,1"}
+    save_network(path, "f2n-compact", COMPACT, given.state_dict(), notes=notes)
+    with pytest.raises(RecipeError, match=r"works in \[-1, 1\], training in \[0, 1\]"):
+        start_network(recipe_of("f2n-compact", COMPACT, init=str(path)))

@@ -291,3 +291,15 @@ def test_a_kept_degradation_that_is_none_is_not_compared(started: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"degradation": {"blur": 0.7}}))
     with pytest.raises(RecipeError, match=r"cannot be compared .*unknown key 'blur'"):
         settle_recipe(started / "run", recipe_of(started))
+
+
+def test_models_beside_a_recipe_are_found(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workplace / "mine.safetensors").write_bytes(b"")
+    text = (workplace / "redegnet.toml").read_text()
+    text = text.replace("crop = 32", 'crop = 32\ninit = "mine.safetensors"\npseudo_restorer = "a"')
+    (workplace / "redegnet.toml").write_text(text)
+    (workplace / "elsewhere").mkdir()
+    monkeypatch.chdir(workplace / "elsewhere")
+    recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe)
+    assert recipe.init == str(workplace / "mine.safetensors")
+    assert recipe.pseudo_restorer == "a"  # no file there: a model's name
