@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
+from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.faces.pseudo import PseudoHQ
 from redeg_cli.nets.lite import ReDegNetLite
+from redeg_cli.omega.families import families
 from redeg_cli.omega.synthesis import noise_like
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.recipes import ReDegNetRecipe
@@ -32,16 +34,19 @@ def grain_energies(
     pseudo: PseudoHQ | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return what SynNet knows of Ω (N, style), and the mean square of the grain it makes and of
-    the true one, (N,) each, of images degraded as in training; Ω is the partner's.
+    the true one, (N,) each; Ω is the partner's.
 
-    They are measured on the native grid, where noise is not yet enlarged.
+    Half of the batches are degraded as in training, half by noise alone, which is rare there. They
+    are measured on the native grid, where noise is not yet enlarged.
     """
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
     scales = sorted(degraders)
+    noise = {scale: load_degrader({"steps": families()["noise"]}, scale) for scale in scales}
     for index in range(recipe.match_grain):
         scale = scales[index % len(scales)]
+        degrader = (degraders, noise)[index // len(scales) % 2][scale]
         batch = make_swap_batch(
-            *(store, recipe, degraders[scale], f"grain/{index}", recipe.batch), pseudo=pseudo
+            *(store, recipe, degrader, f"grain/{index}", recipe.batch), pseudo=pseudo
         )
         omega, made = SwapModel(net)(
             batch.hq, batch.seen, batch.lq, noise_like(batch.hq, index, scale), scale
