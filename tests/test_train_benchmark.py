@@ -13,7 +13,7 @@ from redeg_cli.train.pairs import PairMaker
 SMALL = ("--steps", "3", "--warm-up", "1", "--set", "precision=fp32", "--json")
 LITE = {
     "degnet": {"widths": [8]},
-    "synnet": {"widths": [8], "style": 8, "kernel": 5, "grain_kernel": 5, "strength": 4},
+    "synnet": {"widths": [8], "style": 8, "kernel": 5, "grain_kernel": 5},
 }
 RESTORER = (
     *("--presets", "f2n-compact", "--set", "batch=2", "--set", "crop=32"),

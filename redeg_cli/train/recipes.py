@@ -162,25 +162,14 @@ class ReDegNetRecipe(HqRecipe):
     omega_rank: int = Field(0, ge=0, le=512)
     """At the end Ω is kept to this many directions, less the one that tells the images of the last
     source from those of the first (``omega.content``); 0 leaves it as it is."""
-    match_grain: int = Field(0, ge=0)
-    """Batches on whose true grain the strength of SynNet's is fitted at the end; 0 leaves it as it
-    is. It needs ``strength`` in the config of SynNet."""
     frozen: Literal["", "degnet", "synnet"] = ""
     """The network of the two that keeps the weights of ``init``: if it is DegNet, Ω stays what it
     is."""
 
     @model_validator(mode="after")
-    def _check_grain(self) -> "ReDegNetRecipe":
-        if self.match_grain and not self.config.get("synnet", {}).get("strength"):
-            raise RecipeError("'match_grain': needs config = { synnet = { strength = 64 } }")
-        return self
-
-    @model_validator(mode="after")
     def _check_frozen(self) -> "ReDegNetRecipe":
         if self.frozen and self.init is None:
             raise RecipeError("'frozen': give the weights to keep as 'init'")
-        if self.frozen == "synnet" and self.match_grain:
-            raise RecipeError("'frozen': 'match_grain' changes SynNet, set it to 0")
         if self.frozen and self.omega_rank:
             raise RecipeError("'frozen': an 'omega_rank' changes both networks, set it to 0")
         return self

@@ -27,7 +27,6 @@ from redeg_cli.omega.transfer import PairBatch, pair_batches
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore, equal_share, load_store
-from redeg_cli.train.grain import match_grain
 from redeg_cli.train.judge import crops_of, judge_transfer
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import (
@@ -131,10 +130,8 @@ def redegnet_course(
             take_out_content(net, store, recipe)
         elif recipe.frozen == "degnet" and had_room:
             net.make_room()  # DegNet leaves it free; the first steps have moved SynNet's weights
-        if recipe.match_grain:
-            match_grain(net, store, recipe, pseudo)
 
-    settles = recipe.omega_rank or recipe.match_grain or (recipe.frozen == "degnet" and had_room)
+    settles = recipe.omega_rank or (recipe.frozen == "degnet" and had_room)
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
     return Course([player], validate, samples, settle=settle if settles else None)
 

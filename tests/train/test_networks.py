@@ -10,8 +10,9 @@ from redeg_cli.errors import ModelError, RecipeError
 from redeg_cli.models import save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.nets.face import FaceUNet
+from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.train.networks import start_network
-from redeg_cli.train.recipes import RestorerRecipe
+from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
 
 COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
 FACE = {"widths": [4, 4], "blocks": [1, 1]}
@@ -91,3 +92,28 @@ def test_weights_of_another_value_range_are_refused(tmp_path: Path) -> None:
     save_network(path, "f2n-compact", COMPACT, given.state_dict(), notes=notes)
     with pytest.raises(RecipeError, match=r"works in \[-1, 1\], training in \[0, 1\]"):
         start_network(recipe_of("f2n-compact", COMPACT, init=str(path)))
+
+
+def test_a_synnet_is_given_a_strength_of_the_grain_that_changes_nothing(tmp_path: Path) -> None:
+    degnet, synnet = {"widths": [8]}, {"widths": [8], "style": 8, "kernel": 5, "grain_kernel": 5}
+    torch.manual_seed(3)
+    given = ReDegNetLite(degnet, synnet)
+    path = tmp_path / "a.safetensors"
+    save_network(path, "redegnet-lite", {"degnet": degnet, "synnet": synnet}, given.state_dict())
+    recipe = ReDegNetRecipe.model_validate(
+        {
+            **{"kind": "redegnet", "name": "tiny", "init": str(path)},
+            "config": {"degnet": degnet, "synnet": {**synnet, "strength": 4}},
+            "data": [{"folder": "pictures"}],
+        }
+    )
+    started = start_network(recipe)
+    assert isinstance(started, ReDegNetLite)
+    hq, omega, noise = torch.rand(1, 3, 32, 32), torch.randn(1, 512), torch.randn(1, 3, 32, 32)
+    before, after = given(hq, omega, noise), started(hq, omega, noise)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other)
+    assert started.synnet.strength is not None
+    torch.nn.init.constant_(started.synnet.strength[-1].bias, 0.5)  # pyright: ignore
+    stronger = started(hq, omega, noise).grain
+    torch.testing.assert_close(stronger, before.grain * torch.tensor(0.5).exp())

@@ -318,7 +318,3 @@ def test_frozen_weights_must_be_given_and_are_not_settled() -> None:
         ReDegNetRecipe.model_validate(recipe)
     with pytest.raises(RecipeError, match="'omega_rank' changes both networks"):
         ReDegNetRecipe.model_validate(recipe | {"init": "redegnet-lite", "omega_rank": 5})
-    given = {"init": "redegnet-lite", "frozen": "synnet", "match_grain": 3}
-    given |= {"config": {"synnet": {"strength": 4}}}
-    with pytest.raises(RecipeError, match="'match_grain' changes SynNet"):
-        ReDegNetRecipe.model_validate(recipe | given)
