@@ -153,6 +153,9 @@ def test_released_f2n_runs_in_its_own_range(tmp_path: Path) -> None:
         signed = ((net(image * 2 - 1) + 1) / 2).clamp(0, 1)
         plain = net(image).clamp(0, 1)
     assert (signed - plain).abs().max() > 0.05
+    # What is fine-tuned from it keeps these notes.
+    assert models.model_info(raw).metadata["value_range"] == "-1,1"
+    assert "value_range" not in models.model_info(anonymous).metadata
     for name in ("f2n", "told", str(raw)):
         assert torch.allclose(models.load_restorer(name, 4)(image), signed, atol=1e-6), name
     assert torch.allclose(models.load_restorer(anonymous, 4)(image), plain, atol=1e-5)

@@ -20,8 +20,6 @@ from redeg_cli.errors import RecipeError
 Filter = Literal["area", "pool", "bilinear", "bicubic", "lanczos", "nearest"]
 _BLOCK = 256
 """Rows made at a time: a matrix is mostly zeros away from its diagonal."""
-
-
 MOST_TIMES, ALWAYS = 16, 2048**2
 """Times the pixels of the HQ that an image may have on its way, so that no record asks for more
 than memory holds; so many pixels are always allowed."""

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from redeg_cli.device import in_float64
 from redeg_cli.evaluate.parallel import measure_each
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.synthesis import JpegStage
@@ -98,7 +97,7 @@ def checkerboard(images: Tensor) -> float:
     is compared with the median of the 24 frequencies around it; the largest ratio counts.
     """
     height, width = images.shape[2:]
-    x = in_float64(images)
+    x = images.double()
     x = x - x.mean((2, 3), keepdim=True)
     # |X|² / (H W)² is the power of a wave: of amplitude a at Nyquist a², elsewhere a² / 4.
     power = (torch.fft.fft2(x).abs().square() / (height * width) ** 2).mean((0, 1)) + _FLOOR

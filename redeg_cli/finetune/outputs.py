@@ -42,12 +42,14 @@ def plan_outputs(photos: Sequence[Path], folder: Path) -> Outputs:
     """Return the output files for photos in ``folder``."""
     names = unique_names([(photo.with_suffix(""), photo.stem) for photo in photos])
     stems: list[str] = []
+    taken: set[str] = set()
     for name in names:
-        stem, number = name.replace("/", "_"), 1
-        # Some file systems do not tell A from a.
-        while stem.casefold() in (other.casefold() for other in stems):
+        plain = stem = name.replace("/", "_")
+        number = 1
+        while stem.casefold() in taken:  # some file systems do not tell A from a
             number += 1
-            stem = f"{name.replace('/', '_')}_{number}"
+            stem = f"{plain}_{number}"
+        taken.add(stem.casefold())
         stems.append(stem)
     alone = len(photos) == 1
     before_after = ["before_after"] if alone else [f"{stem}_before_after" for stem in stems]

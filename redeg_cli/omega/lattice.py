@@ -7,13 +7,11 @@ cosines of its own frequencies do (periodic spatial GAN, Bergmann et al. 2017).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from redeg_cli.device import in_float64
 from redeg_cli.omega.harmonics import find_sums, fit_basis, nearest_sum
 from redeg_cli.omega.peaks import Frequency, Peak, View, bin_size, find_peaks
 from redeg_cli.seeds import numpy_generator
@@ -97,16 +95,15 @@ def without_lattice(image: Tensor, lattice: Lattice, width: float = 3.5) -> Tens
     """
     height, columns = image.shape[2:]
     pad = min(32, height - 1, columns - 1)
-    spectrum = torch.fft.fft2(F.pad(in_float64(image), (pad,) * 4, mode="reflect"))
-    there: dict[str, Any] = {"dtype": torch.float64, "device": spectrum.device}
-    fy = torch.fft.fftfreq(spectrum.shape[2], **there)[:, None]
-    fx = torch.fft.fftfreq(spectrum.shape[3], **there)[None]
+    spectrum = torch.fft.fft2(F.pad(image.double(), (pad,) * 4, mode="reflect"))
+    fy = torch.fft.fftfreq(spectrum.shape[2], dtype=torch.float64)[:, None]
+    fx = torch.fft.fftfreq(spectrum.shape[3], dtype=torch.float64)[None]
     for x, y in lattice.frequencies:
         for sign in (-1, 1):
             bins = ((fx - sign * x) * columns) ** 2 + ((fy - sign * y) * height) ** 2
             spectrum = spectrum * (1 - torch.exp(-0.5 * bins / width**2))
     clean = torch.fft.ifft2(spectrum).real[:, :, pad : pad + height, pad : pad + columns]
-    return clean.clamp(0, 1).to(image)
+    return clean.clamp(0, 1).to(image.dtype)
 
 
 def lattice_energy(image: Tensor, lattice: Lattice) -> float:

@@ -26,7 +26,7 @@ from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.nets.face import FaceUNet
 from redeg_cli.nets.lite import COLOURS, PRINT, ReDegNetLite
 from redeg_cli.nets.wrap import Restorer
-from redeg_cli.omega.printed import read_code
+from redeg_cli.omega.printed import Print, read_code
 from redeg_cli.restore.photo import restore_photo
 
 COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
@@ -385,3 +385,24 @@ def test_every_photo_has_a_file_of_its_own() -> None:
     photos = [Path("x/p.jpg"), Path("y/p.jpg"), Path("x_p.jpg"), Path("X_P.png")]
     names = [path.name.casefold() for path in plan_outputs(photos, Path("out")).restored]
     assert len(set(names)) == len(photos)
+
+
+def test_a_photo_that_was_not_printed_is_not_adapted_to_the_prints_of_others(
+    photo: Photo, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = ReDegNetLite(**REDEGNET)
+    net.make_room()
+    save_network(tmp_path / "d.safetensors", "redegnet-lite", REDEGNET, net.state_dict())
+    printed = Print(7.0, (30.0,)).code().numpy()
+    extract = album_module._extract
+
+    def as_of_an_album(*args: Any) -> Any:
+        pool = extract(*args)
+        pool.omegas[:, PRINT] = printed
+        return pool
+
+    monkeypatch.setattr(album_module, "_extract", as_of_an_album)
+    result = finetune_photo(photo, settings)
+    assert result.summary["print"] is None
+    assert result.adapted is not None
+    assert read_code(result.adapted[0].omega[0, PRINT]) is None
