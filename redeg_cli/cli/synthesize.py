@@ -91,6 +91,15 @@ def synthesize(
         bool, typer.Option("--skip-existing", help="Leave every LQ that exists as it is.")
     ] = False,
     overwrite: OverwriteOption = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="K/N",
+            help="The K-th of N parts of the images: for N processes, a folder each.",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -117,9 +126,10 @@ def synthesize(
 
     from redeg_cli.device import pick_device
     from redeg_cli.io.lock import folder_lock
-    from redeg_cli.run.jobs import Job, check_apart, plan
+    from redeg_cli.run.jobs import Job, Shard, check_apart, plan
     from redeg_cli.run.replay import plan_replay
 
+    part = Shard(1, 1) if shard is None else Shard(*_read_shard(shard))
     place = pick_device(device)
     refuse_file_name(output)
     check_folder(output, only_folder=True)
@@ -128,12 +138,14 @@ def synthesize(
         suffix = f".{(output_format or LqFormat.png).value}"
         jobs = plan(images or [], output, variants, suffix)
         chosen = choose(asked, scale, aligned, seed, place)
-        groups.append((chosen, jobs))
+        groups.append((chosen, part.jobs(jobs)))
     else:
         for group in plan_replay(replay, images or []):
             check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
-            groups.append((chosen, group.jobs))
+            groups.append((chosen, part.jobs(group.jobs)))
+    if not any(jobs for _, jobs in groups):
+        say(f"none of the images falls into part {shard}")
 
     outcome, rows = Outcome(), []
     with folder_lock(output):
@@ -147,6 +159,14 @@ def synthesize(
         told = settings[0] if len(settings) == 1 else settings
         emit_json({"manifest": output / "manifest.jsonl", "settings": told, "files": rows})
     outcome.finish()
+
+
+def _read_shard(text: str) -> tuple[int, int]:
+    """Return (K, N) of ``K/N``. Raises BadParameter."""
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return int(number), int(count)
+    raise typer.BadParameter(f"--shard {text}: expected K/N, such as 1/8 to 8/8")
 
 
 def _make(

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from redeg_cli.degrade.base import Record
 from redeg_cli.errors import InputError
 from redeg_cli.io.listing import ImageFile, expand_inputs, list_images
+from redeg_cli.seeds import sample_seed
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,27 @@ class Job:
     def label(self) -> str:
         """What the job is called in messages: the HQ's name, and the variant beyond the first."""
         return f"{self.name} (variant {self.variant + 1})" if self.variant else self.name
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` parts of a set of images, which processes or machines make apart.
+
+    An image's name alone decides its part, so it stays there when others come or go, and all
+    variants of an HQ are made in one place.
+    """
+
+    number: int
+    """From 1 to ``count``."""
+    count: int
+
+    def jobs(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return those of ``jobs`` that fall into this part."""
+        return [job for job in jobs if self._holds(job.name)]
+
+    def _holds(self, name: str) -> bool:
+        # No image is degraded with variant -1: the part says nothing of what is drawn.
+        return sample_seed(0, name, -1) % self.count == self.number - 1
 
 
 def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> list[Job]:

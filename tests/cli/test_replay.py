@@ -216,3 +216,57 @@ def test_a_wrong_toml_is_told_by_key(redeg: Callable, work: Path, steps: str, me
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (work / "out").exists()
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_parts_of_a_set_are_the_set(redeg: Callable, work: Path, count: int) -> None:
+    for i in range(12):
+        draw(work / "hq" / f"{i}.png")
+    options = ("--degrader", "bsrgan", "--variants", 2, "--seed", 3)
+    redeg("synthesize", "hq", "-o", "all", *options)
+    whole = {path: data for path, data in tree(work / "all").items() if path.endswith(".png")}
+    parts: dict[str, bytes] = {}
+    lines: list[str] = []
+    for number in range(1, count + 1):
+        part = redeg("synthesize", "hq", "-o", "part", *options, "--shard", f"{number}/{count}")
+        assert part.exit_code == 0, part.stderr
+        made = {path: data for path, data in tree(work / "part").items() if path.endswith(".png")}
+        assert 0 < len(made) < len(whole)
+        assert parts.keys().isdisjoint(made)
+        parts |= made
+        lines += (work / "part" / "manifest.jsonl").read_text().splitlines()
+        shutil.rmtree(work / "part")
+    assert parts == whole
+    # Their manifests, one after the other, are one of the whole, of which a part is replayed.
+    (work / "joined.jsonl").write_text("\n".join(lines) + "\n")
+    again = redeg("synthesize", "--replay", "joined.jsonl", "-o", "part", "--shard", f"1/{count}")
+    assert again.exit_code == 0, again.stderr
+    made = {path: data for path, data in tree(work / "part").items() if path.endswith(".png")}
+    assert made == {path: data for path, data in whole.items() if path in made}
+    assert 0 < len(made) < len(whole)
+
+
+def test_an_image_stays_in_its_part_and_a_part_may_be_empty(redeg: Callable, work: Path) -> None:
+    options = ("--degrader", "bsrgan", "--shard", "1/2")
+    first = redeg("synthesize", "hq", "-o", "first", *options).stdout.splitlines()
+    for i in range(8):
+        draw(work / "hq" / f"0{i}.png")
+    more = redeg("synthesize", "hq", "-o", "more", *options).stdout.splitlines()
+    assert [line.replace("first/", "more/") for line in first] == [
+        line for line in more if not line.startswith("more/0")
+    ]
+    single = [
+        redeg("synthesize", "hq/a.png", "-o", "one", "--degrader", "bsrgan", "--shard", f"{k}/9")
+        for k in range(1, 10)
+    ]
+    assert all(each.exit_code == 0 for each in single)
+    assert [len(each.stdout.splitlines()) for each in single].count(1) == 1
+    assert sum("falls into part" in each.stderr for each in single) == 8
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "3", "a/b", "1/0", "-1/4", "1/4/2"])
+def test_a_part_that_there_is_not_is_refused(redeg: Callable, work: Path, shard: str) -> None:
+    made = redeg("synthesize", "hq", "-o", "out", "--degrader", "bsrgan", f"--shard={shard}")
+    assert made.exit_code == 2
+    assert "expected K/N" in made.stderr
+    assert not (work / "out").exists()
