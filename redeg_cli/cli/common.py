@@ -152,7 +152,18 @@ def describe(error: BaseException) -> str:
     """Return a user's mistake as its one line, and anything else as the fault of ours it is."""
     if isinstance(error, RedegError):
         return one_line(error)
+    if _is_memory(error):
+        return f"too little memory: take smaller pictures, or another --device ({one_line(error)})"
     return f"unexpected {type(error).__name__}: {one_line(error)} (redeg --debug shows where)"
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Return whether the memory was too small, the computer's or the GPU's."""
+    if isinstance(error, RuntimeError):
+        from redeg_cli.device import is_out_of_memory
+
+        return is_out_of_memory(error)
+    return isinstance(error, MemoryError)
 
 
 def emit_path(path: Path | str) -> None:

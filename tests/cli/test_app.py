@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 from redeg_cli import __version__
@@ -119,6 +120,24 @@ def test_ctrl_c_is_one_word_and_code_130(redeg: Callable, failing: Callable) -> 
     result = redeg("fail")
     assert result.exit_code == 130
     assert result.stderr == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 GiB"),
+        MemoryError("Unable to allocate 20 GiB"),
+    ],
+)
+def test_too_little_memory_is_no_fault_of_ours(
+    redeg: Callable, failing: Callable, error: Exception
+) -> None:
+    failing(error)
+    result = redeg("fail")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: too little memory: take smaller pictures")
+    assert "20" in result.stderr
+    assert "unexpected" not in result.stderr
 
 
 def test_a_fault_of_ours_is_one_line_that_says_so(redeg: Callable, failing: Callable) -> None:
