@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
 
 import torch
 
+from redeg_cli.cpu import cpu_flags
 from redeg_cli.errors import RedegError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -76,11 +76,7 @@ def cpu_has_bf16() -> bool:
         ask = getattr(torch.cpu, probe, None)  # not there in every PyTorch this package runs on
         if ask is not None and ask():
             return True
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return not cpu_flags().isdisjoint(("avx512_bf16", "amx_bf16"))
 
 
 def autocast_dtype(device: torch.device | str, precision: str = "auto") -> torch.dtype:

@@ -1,7 +1,6 @@
 """``redeg finetune``: an old photo in, its restoration out; or an album of one origin."""
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from redeg_cli.cli.announce import announce
 from redeg_cli.cli.common import (
     DetectorOption,
     DeviceOption,
@@ -28,7 +28,7 @@ from redeg_cli.cli.common import (
 )
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.errors import RedegError
-from redeg_cli.finetune.effort import EFFORT, first_steps
+from redeg_cli.finetune.effort import EFFORT
 
 Read = TypeVar("Read")
 
@@ -195,7 +195,7 @@ def finetune(
     wanted = steps or effort[0]
     adapt = min(wanted, effort[1])
     sizes = _readable(files, image_size, outcome)
-    _announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns))
+    announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns))
 
     from redeg_cli.finetune.album import finetune_album
     from redeg_cli.finetune.outputs import Photos, plan_outputs, write_outputs
@@ -277,47 +277,3 @@ def _box(text: str, option: str = "--face-box") -> tuple[float, float, float, fl
             f"{text!r}: expected LEFT,TOP,RIGHT,BOTTOM in pixels", param_hint=option
         ) from None
     return left, top, right, bottom
-
-
-def _announce(
-    photos: list[tuple[Path, tuple[int, int]]],
-    scale: int,
-    steps: int,
-    adapt: int,
-    folder: Path,
-    device: str,
-    *,
-    turns: bool,
-) -> None:
-    """Say what is going to happen and how long it takes, before anything slow is imported.
-
-    The turns of small photos, which nobody asked for, are seconds.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pixels = sum(height * width for _, (height, width) in photos)
-    fit = _PER_ADAPT_STEP * adapt + _PER_STEP * (steps + first_steps(steps))
-    restored = (_PER_PIXEL + 3 * _PER_TURN * turns) * pixels
-    seconds = (_FIXED + fit + restored) * 2 / min(cores or 2, 16)
-    if len(photos) == 1:
-        path, (height, width) = photos[0]
-        say(
-            f"{path.name}: {width}x{height} px, to be restored at {width * scale}x{height * scale} "
-            f"px into {folder}{os.sep}"
-        )
-    else:
-        say(f"{len(photos)} photos, to be restored by one restorer into {folder}{os.sep}")
-    where = "" if device.startswith("cuda") else f" on {cores} CPU cores (a GPU is much faster)"
-    say(
-        "find the faces, restore them, read the degradation off them, fine-tune a restorer on it "
-        f"(at most {steps} steps), restore: about {max(1, round(seconds / 60))} min{where}"
-    )
-
-
-# Seconds measured on two CPU cores with AVX512-BF16: start, faces and writing; one step of the
-# adaptation and of the restorer; one pixel of the photo, restored twice at scale 2, and
-# one more turn of it.
-_FIXED = 12.0
-_PER_ADAPT_STEP = 0.18
-_PER_STEP = 0.66
-_PER_PIXEL = 2.5e-5
-_PER_TURN = 7.5e-6

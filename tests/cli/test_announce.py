@@ -1,0 +1,62 @@
+"""What ``redeg finetune`` says before it begins."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from redeg_cli.cli import announce as module
+from redeg_cli.cli.announce import announce
+
+BF16 = frozenset({"avx2", "avx512f", "avx512_bf16"})
+
+
+def said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: frozenset[str] = BF16,
+    cores: int = 2,
+    device: str = "cpu",
+    nvidia: bool = False,
+) -> str:
+    monkeypatch.setattr(module, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(module, "cpu_cores", lambda: cores)
+    monkeypatch.setattr(module.shutil, "which", lambda _: "nvidia-smi" if nvidia else None)
+    announce([(Path("a.jpg"), (300, 256))], 2, 250, 75, Path("out"), device, turns=True)
+    text = capsys.readouterr().err
+    assert text.startswith("a.jpg: 256x300 px, to be restored at 512x600 px into out")
+    return text
+
+
+def minutes(text: str) -> int:
+    found = re.search(r"about (\d+) min on", text)
+    assert found is not None
+    return int(found[1])
+
+
+def test_the_time_is_that_of_this_cpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = minutes(said(monkeypatch, capsys))
+    avx512 = minutes(said(monkeypatch, capsys, frozenset({"avx2", "avx512f"})))
+    avx2 = minutes(said(monkeypatch, capsys, frozenset({"avx2"})))
+    assert best < avx512 < avx2 < 4 * best
+    assert minutes(said(monkeypatch, capsys, frozenset(), cores=16)) < avx2 / 4
+    assert minutes(said(monkeypatch, capsys, cores=64)) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "nvidia", "gpu"),
+    [("auto", False, False), ("auto", True, True), ("cpu", True, False), ("cuda:1", False, True)],
+)
+def test_a_gpu_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    device: str,
+    nvidia: bool,
+    gpu: bool,
+) -> None:
+    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
+    text = said(monkeypatch, capsys, device=device, nvidia=nvidia)
+    assert ("on its GPU" in text) is gpu
+    assert "2 CPU cores" in text
