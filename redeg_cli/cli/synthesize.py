@@ -110,6 +110,7 @@ def synthesize(
     """
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
+    part = None if shard is None else _read_shard(shard)
     asked = Asked(degrader, pool, redegnet, adapted, model, noise_sigma, kernels, noise, jpeg)
     if replay is None:
         asked.check("--adapted, --replay, ")
@@ -126,10 +127,9 @@ def synthesize(
 
     from redeg_cli.device import pick_device
     from redeg_cli.io.lock import folder_lock
-    from redeg_cli.run.jobs import Job, Shard, check_apart, plan
+    from redeg_cli.run.jobs import Job, check_apart, plan, take_shard
     from redeg_cli.run.replay import plan_replay
 
-    part = Shard(1, 1) if shard is None else Shard(*_read_shard(shard))
     place = pick_device(device)
     refuse_file_name(output)
     check_folder(output, only_folder=True)
@@ -138,14 +138,16 @@ def synthesize(
         suffix = f".{(output_format or LqFormat.png).value}"
         jobs = plan(images or [], output, variants, suffix)
         chosen = choose(asked, scale, aligned, seed, place)
-        groups.append((chosen, part.jobs(jobs)))
+        groups.append((chosen, jobs))
     else:
         for group in plan_replay(replay, images or []):
             check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
-            groups.append((chosen, part.jobs(group.jobs)))
-    if not any(jobs for _, jobs in groups):
-        say(f"none of the images falls into part {shard}")
+            groups.append((chosen, group.jobs))
+    if part is not None:
+        groups = [(chosen, take_shard(jobs, *part)) for chosen, jobs in groups]
+        if not any(jobs for _, jobs in groups):
+            say(f"none of the images falls into part {shard}")
 
     outcome, rows = Outcome(), []
     with folder_lock(output):

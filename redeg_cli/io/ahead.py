@@ -1,10 +1,11 @@
 """Work of threads that runs ahead of who takes its results, but not far."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from redeg_cli.cpu import cpu_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,7 +19,7 @@ def map_ahead(
     At most two results more than there are threads are under way or wait to be taken: of pictures,
     all would fill the memory. An exception of ``function`` is raised where its result would come.
     """
-    threads = threads or min(8, os.cpu_count() or 1)
+    threads = threads or min(8, cpu_cores())
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, "redeg-ahead") as pool:
         try:

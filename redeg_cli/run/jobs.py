@@ -58,25 +58,14 @@ class Job:
         return f"{self.name} (variant {self.variant + 1})" if self.variant else self.name
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One of ``count`` parts of a set of images, which processes or machines make apart.
+def take_shard(jobs: Sequence[Job], number: int, count: int) -> list[Job]:
+    """Return the ``number``-th, from 1 on, of ``count`` parts of a set, to be made apart.
 
     An image's name alone decides its part, so it stays there when others come or go, and all
     variants of an HQ are made in one place.
     """
-
-    number: int
-    """From 1 to ``count``."""
-    count: int
-
-    def jobs(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return those of ``jobs`` that fall into this part."""
-        return [job for job in jobs if self._holds(job.name)]
-
-    def _holds(self, name: str) -> bool:
-        # No image is degraded with variant -1: the part says nothing of what is drawn.
-        return sample_seed(0, name, -1) % self.count == self.number - 1
+    # No image is degraded with variant -1: the part says nothing of what is drawn.
+    return [job for job in jobs if sample_seed(0, job.name, -1) % count == number - 1]
 
 
 def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> list[Job]:

