@@ -159,23 +159,3 @@ def inside_square(matrix: np.ndarray, aligned_size: int, out_hw: tuple[int, int]
     v = back[1, 0] * x + back[1, 1] * y + back[1, 2]
     last = aligned_size - 1 + 1e-6
     return ((u >= -1e-6) & (u <= last) & (v >= -1e-6) & (v <= last)).astype(np.float32)
-
-
-def unalign(
-    aligned: np.ndarray, matrix: np.ndarray, out_hw: tuple[int, int], scale: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the aligned face back in the photo: (H s, W s, 3), and its mask (H s, W s), 0 or 1.
-
-    ``out_hw`` is the photo's (H, W). Pixels where the mask is 0 are black.
-    """
-    image = np.zeros((out_hw[0] * scale, out_hw[1] * scale, aligned.shape[2]), np.float32)
-    mask = np.zeros(image.shape[:2], np.float32)
-    x0, y0, x1, y1 = footprint(matrix, aligned.shape[0], out_hw, scale)
-    if x1 > x0 and y1 > y0:
-        shift = np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]])
-        back = compose(compose(invert(matrix), finer_grid(scale)), shift)
-        part = inside_square(back, aligned.shape[0], (y1 - y0, x1 - x0))
-        seen = np.clip(warp(aligned, back, (y1 - y0, x1 - x0)), 0, 1)
-        image[y0:y1, x0:x1] = seen * part[..., None]
-        mask[y0:y1, x0:x1] = part
-    return image, mask

@@ -5,15 +5,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from redeg_cli.downloads import how_to_get
 from redeg_cli.errors import ModelError
-
-DetectorName = Literal["centerface", "retinaface"]
 
 RETINAFACE_FILES = {
     "detection_Resnet50_Final.pth": "resnet50",
@@ -51,11 +48,6 @@ class Face:
         """The mean side of the box in pixels (geometric)."""
         x0, y0, x1, y1 = self.box
         return float(np.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0)))
-
-    @property
-    def eye_distance(self) -> float:
-        """The distance between the eyes in pixels."""
-        return float(np.linalg.norm(self.landmarks[1] - self.landmarks[0]))
 
     @property
     def tilt(self) -> float:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from unaligned import unalign
 
 from redeg_cli.faces import align
 from redeg_cli.faces.paste import face_mask, paste_face
@@ -50,7 +51,7 @@ def test_only_the_square_changes_and_the_canvas_is_kept() -> None:
     before = canvas.copy()
     out = paste_face(canvas, np.ones((512, 512, 3), np.float32), MATRIX, 1, match_colour=False)
     np.testing.assert_array_equal(canvas, before)
-    _, mask = align.unalign(np.ones((512, 512, 3), np.float32), MATRIX, (200, 220))
+    _, mask = unalign(np.ones((512, 512, 3), np.float32), MATRIX, (200, 220))
     changed = np.abs(out - canvas).max(-1) > 0
     assert not (changed & (mask == 0)).any()
     nose = align.transform(align.invert(MATRIX), align.template()[2:3])[0].round().astype(int)
@@ -106,7 +107,7 @@ def test_strength_nothing_and_outside_are_bit_exact(gray: bool) -> None:
     np.testing.assert_array_equal(paste_face(canvas, face, matrix, 1, strength=0.0), canvas)
     out = paste_face(canvas, face, matrix, 1)
     widest = face_mask(256, 0.3, np.full(8, 1.12))
-    seen, _ = align.unalign(np.repeat(widest[..., None], 3, -1), matrix, (200, 220))
+    seen, _ = unalign(np.repeat(widest[..., None], 3, -1), matrix, (200, 220))
     outside = seen.max(-1) == 0
     assert outside.mean() > 0.2
     np.testing.assert_array_equal(out[outside], canvas[outside])

@@ -40,7 +40,7 @@ def test_reasons(face: Face, reason: str) -> None:
 
 def test_nose_aside_is_a_profile() -> None:
     landmarks = made().landmarks
-    landmarks[2, 0] += 0.5 * made().eye_distance
+    landmarks[2, 0] += 0.5 * (landmarks[1, 0] - landmarks[0, 0])
     _, dropped = select_faces([Face((70, 70, 130, 130), 0.9, landmarks)], (400, 400))
     assert "profile" in dropped[0][1]
 
