@@ -37,14 +37,14 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that exist already.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
-TextureOption = Annotated[
+GrainOption = Annotated[
     float,
     typer.Option(
-        "--texture",
+        "--grain",
         min=0,
-        max=1,
-        help="How much texture may be invented: 0 stays with what the photo tells, 1 looks "
-        "sharpest.",
+        max=32,
+        help="Film grain put on the result, for those to whom it looks too smooth: its standard "
+        "deviation in levels of 255; 3 to 5 look like film.",
     ),
 ]
 TileOption = Annotated[

@@ -10,11 +10,11 @@ import typer
 
 from redeg_cli.cli.common import (
     DeviceOption,
+    GrainOption,
     JsonOption,
     Outcome,
     OverwriteOption,
     PrecisionOption,
-    TextureOption,
     TileOption,
     emit_json,
     emit_path,
@@ -79,7 +79,17 @@ def restore(
             show_default=False,
         ),
     ] = None,
-    texture: TextureOption = 0.0,
+    texture: Annotated[
+        float,
+        typer.Option(
+            "--texture",
+            min=0,
+            max=1,
+            help="How much texture may be invented: 0 stays with what the photo tells, 1 looks "
+            "sharpest.",
+        ),
+    ] = 0.0,
+    grain: GrainOption = 0.0,
     tile: TileOption = None,
     output_format: Annotated[
         OutputFormat | None,
@@ -119,7 +129,9 @@ def restore(
     from redeg_cli.io.images import check_can_write, read_photo, write_photo
     from redeg_cli.io.listing import list_usable
     from redeg_cli.io.metadata import Metadata
+    from redeg_cli.restore.grain import add_grain
     from redeg_cli.restore.photo import restore_photo
+    from redeg_cli.seeds import sample_seed
 
     if skip_existing and overwrite:
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
@@ -154,6 +166,7 @@ def restore(
             turns=turns,
             on_progress=on_progress,
         )
+        restored = add_grain(restored, grain, sample_seed(0, job.name))
         if strip_metadata:
             restored = replace(restored, metadata=Metadata())
         write_photo(job.target, restored)

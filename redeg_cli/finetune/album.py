@@ -45,6 +45,7 @@ from redeg_cli.omega.synthesis import Stages as JpegStages
 from redeg_cli.omega.synthesis import jpeg_stages
 from redeg_cli.omega.tone import Tone, fit_tone
 from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.restore.grain import add_grain
 from redeg_cli.restore.photo import restore_photo
 from redeg_cli.seeds import sample_seed
 
@@ -227,6 +228,7 @@ def finetune_album(
             settings.face_strength,
             say,
         )
+        photo = add_grain(photo, settings.grain, sample_seed(settings.seed, page.name))
         if hand_on is None:
             restored.append(photo)
         else:

@@ -47,6 +47,8 @@ class Settings:
     """How much of a restored face is mixed in, 0 to 1."""
     turns: bool | None = None
     """Restore the photos in all four turns and take the mean; None: the small ones, if it helps."""
+    grain: float = 0.0
+    """Film grain put on the restored photos, see ``restore.grain``: deviation in levels of 255."""
     seed: int = 0
     device: str = "auto"
     tile: int | None = None

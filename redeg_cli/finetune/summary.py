@@ -146,6 +146,7 @@ def summarise(
         "share": chosen.share,
         "steps": {method: tuning.done for method, tuning in race.tunings.items()},
         "kept_step": 0 if chosen.method == "general" else best.steps,
+        "grain": settings.grain,
         "seed": settings.seed,
         "seconds": round(seconds, 1),
     }

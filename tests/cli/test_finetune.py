@@ -13,6 +13,7 @@ import skimage.data
 import torch
 from PIL import Image
 from safetensors.torch import load
+from tiny_models import COMPACT, FACE, REDEGNET
 
 from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import summary as summary_module
@@ -24,12 +25,6 @@ from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import adapt
 from redeg_cli.omega.pool import load_pool
 
-COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
-REDEGNET = {
-    "degnet": {"widths": [4, 4]},
-    "synnet": {"widths": [4, 4], "style": 8, "kernel": 5, "grain_kernel": 5},
-}
-FACE = {"widths": [4, 4], "blocks": [1, 1]}
 FILES = {
     "old_restored.png",
     "before_after.png",

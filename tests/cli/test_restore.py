@@ -59,6 +59,23 @@ def test_a_photo_is_restored_at_scale_two_by_default(restore: Callable, tmp_path
     assert np.abs(out - bicubic(pixels, 2)).max() <= 1
 
 
+def test_grain_is_put_on_by_the_photo_s_name(restore: Callable, tmp_path: Path) -> None:
+    for name in ("in/a.png", "in/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (40, 30), 128).save(tmp_path / name)
+    for folder in ("one", "two"):
+        assert restore(tmp_path / "in", "-o", tmp_path / folder, "--grain", 4).exit_code == 0
+    first, again, other = (
+        np.asarray(look(tmp_path / name)).astype(float)
+        for name in ("one/a.png", "two/a.png", "one/b.png")
+    )
+    assert first.std() == pytest.approx(4, rel=0.1)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 2
+    refused = restore(tmp_path / "in", "-o", tmp_path / "bad", "--grain", -1)
+    assert refused.exit_code == 2
+
+
 def test_tiles_give_the_same_photo(restore: Callable, tmp_path: Path) -> None:
     draw(tmp_path / "a.png", size=(120, 90))
     assert restore(tmp_path / "a.png", "-o", tmp_path / "whole").exit_code == 0

@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_models import COMPACT, FACE, REDEGNET
 
+from redeg_cli.finetune.settings import Settings
+from redeg_cli.io.images import Photo, read_photo, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
+from redeg_cli.nets.face import FaceUNet
+from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.nets.wrap import Restorer
 
-TINY = {"features": 4, "blocks": 1, "scales": [1, 2]}
+Scene = Callable[..., np.ndarray]
 
 
 @pytest.fixture
@@ -37,6 +42,38 @@ def tiny_restorer(tmp_path: Path) -> Restorer:
     """A compact restorer for x2 that begins as bicubic."""
     torch.manual_seed(0)
     save_network(
-        tmp_path / "tiny.safetensors", "f2n-compact", TINY, CompactF2N(**TINY).state_dict()
+        tmp_path / "tiny.safetensors", "f2n-compact", COMPACT, CompactF2N(**COMPACT).state_dict()
     )
     return load_restorer(tmp_path / "tiny.safetensors", 2)
+
+
+@pytest.fixture
+def photo(tmp_path: Path, scene: Scene) -> Photo:
+    write_rgb(tmp_path / "old.png", scene(64, 64))
+    return read_photo(tmp_path / "old.png")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, scene: Scene) -> Settings:
+    torch.manual_seed(0)
+    save_network(
+        tmp_path / "r.safetensors", "f2n-compact", COMPACT, CompactF2N(**COMPACT).state_dict()
+    )
+    net = ReDegNetLite(**REDEGNET)
+    save_network(tmp_path / "d.safetensors", "redegnet-lite", REDEGNET, net.state_dict())
+    save_network(tmp_path / "f.safetensors", "face-restorer", FACE, FaceUNet(**FACE).state_dict())
+    write_rgb(tmp_path / "lq.png", scene(64, 64)[:40, 8:56])
+    write_rgb(tmp_path / "hq.png", scene(128, 128)[:80, 16:112])
+    for index in range(2):
+        write_rgb(tmp_path / "hq" / f"{index}.png", scene(112, 112, index))
+    return Settings(
+        steps=4,
+        adapt_steps=2,
+        crops=2,
+        model=str(tmp_path / "r.safetensors"),
+        redegnet=str(tmp_path / "d.safetensors"),
+        face_restorer=str(tmp_path / "f.safetensors"),
+        hq_dir=tmp_path / "hq",
+        face_pair=(tmp_path / "lq.png", tmp_path / "hq.png"),
+        device="cpu",
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from tiny_models import REDEGNET
 
 from redeg_cli.degrade.steps import StepTable, run_steps
 from redeg_cli.errors import InputError, ModelError, NoFaceError, PairError
@@ -17,58 +18,16 @@ from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import Finetuned, finetune_photo
-from redeg_cli.finetune.outputs import plan_outputs
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.tune import copy_state
 from redeg_cli.io.images import Photo, read_photo, to_array, to_tensor, write_rgb
 from redeg_cli.models import load_restorer, save_network
-from redeg_cli.nets.compact import CompactF2N
-from redeg_cli.nets.face import FaceUNet
 from redeg_cli.nets.lite import COLOURS, PRINT, ReDegNetLite
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.omega.printed import Print, read_code
 from redeg_cli.restore.photo import restore_photo
 
-COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
-REDEGNET = {
-    "degnet": {"widths": [4, 4]},
-    "synnet": {"widths": [4, 4], "style": 8, "kernel": 5, "grain_kernel": 5},
-}
-FACE = {"widths": [4, 4], "blocks": [1, 1]}
-
 Scene = Callable[..., np.ndarray]
-
-
-@pytest.fixture
-def photo(tmp_path: Path, scene: Scene) -> Photo:
-    write_rgb(tmp_path / "old.png", scene(64, 64))
-    return read_photo(tmp_path / "old.png")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, scene: Scene) -> Settings:
-    torch.manual_seed(0)
-    save_network(
-        tmp_path / "r.safetensors", "f2n-compact", COMPACT, CompactF2N(**COMPACT).state_dict()
-    )
-    net = ReDegNetLite(**REDEGNET)
-    save_network(tmp_path / "d.safetensors", "redegnet-lite", REDEGNET, net.state_dict())
-    save_network(tmp_path / "f.safetensors", "face-restorer", FACE, FaceUNet(**FACE).state_dict())
-    write_rgb(tmp_path / "lq.png", scene(64, 64)[:40, 8:56])
-    write_rgb(tmp_path / "hq.png", scene(128, 128)[:80, 16:112])
-    for index in range(2):
-        write_rgb(tmp_path / "hq" / f"{index}.png", scene(112, 112, index))
-    return Settings(
-        steps=4,
-        adapt_steps=2,
-        crops=2,
-        model=str(tmp_path / "r.safetensors"),
-        redegnet=str(tmp_path / "d.safetensors"),
-        face_restorer=str(tmp_path / "f.safetensors"),
-        hq_dir=tmp_path / "hq",
-        face_pair=(tmp_path / "lq.png", tmp_path / "hq.png"),
-        device="cpu",
-    )
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -238,51 +197,6 @@ def test_a_photo_must_have_32_pixels(photo: Photo, settings: Settings) -> None:
         finetune_photo(replace(photo, rgb=photo.rgb[:20]), settings)
 
 
-@pytest.mark.parametrize(
-    ("said", "own", "rule"),
-    [
-        (None, False, "keep"),
-        (None, True, "blend"),
-        ("restore", False, "restore"),
-        ("keep", True, "keep"),
-    ],
-)
-def test_what_is_done_with_restored_faces(said: Any, own: bool, rule: str) -> None:
-    face_restorer = "gfpgan" if own else Settings.face_restorer
-    assert Settings(faces=said, face_restorer=face_restorer).face_rule == rule
-
-
-@pytest.mark.parametrize(
-    ("said", "size", "turned"),
-    [
-        (None, (1000, 1000), True),
-        (None, (1000, 1001), False),
-        (True, (4000, 3000), True),
-        (False, (30, 40), False),
-    ],
-)
-def test_small_photos_are_restored_in_all_turns(
-    said: bool | None, size: tuple[int, int], turned: bool
-) -> None:
-    assert Settings(turns=said).in_turns(size) == turned
-
-
-def test_where_turns_do_not_help_there_is_one(
-    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(album_module, "turns_help", lambda *_: False)
-    said: list[str] = []
-    result = finetune_photo(photo, settings, say=said.append)
-    assert any(line.startswith("the degradation has a direction") for line in said)
-    assert [each["in_turns"] for each in result.summary["photos"]] == [False]
-    restorer = load_restorer(settings.model, 2)
-    restorer.network.load_state_dict(result.state)
-    wanted = restore_photo(photo, restorer, device="cpu").rgb
-    np.testing.assert_allclose(result.restored[0].rgb, wanted, atol=1e-6)
-    turned = finetune_photo(photo, replace(settings, turns=True))
-    assert [each["in_turns"] for each in turned.summary["photos"]] == [True]
-
-
 def test_a_region_needs_no_face(photo: Photo, settings: Settings, tmp_path: Path) -> None:
     sharp = cv2.resize(photo.rgb[8:56, 8:56], (96, 96), interpolation=cv2.INTER_CUBIC)
     write_rgb(tmp_path / "sharp.png", sharp.clip(0, 1))
@@ -379,12 +293,6 @@ def test_a_print_is_told_and_made_again(
     again = read_code(adapted.omega[0, PRINT])
     assert again is not None
     assert again.pitch == pytest.approx(7.0, rel=0.01)
-
-
-def test_every_photo_has_a_file_of_its_own() -> None:
-    photos = [Path("x/p.jpg"), Path("y/p.jpg"), Path("x_p.jpg"), Path("X_P.png")]
-    names = [path.name.casefold() for path in plan_outputs(photos, Path("out")).restored]
-    assert len(set(names)) == len(photos)
 
 
 def test_a_photo_that_was_not_printed_is_not_adapted_to_the_prints_of_others(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import COMPACT, FACE
 
 from redeg_cli.errors import ModelError, RecipeError
 from redeg_cli.models import save_network
@@ -13,9 +14,6 @@ from redeg_cli.nets.face import FaceUNet
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
-
-COMPACT = {"features": 4, "blocks": 1, "scales": [1, 2]}
-FACE = {"widths": [4, 4], "blocks": [1, 1]}
 
 
 def recipe_of(architecture: str, config: dict[str, Any], **more: Any) -> RestorerRecipe:
