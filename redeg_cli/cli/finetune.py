@@ -174,6 +174,10 @@ def finetune(
         raise typer.BadParameter(reason, param_hint="--scale")
     if face_box and face_pair:
         raise typer.BadParameter("--face-box and --face-pair exclude each other")
+    if face_pair and region:
+        raise typer.BadParameter("--face-pair and --region exclude each other")
+    if true_colours and region and face_box:
+        raise typer.BadParameter("with --true-colours no face is used: leave --face-box out")
     if true_colours and not (face_pair or region):
         raise typer.BadParameter("--true-colours needs --region or --face-pair to know them from")
     boxes = tuple(_box(text) for text in face_box or ())

@@ -21,6 +21,8 @@ from redeg_cli.seeds import numpy_generator, sample_seed
 SIDE = 64
 """Photo pixels of a part's side."""
 COUNT = 12
+_AT_ONCE = 4
+"""Parts that are restored and degraded together: an album has hundreds."""
 SMOOTH = 3.0
 """Standard deviation in photo pixels of the blur behind which grain and dots do not count."""
 
@@ -73,10 +75,14 @@ def consistency(
     restorer: Restorer, degrader: Degrader, parts: Tensor, device: torch.device, seed: int
 ) -> Consistency:
     """Return how near ``degrader`` brings the restored ``parts`` (B, 3, s, s) to themselves."""
-    with autocast(device):
-        restored = torch.cat([restorer(part.to(device)).float() for part in parts.split(4)])
-    seeds = [sample_seed(seed, "consistency", row) for row in range(len(parts))]
-    made = degrader.apply(restored.clamp(0, 1), [degrader.draw(each) for each in seeds]).cpu()
+    rows = []
+    for start in range(0, len(parts), _AT_ONCE):
+        few = parts[start : start + _AT_ONCE]
+        with autocast(device):
+            restored = restorer(few.to(device)).float().clamp(0, 1)
+        seeds = [sample_seed(seed, "consistency", start + row) for row in range(len(few))]
+        rows.append(degrader.apply(restored, [degrader.draw(each) for each in seeds]).cpu())
+    made = torch.cat(rows)
     error = _smooth(made) - _smooth(parts)
     # Inside: the restorer sees no context beyond a part's border.
     inner = error[..., 8:-8, 8:-8]

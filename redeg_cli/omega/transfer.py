@@ -117,7 +117,8 @@ def measure_transfer(
                 synthesise(net, hq, o, scale, each.seeds) for o in (omega, omega.roll(1, 0))
             )
             figures = [psnr(hq, lq), psnr(made, lq), psnr(wrong, lq)]
-            figures += [detail(made) / detail(lq), detail(hq) / detail(lq)]
+            own = detail(lq).clamp(min=1e-6)
+            figures += [detail(made) / own, detail(hq) / own]
             rows.append(torch.stack(figures, 1))
         values = torch.cat(rows)
         names = ("hq", "right_omega", "wrong_omega", "detail_ratio", "detail_ratio_hq")

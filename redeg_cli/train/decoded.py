@@ -7,6 +7,7 @@ sets that are larger than it.
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,15 @@ def images_on_disk(
                 shapes.append(planes.shape)
             file.write(b"\0")  # an empty file cannot be mapped
         write_json(index, {"folder": source.folder.absolute(), "shapes": shapes})
-    # Copy on write: torch takes no memory that must not be written to, and nothing here is.
-    mapped = np.memmap(pixels, np.uint8, "c")
+    # Only to be read, which nothing here does else: of a private copy that could be written to the
+    # system would want to have all the memory.
+    mapped = np.memmap(pixels, np.uint8, "r")
     images, start = [], 0
     for shape in json.loads(index.read_bytes())["shapes"]:
         end = start + int(np.prod(shape))
-        images.append(torch.from_numpy(mapped[start:end].reshape(shape)))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            images.append(torch.from_numpy(mapped[start:end].reshape(shape)))
         start = end
     return images
 

@@ -88,7 +88,10 @@ def dml_course(
         net = averages[DML].get_submodule("net")
         assert isinstance(net, LearnedDegradation)
         seeds = [sample_seed(recipe.seed, "samples", i) for i in range(4)]
-        hq, lq = (each.to(device) for each in (held_out or store).crops(seeds, 60))
+        shown = held_out or store
+        smallest = min(min(pair.hq.shape[1:]) for pair in shown.pairs)
+        side = min(60, smallest // recipe.scale * recipe.scale)
+        hq, lq = (each.to(device) for each in shown.crops(seeds, side))
         rows = [hq, clean_lq(net, hq), lq]
         size = [hq.shape[2], hq.shape[3]]
         rows = [nn.functional.interpolate(row, size, mode="nearest") for row in rows]

@@ -5,12 +5,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, broadcast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -32,6 +33,9 @@ Averages = Mapping[str, nn.Module]
 """Averaged (EMA) copies of networks by the player's name."""
 
 
+_WAIT = timedelta(hours=12)
+"""How long a process waits for the others at most: while the first decodes a large set into its
+cache, or validates. PyTorch's own 10 minutes on GPUs would end the run."""
 _PLACES = {"data", "validation", "faces", "pairs", "held_out", "pool", "dml", "kernels", "noise"}
 _PLACES |= {"vgg19", "alexnet", "cache", "init", "pseudo_restorer", "redegnet"}
 """Keys of recipes that name folders and files: they stay out of weights that are shared."""
@@ -77,12 +81,13 @@ class Course:
 
 def make_accelerator(precision: str, cpu: bool) -> Accelerator:
     """Return an Accelerator; ``auto`` is bfloat16 where the device has it natively."""
-    found = None if cpu else PartialState().device
+    waiting = InitProcessGroupKwargs(timeout=_WAIT)
+    found = None if cpu else PartialState(**waiting.to_kwargs()).device
     device = found or torch.device("cpu")
     mixed = "bf16" if autocast_dtype(device, precision) == torch.bfloat16 else "no"
     # The first Accelerator of a process settles the precision of all: a later run may want another.
     AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=mixed, cpu=cpu)
+    return Accelerator(mixed_precision=mixed, cpu=cpu, kwargs_handlers=[waiting])
 
 
 def fit(
@@ -154,7 +159,9 @@ def fit(
                 accelerator.backward(torch.stack(list(own.values())).sum())
                 accelerator.clip_grad_norm_(model.parameters(), player.recipe.clip)
                 optimizer.step()
-                terms |= {name: value.detach() for name, value in own.items()}
+                for name, value in own.items():
+                    # Of two networks' terms of one name the second has its player's name with it.
+                    terms[f"{player.name}: {name}" if name in terms else name] = value.detach()
 
             # Each process has the terms of its own rows: their mean is that of the whole batch.
             values = accelerator.reduce(torch.stack(list(terms.values())), "mean")
@@ -183,11 +190,14 @@ def fit(
                 state.save(clock)  # before: a run that is carried on goes on from what was trained
                 course.settle(averages)
                 settled = True
-            looked = main and (done or clock.step % run.validate_every == 0)
+            due = done or clock.step % run.validate_every == 0
+            looked = main and due
             if looked and course.validate:
                 figures, validated = course.validate(averages), clock.step
                 if judged and not done:
                     clock.judge(figures, run.watched)
+            if judged and due and not done:  # the next step's rate is the same in all processes
+                stopping = _agree(accelerator, clock, stop) or stopping
             if looked and course.samples:
                 for name, picture in course.samples(averages).items():
                     journal.picture(name, picture, clock.step)

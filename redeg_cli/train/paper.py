@@ -234,7 +234,8 @@ def paper_course(
         rows_of = zip(batch.hq[shown], made[shown].clamp(0, 1), batch.lq[shown], strict=True)
         return {"synthesis": torch.cat([torch.cat(row, 2) for row in rows_of], 1)}
 
-    players = [Player(REDEGNET, network, loss_terms, recipe, "net")]
+    # The first, odd ones of SynNet's noises have a weight that nothing is multiplied with.
+    players = [Player(REDEGNET, network, loss_terms, recipe, "net", some_unused=True)]
     if losses.discriminator is not None:
         players.append(Player(JUDGE, losses.discriminator, losses.judge, recipe))
     return Course(players, validate, samples if held_out else None)

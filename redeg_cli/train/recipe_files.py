@@ -29,6 +29,12 @@ What = Literal["redegnet", "restorer", "joint", "dml"]
 SIDES = ("redegnet", "restorer")
 """Keys of a joint recipe that hold a recipe each."""
 
+_OF_THE_RUN = frozenset(
+    {"steps", "minutes", "precision", "compile", "channels_last", "save_every", "validate_every"}
+    | {"patience"}
+)
+"""Keys of a joint recipe that its sides have none of: a preset's own are passed over."""
+
 _SOURCES = ("data", "validation", "faces")
 """Keys that hold a list of DataSource."""
 _FOLDERS = ("pairs", "held_out")
@@ -106,6 +112,10 @@ def load_recipe(
     base = path.parent if base is None else base
     if kind is JointRecipe:
         for side in SIDES:
+            _refuse_run_keys(side, table.get(side), f"recipe {path}: ")
+            for override in overrides:
+                key = override.partition("=")[0].strip().partition(".")
+                _refuse_run_keys(side, {key[2]} if key[0] == side else (), "--set ")
             if side in table:
                 table[side] = _side(table[side], base)
     else:
@@ -119,6 +129,12 @@ def load_recipe(
     except RecipeError as error:
         reason = str(error)
     raise RecipeError(f"recipe {path}: {reason}")
+
+
+def _refuse_run_keys(side: str, table: Any, where: str) -> None:
+    """Raise RecipeError for a key of a joint recipe's side that only the run itself goes by."""
+    for key in _OF_THE_RUN.intersection(table if isinstance(table, dict | set) else ()):
+        raise RecipeError(f"{where}'{side}.{key}': the joint run has one for both sides: '{key}'")
 
 
 def nested_keys(kind: type[AnyRecipe]) -> list[str]:

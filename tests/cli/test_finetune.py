@@ -259,6 +259,16 @@ def test_an_album_gets_one_restorer(
         (["--quality", "quick"], 2, "'--quality'"),
         (["--general-share", "1.5"], 2, "'--general-share'"),
         (["--true-colours"], 2, "--true-colours needs --region or --face-pair"),
+        (
+            ["--face-pair", "a.png", "b.png", "--region", "0,0,9,9", "c.png"],
+            2,
+            "--face-pair and --region exclude each other",
+        ),
+        (
+            ["--true-colours", "--region", "0,0,9,9", "c.png", "--face-box", "0,0,9,9"],
+            2,
+            "no face is used: leave --face-box out",
+        ),
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "nan,0,inf,20"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),

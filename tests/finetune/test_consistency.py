@@ -52,6 +52,21 @@ def test_what_comes_back_to_itself_is_perfect(photo: Tensor) -> None:
     assert distance == pytest.approx(0, abs=1e-3)
 
 
+def test_an_albums_parts_are_not_degraded_all_at_once(photo: Tensor) -> None:
+    seen: list[int] = []
+
+    class Counted(Shrink):
+        def apply(self, hq: Tensor, records: Sequence[dict[str, Any]]) -> Tensor:
+            seen.append(len(hq))
+            assert len(records) == len(hq)
+            return super().apply(hq, records)
+
+    parts = draw_parts(photo, [], 0).repeat(3, 1, 1, 1)[:-1]
+    assert consistency(repeat, Counted(), parts, CPU, 0).smooth_psnr > 70
+    assert sum(seen) == len(parts)
+    assert max(seen) <= 4
+
+
 def test_another_tone_shows_in_the_tones_and_grain_in_the_spectrum(photo: Tensor) -> None:
     psnr, distance = measure(photo, Shrink(shift=0.1))
     assert psnr == pytest.approx(20, abs=0.5)  # 0.1 of the range

@@ -86,6 +86,14 @@ def test_a_real_network_can_be_measured(scale: int) -> None:
     assert all(torch.tensor(list(row.values())).isfinite().all() for row in table.values())
 
 
+def test_white_images_have_figures() -> None:
+    def white(seeds: Sequence[int]) -> torch.Tensor:
+        return torch.ones(len(seeds), 3, 64, 64)
+
+    table = measure_transfer(Copier(), crops, white, 1, 4, batch=2)
+    assert all(torch.tensor(list(row.values())).isfinite().all() for row in table.values())
+
+
 def test_retrieval_counts_what_the_nearest_say() -> None:
     corners = [torch.zeros(512), torch.ones(512)]
     spread = torch.linspace(-0.1, 0.1, 6)[:, None]

@@ -2,9 +2,11 @@
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -85,6 +87,19 @@ def test_more_than_the_memory_holds_is_one_line(
         images_in_memory(source, CPU)
     monkeypatch.setattr(decoded, "_memory", lambda _device: 2 * need)
     assert len(images_in_memory(source, CPU)) == 5
+
+
+def test_a_set_larger_than_the_memory_is_mapped(workplace: Path, source: DataSource) -> None:
+    cache = workplace / "cache"
+    images_on_disk(source, cache)
+    memory = psutil.virtual_memory().total + psutil.swap_memory().total
+    try:
+        os.truncate(next(cache.glob("*.pixels")), 2 * memory)  # a hole: it takes no room
+    except OSError:
+        pytest.skip("this file system takes no file of that size")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(images_on_disk(source, cache)) == 5
 
 
 def test_crops_and_whole_runs_are_the_same(workplace: Path, source: DataSource) -> None:

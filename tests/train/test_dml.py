@@ -9,7 +9,7 @@ import torch
 
 from redeg_cli.degrade.dml import clean_lq, load_degradation
 from redeg_cli.errors import ModelError, RecipeError
-from redeg_cli.io.images import to_tensor, write_rgb
+from redeg_cli.io.images import read_rgb, to_tensor, write_rgb
 from redeg_cli.models import build, load_restorer
 from redeg_cli.nets.dml import DML
 from redeg_cli.train.data import load_store
@@ -91,6 +91,13 @@ def test_all_three_are_trained_by_the_same_recipe(
     assert '"lr_psnr"' in log
     assert '"lr_ssim"' in log
     assert told == []
+
+
+def test_pairs_may_be_smaller_than_the_samples_that_are_shown(pairs: Path, tmp_path: Path) -> None:
+    for path in pairs.glob("*/*.png"):
+        write_rgb(path, read_rgb(path)[:48, :42])
+    (weights,) = train(recipe_of(pairs, held_out=[]), tmp_path / "run", cpu=True)
+    assert load_degradation(weights).scale == 2
 
 
 def test_a_longer_run_carries_on_as_one(pairs: Path, tmp_path: Path) -> None:

@@ -65,11 +65,19 @@ def test_the_sides_are_recipes_that_share_the_run(place: Path) -> None:
         ("restorer.pool=pool.npz", "'restorer.pool': a joint run has its Ωs from its own pairs"),
         ("restorer.name=tiny-joint", "need names of their own"),
         ("redegnet=5", "redegnet"),
+        ("redegnet.patience=3", "'redegnet.patience': the joint run has one for both sides"),
+        ("restorer.steps=3", "--set 'restorer.steps'"),
     ],
 )
 def test_a_mistake_names_its_key(place: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         recipe_of(place, override)
+
+
+def test_a_side_has_no_length_of_its_own(place: Path) -> None:
+    (place / "joint.toml").write_text(JOINT + "save_every = 3\n")
+    with pytest.raises(RecipeError, match=r"joint\.toml: 'restorer\.save_every'"):
+        recipe_of(place)
 
 
 def test_the_released_one_is_the_two_released_ones() -> None:

@@ -153,6 +153,14 @@ def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
         fit(course, recipe, workplace / "run", accelerator)
 
 
+def test_terms_of_one_name_are_both_logged(workplace: Path) -> None:
+    recipe = recipe_of(workplace, "steps=2")
+    players = [Player(name, nn.Linear(1, 1), line_terms, recipe) for name in ("one", "other")]
+    fit(Course(players), recipe, workplace, make_accelerator("fp32", cpu=True))
+    row = read_manifest(workplace / "log.jsonl")[-1]
+    assert row["squares"] != row["other: squares"]
+
+
 def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> None:
     recipe = recipe_of(workplace, "steps=5", "validate_every=2")
     run_line(workplace / "run", recipe, validate=lambda _net: {"psnr": 30.0})
