@@ -2,6 +2,9 @@
 
 import ctypes
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def keep_freed_memory() -> None:
@@ -19,3 +22,28 @@ def keep_freed_memory() -> None:
     trim_threshold, mmap_threshold = -1, -3  # of malloc.h
     set_option(trim_threshold, (1 << 31) - 1)
     set_option(mmap_threshold, 32 << 20)  # the largest it takes
+
+
+class Room:
+    """Memory that threads share: one that wants more than is left waits for the others.
+
+    What wants more than all of it gets all, and works alone.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = self._left = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, wanted: int) -> Iterator[None]:
+        """Hold ``wanted`` bytes as long as the block runs."""
+        wanted = min(wanted, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: wanted <= self._left)
+            self._left -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += wanted
+                self._changed.notify_all()

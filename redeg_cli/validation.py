@@ -19,7 +19,7 @@ else:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises RecipeError when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise RecipeError(f"{path} does not exist") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

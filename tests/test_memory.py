@@ -1,9 +1,14 @@
-"""Freed memory that is kept costs no page faults when it is used again."""
+"""Freed memory that is kept costs no page faults, and threads share what there is."""
 
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from redeg_cli.memory import Room
 
 FAULTS = """
 import resource, sys
@@ -31,3 +36,30 @@ def test_blocks_are_used_again() -> None:
     without, kept = faults("no"), faults("keep")
     assert kept < 200
     assert kept <= without
+
+
+def test_threads_share_the_room_and_the_largest_works_alone() -> None:
+    room, held, most = Room(10), 0, 0
+    lock = threading.Lock()
+
+    def work(wanted: int) -> None:
+        nonlocal held, most
+        with room.taken(wanted):
+            with lock:
+                held += min(wanted, 10)
+                most = max(most, held)
+            time.sleep(0.002)
+            with lock:
+                held -= min(wanted, 10)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [3, 4, 25, 1, 9, 2, 2, 10, 6, 3] * 4))
+    assert (held, most) == (0, 10)
+
+
+def test_room_is_given_back_after_an_error() -> None:
+    room = Room(1)
+    with pytest.raises(ValueError, match="broke"), room.taken(1):
+        raise ValueError("broke")
+    with room.taken(1):
+        pass

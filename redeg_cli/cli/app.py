@@ -1,5 +1,6 @@
 """The ``redeg`` command: the table of its commands, and what they do with errors."""
 
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -117,10 +118,13 @@ def redeg(
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    # A file name that is not valid UTF-8 must come out byte for byte, not stop the run.
-    if sys.stdout is not None and getattr(sys.stdout, "encoding", "").lower() == "utf-8":
-        reconfigure = getattr(sys.stdout, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="surrogateescape")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if not sys.stdout.isatty():  # a file or a pipe, which on Windows would get its code page
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        elif sys.stdout.encoding.lower() == "utf-8":
+            # A file name that is not valid UTF-8 must come out byte for byte, not stop the run.
+            sys.stdout.reconfigure(errors="surrogateescape")
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")
     keep_freed_memory()
     app(prog_name="redeg")

@@ -105,6 +105,11 @@ def build_pool(
 
     if not pairs and not photos:
         raise typer.BadParameter("give pairs, or photos with --photos")
+    of_photos = (face_restorer, detector, max_faces)
+    if not photos and of_photos != ("face-restorer", "centerface", 8):
+        raise typer.BadParameter(
+            "--face-restorer, --detector and --max-faces are for the faces of --photos"
+        )
     place = pick_device(device)
     check_pool(output, overwrite)
     sources, problems = _sources(pairs or [], photos or [])

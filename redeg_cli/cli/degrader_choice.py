@@ -1,6 +1,7 @@
 """Which degrader the options ask for, and how to get the one that a manifest was made with."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,6 +83,16 @@ _FILES = {
     KERNEL_NOISE: ("kernels", "noise"),
 }
 """The options that give a degrader's files."""
+
+
+def check_used(asked: Asked, degraders: Collection[str]) -> None:
+    """Raise BadParameter for a file that was given and that none of ``degraders`` has a use for."""
+    used = {option for name in degraders for option in _FILES.get(name, ())}
+    if not {OMEGA, ADAPTED}.isdisjoint(degraders):
+        used.add("redegnet")
+    for option in ("pool", "redegnet", "adapted", "model", "kernels", "noise"):
+        if getattr(asked, option) is not None and option not in used:
+            raise typer.BadParameter(f"--{option}: nothing in the manifest was made with one")
 
 
 class Chosen(NamedTuple):

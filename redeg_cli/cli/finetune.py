@@ -235,6 +235,8 @@ def finetune(
         device=device,
         tile=tile,
     )
+    if face_strength != 1 and settings.face_rule == "keep":
+        raise typer.BadParameter("--face-strength mixes in restored faces: give --faces blend too")
     written = Photos(outputs, scale)
     named = [(file.name, photo) for file, photo in pictures]
     with progress("finetune", every_seconds=15) as on_progress:

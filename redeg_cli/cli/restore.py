@@ -196,6 +196,7 @@ def _plan(
     """Return what goes where. Raises InputError when two results would have one name, OutputError
     when a result would replace its photo, or is of a format that is not written."""
     from redeg_cli.io.images import check_suffix, names_picture
+    from redeg_cli.io.listing import file_key
 
     to_file = names_picture(output)
     if to_file:
@@ -212,20 +213,20 @@ def _plan(
                 f"{output} is no {wanted} file, which --format {output_format.value} asks for: "
                 "leave out --format, or name another file"
             )
-    jobs: dict[Path, Job] = {}
+    jobs: dict[str, Job] = {}
     for each in listed:
         target = (
             output if to_file else output / _named(each.name, output_format or OutputFormat.png)
         )
-        if target in jobs:
+        if (key := file_key(target)) in jobs:
             raise InputError(
-                f"{jobs[target].name} and {each.name} would both become {target}: "
+                f"{jobs[key].name} and {each.name} would both become {target}: "
                 + ("" if output_format is OutputFormat.keep else "use --format keep, or ")
                 + "restore them into two folders"
             )
         if target.resolve() == each.path.resolve():
             raise OutputError(f"{target} is the photo itself: give another folder with -o")
-        jobs[target] = Job(each.name, each.path, target)
+        jobs[key] = Job(each.name, each.path, target)
     return list(jobs.values())
 
 

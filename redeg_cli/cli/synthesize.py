@@ -19,7 +19,7 @@ from redeg_cli.cli.common import (
     say,
     warn,
 )
-from redeg_cli.cli.degrader_choice import Asked, Chosen, choose, choose_again
+from redeg_cli.cli.degrader_choice import Asked, Chosen, check_used, choose, choose_again
 from redeg_cli.cli.degraders import (
     AdaptedOption,
     DegraderOption,
@@ -140,7 +140,9 @@ def synthesize(
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
-        for group in plan_replay(replay, images or []):
+        replayed = plan_replay(replay, images or [])
+        check_used(asked, {group.settings.degrader for group in replayed})
+        for group in replayed:
             check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
             groups.append((chosen, group.jobs))
@@ -183,9 +185,12 @@ def _make(
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """Make the LQs of one degrader that are not there yet; return what became of them."""
     from redeg_cli.io.manifest import ManifestWriter
+    from redeg_cli.omega.learned import OmegaDegrader
     from redeg_cli.run.jobs import Job
     from redeg_cli.run.synthesis import Synthesis
 
+    if tile is not None and not isinstance(chosen.degrader, OmegaDegrader):
+        warn(f"--tile: {chosen.settings.degrader} takes pictures whole")
     run = Synthesis(*chosen, output, device, tile=tile, overwrite=overwrite)
     todo = run.pending(jobs, skip_existing)
     if len(todo) < len(jobs):
@@ -215,4 +220,12 @@ def _make(
             threads=run.threads,
         )
     run.finish(jobs)
-    return outcome, run.rows(jobs) if as_json else []
+    failed, labels = dict(outcome.failed), {job.lq: job.label for job in jobs}
+    rows = [
+        # Of one that was to be made again, the manifest says what is there still.
+        {**row, "status": "failed", "message": failed[labels[row["lq"]]]}
+        if labels[row["lq"]] in failed
+        else row
+        for row in (run.rows(jobs) if as_json else [])
+    ]
+    return outcome, rows

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from redeg_cli.degrade.base import Step
@@ -51,6 +51,12 @@ class Blur(Step):
         if value % 2 == 0:
             raise ValueError(f"a kernel size must be odd, got {value}")
         return value
+
+    @model_validator(mode="after")
+    def _centred(self) -> "Blur":
+        if abs(self.shift) > self.size // 2:
+            raise ValueError(f"shift {self.shift:g} is outside of a kernel of size {self.size}")
+        return self
 
     @property
     def across(self) -> float:

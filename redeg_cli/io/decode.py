@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from redeg_cli.errors import InputError
 from redeg_cli.io.colour_profile import deep_to_srgb, srgb_profile, to_srgb
@@ -26,6 +26,9 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _PREMULTIPLIED = 1
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"})
+
+# A profile or a text of more than Pillow's 1 MB, decompressed, is no reason to refuse a PNG.
+PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
 
 # Pillow's size limit and Python's warning filters belong to the whole process.
 _pillow_settings = threading.Lock()
@@ -156,7 +159,7 @@ def _pixels(
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise InputError(
             f"holds samples of a kind that is not supported (mode {image.mode}): "
-            "save it with 8 or 16 bits per channel"
+            "save it with 8 bits per channel, or as a 16-bit PNG or TIFF"
         )
     gray = image.mode in _GRAY_MODES or _has_gray_palette(image)
     alpha = None
@@ -189,7 +192,7 @@ def _has_gray_palette(image: Image.Image) -> bool:
     """Tell whether a palette picture uses grays only: its file holds one channel."""
     if image.mode not in ("P", "PA"):
         return False
-    red, green, blue = (np.asarray(band) for band in image.convert("RGB").split())
+    red, green, blue = (np.asarray(band) for band in image.convert("RGBA").split()[:3])
     return bool(np.array_equal(red, green) and np.array_equal(green, blue))
 
 

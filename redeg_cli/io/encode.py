@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from redeg_cli.io.metadata import Metadata, exif_entries, exif_within
 
@@ -15,6 +15,8 @@ _JPEG_XMP = _JPEG_SEGMENT - len(b"http://ns.adobe.com/xap/1.0/\x00")
 _EXIF_HEADER = b"Exif\x00\x00"
 _PNG_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _TIFF_LIMIT = 2**32 - 2**20
+_MOST_BYTES = 6
+"""Of a JPEG per pixel: noise at quality 100."""
 
 
 def encode(values: np.ndarray, suffix: str, metadata: Metadata, quality: int) -> bytes:
@@ -58,6 +60,10 @@ def encode(values: np.ndarray, suffix: str, metadata: Metadata, quality: int) ->
     exif = metadata.exif if limit is None else exif_within(metadata, limit)
     if exif is not None:
         options["exif"] = exif
+    if options["format"] == "JPEG":
+        # Pillow writes an optimised JPEG in one go, which strong noise makes too long for it else.
+        pixels = picture.width * picture.height
+        ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, _MOST_BYTES * pixels)
     buffer = io.BytesIO()
     picture.save(buffer, **options)
     return buffer.getvalue()

@@ -35,9 +35,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {str(path)!r}: the name holds a null character")
     # A link stays a link: the file it points to is the one replaced.
     target = Path(os.path.realpath(path))
-    if target.is_dir():
+    # These take names that are too long for a file: it is told when it is written.
+    if os.path.isdir(target):
         raise OutputError(f"{path} is a folder, not a file: give a file name")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise OutputError(f"{path} is not a regular file: give another name")
     temporary = target.parent / f"{_HIDDEN}{secrets.token_hex(6)}{target.suffix}"
     try:

@@ -4,6 +4,7 @@ import glob
 import logging
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ def list_usable(
     return listed, unusable
 
 
+def file_key(path: Path | str) -> str:
+    """Return what two paths share if they are one file: where case does not count, without it."""
+    return str(path).casefold() if sys.platform in ("win32", "darwin") else str(path)
+
+
 def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
     """Return existing paths; patterns (``*.jpg``) that no shell expanded are expanded here.
 
@@ -88,7 +94,11 @@ def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
     """
     paths: list[Path] = []
     for given in map(Path, inputs):
-        if given.exists():
+        try:
+            there = given.exists()
+        except OSError as error:  # in a folder that may not be looked into, or a name too long
+            raise InputError(f"cannot read {given}: {error.strerror or error}") from None
+        if there:
             paths.append(given)
             continue
         matches = glob.glob(str(given), recursive=True) if glob.has_magic(str(given)) else []

@@ -17,6 +17,8 @@ from redeg_cli.run.jobs import Settings
 
 Row = dict[str, Any]
 
+FAILED = "failed"
+"""Status of an LQ that could not be made."""
 _SETTINGS = [each.name for each in fields(Settings)]
 
 
@@ -42,8 +44,8 @@ class Known(NamedTuple):
 
 
 def read_known(manifest: Path) -> tuple[dict[str, Known], int]:
-    """Return what the last row of each LQ says, in the order in which the LQs first came, and how
-    many rows the manifest has. A file that is not there has none."""
+    """Return what the last row of each LQ says (``says_more``), in the order in which the LQs first
+    came, and how many rows the manifest has. A file that is not there has none."""
     known: dict[str, Known] = {}
     shared: dict[str, Row] = {}
     count = 0
@@ -51,13 +53,25 @@ def read_known(manifest: Path) -> tuple[dict[str, Known], int]:
         return known, count
     for offset, row in scan_manifest(manifest):
         count += 1
-        if not isinstance(row.get("lq"), str):
+        lq = row.get("lq")
+        if not isinstance(lq, str):
             continue  # a row of something else
+        status = intern(str(row.get("status")))
+        if not says_more(status, known[lq].status if lq in known else None):
+            continue
         settings = {name: row.get(name) for name in _SETTINGS}
         settings = shared.setdefault(json.dumps(settings), settings)
         rest = (row.get(name) for name in Known._fields[3:])
-        known[row["lq"]] = Known(offset, intern(str(row.get("status"))), settings, *rest)  # pyright: ignore
+        known[lq] = Known(offset, status, settings, *rest)  # pyright: ignore
     return known, count
+
+
+def says_more(status: object, before: object) -> bool:
+    """Return whether a row of some status counts after one of the status ``before`` of the same LQ.
+
+    To make an LQ anew and fail leaves what is there, and what is known of it.
+    """
+    return status != FAILED or before in (None, FAILED)
 
 
 def read_rows(manifest: Path, known: Iterable[Known]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from redeg_cli.degrade.base import Record
 from redeg_cli.errors import InputError
-from redeg_cli.io.listing import ImageFile, expand_inputs, list_images
+from redeg_cli.io.listing import ImageFile, expand_inputs, file_key, list_images
 from redeg_cli.seeds import sample_seed
 
 
@@ -90,12 +90,12 @@ def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> li
     for image in images:
         for variant in range(variants):
             lq = _lq_name(image, variant if variants > 1 else None, suffix)
-            if lq in jobs:
+            if (key := file_key(lq)) in jobs:
                 raise InputError(
-                    f"{jobs[lq].name} and {image.name} would both become {lq}: rename one, or "
+                    f"{jobs[key].name} and {image.name} would both become {lq}: rename one, or "
                     "synthesise them into two folders"
                 )
-            jobs[lq] = Job(image.name, image.path, lq, variant)
+            jobs[key] = Job(image.name, image.path, lq, variant)
     check_apart(list(jobs.values()), output)
     return list(jobs.values())
 

@@ -9,6 +9,7 @@ from redeg_cli.errors import InputError
 from redeg_cli.io.files import stays_inside
 from redeg_cli.io.listing import list_images
 from redeg_cli.io.manifest import read_manifest
+from redeg_cli.run.finished import says_more
 from redeg_cli.run.jobs import Job, Settings
 
 _LATER = ("noise", "noise_digest", "jpeg")
@@ -30,7 +31,10 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> list[Replayed]:
     that failed are left out. Raises InputError for a row that lacks something, and for an HQ that
     is not among the inputs.
     """
-    last = {row["lq"]: row for row in read_manifest(manifest) if "lq" in row}
+    last: dict[str, Any] = {}
+    for row in read_manifest(manifest):
+        if "lq" in row and says_more(row.get("status"), last.get(row["lq"], {}).get("status")):
+            last[row["lq"]] = row
     rows = [row for row in last.values() if row.get("status") == "ok"]
     if not rows:
         raise InputError(f"{manifest} holds no LQ that was made: give the manifest of a synthesis")

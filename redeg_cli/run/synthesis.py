@@ -14,24 +14,29 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 import torch.nn.functional as F
+from psutil import virtual_memory
 
 from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
-from redeg_cli.io.images import read_photo, require_size, to_array, to_tensor, write_rgb
+from redeg_cli.io.images import image_size, read_photo, require_size, to_array, to_tensor, write_rgb
 from redeg_cli.io.manifest import ManifestWriter
+from redeg_cli.memory import Room
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
 from redeg_cli.restore.tiles import SMALLEST_TILE, default_tile, tile_of
-from redeg_cli.run.finished import Known, Row, read_known, read_rows, tidy
+from redeg_cli.run.finished import FAILED, Known, Row, read_known, read_rows, tidy
 from redeg_cli.run.jobs import Job, Settings
 from redeg_cli.seeds import sample_seed
 
 MANIFEST = "manifest.jsonl"
 _REPLACING = "replacing"
 """Status of an LQ that a run was to replace, and has not yet."""
+_PIXEL_BYTES = 160
+"""Of memory that making an LQ takes for each pixel of its HQ: 155 were measured, with the process
+itself (``bsrgan``, 12 megapixels)."""
 MINIMUM = 16
 """Least side of an HQ in pixels."""
 
@@ -70,6 +75,7 @@ class Synthesis:
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
+        self._room = Room(virtual_memory().available)
 
     @property
     def threads(self) -> int:
@@ -99,7 +105,7 @@ class Synthesis:
             self._tile = self._tile_of(rows) or self._tile
         todo: list[Job] = []
         for job in jobs:
-            there = (self.output / job.lq).is_file()
+            there = os.path.isfile(self.output / job.lq)  # also if the name is too long for one
             if there and skip_existing:
                 continue
             row = rows.get(job.lq)
@@ -121,7 +127,7 @@ class Synthesis:
         self._replaceable |= self.replaced
         if self.resumed:
             # What a killed run left of the file it was writing.
-            for folder in {(self.output / job.lq).parent for job in jobs}:
+            for folder in {self.output, *((self.output / job.lq).parent for job in jobs)}:
                 for leftover in folder.glob(".redeg-*"):
                     leftover.unlink(missing_ok=True)
         return todo
@@ -227,13 +233,15 @@ class Synthesis:
         """
         try:
             source = _check_file(job)
-            rgb, record, used = self.make(job, on_progress)
-            self._store(job, rgb)
+            height, width = image_size(job.hq)
+            with self._room.taken(height * width * _PIXEL_BYTES):
+                rgb, record, used = self.make(job, on_progress)
+                self._store(job, rgb)
         except DiskFullError:
             raise
         except Exception as error:
             message = " ".join(str(error).split()) or type(error).__name__
-            writer.write({**self._head(job), "status": "failed", "message": message})
+            writer.write({**self._head(job), "status": FAILED, "message": message})
             raise
         size = [rgb.shape[1], rgb.shape[0]]
         row = {**self._head(job), **source, "status": "ok", "size": size}
@@ -295,7 +303,7 @@ class Synthesis:
         """Write one LQ. A file that is there without a row may stay only if it is the very same:
         then the run was killed between the file and its row. Raises OutputError otherwise."""
         path = self.output / job.lq
-        if self.overwrite or job.lq in self._replaceable or not path.exists():
+        if self.overwrite or job.lq in self._replaceable or not os.path.exists(path):
             write_rgb(path, rgb)
             return
         if self.resumed:

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -304,3 +305,16 @@ def test_the_time_left_counts_from_where_the_work_itself_began(
         on_progress(0, 1000)
         on_progress(100, 1000)
     assert capsys.readouterr().err == "training: 10%, about 9 min left\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_pipe_gets_utf8_whatever_the_code_page(encoding: str) -> None:
+    for arguments in (["degraders"], ["build-noise", "--help"], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "redeg_cli", *arguments],
+            capture_output=True,
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.decode("utf-8")

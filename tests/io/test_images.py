@@ -293,7 +293,7 @@ def test_a_folder_and_float_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         read_photo(tmp_path)
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
-    with pytest.raises(InputError, match="8 or 16 bits"):
+    with pytest.raises(InputError, match="8 bits per channel, or as a 16-bit"):
         read_photo(tmp_path / "f.tif")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from redeg_cli.errors import InputError
-from redeg_cli.io.listing import list_images, natural_key, unique_names
+from redeg_cli.io.listing import file_key, list_images, natural_key, unique_names
 
 
 def make(folder: Path, *names: str) -> None:
@@ -104,3 +104,18 @@ def test_pictures_of_a_kind_that_is_not_read_are_counted(
     with pytest.raises(InputError, match="holds no images"):
         list_images([tmp_path / "deep"])
     assert "deep: 1 file is not read: 1 .heic (save it as JPEG or PNG)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("platform", "same"), [("win32", True), ("darwin", True), ("linux", False)]
+)
+def test_names_that_differ_in_case_are_one_file_where_the_system_says_so(
+    monkeypatch: pytest.MonkeyPatch, platform: str, same: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert (file_key(Path("out/A.png")) == file_key("out/a.png")) is same
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*too long|does not exist"):
+        list_images([tmp_path / (300 * "x")])

@@ -34,6 +34,17 @@ def test_a_row_takes_little_memory(tmp_path: Path) -> None:
     assert len({id(each.settings) for each in known.values()}) == 1
 
 
+def test_a_failure_does_not_hide_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    write(path, ["a", "b"])
+    write(path, ["b"], status="replacing")
+    write(path, ["c"], status="failed", message="old")
+    write(path, ["a", "b", "c"], status="failed", message="new")
+    assert [each.status for each in read_known(path)[0].values()] == ["ok", "replacing", "failed"]
+    tidy(path, ["a.png", "b.png", "c.png"], {})
+    assert [row.get("message") for row in read_manifest(path)] == [None, None, "new"]
+
+
 def test_the_last_row_of_each_counts_and_is_put_in_order(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     write(path, ["b", "other", "a"], status="failed")
