@@ -14,8 +14,9 @@ from redeg_cli.io.images import Photo, to_array, to_tensor
 from redeg_cli.seeds import sample_seed
 
 LENGTH = 1.5
-"""Pixels of the result at which the correlation of the grain has fallen to 1/e. That of neighbours is
-0.64; in scans of old photos it is 0.4 to 0.8."""
+"""Pixels of the result at which the correlation of the grain has fallen to 1/e.
+
+Neighbours have 0.64, those in scans of old photos 0.4 to 0.8."""
 
 _ROWS = 1024
 """Rows that get their grain at once, by a seed of their own: the memory of a huge photo."""
