@@ -62,7 +62,7 @@ def test_main_job_with_the_embedded_weights(tmp_path: Path) -> None:
     (found,) = summary["photos"]
     assert len(found["faces"]) == 1
     assert len(summary["lattice"]) >= 4
-    assert set(summary["held_out_scores"]) == {"general", "omega", "adapted"}
+    assert set(summary["held_out_scores"]) == {"general", "adapted"}
     files = summary["files"]
     single = [files[key] for key in ("page", "pool", "weights", "summary")]
     for name in (*files["restored"], *files["before_after"], *single):

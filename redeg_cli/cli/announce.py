@@ -8,7 +8,6 @@ from pathlib import Path
 
 from redeg_cli.cli.common import say
 from redeg_cli.cpu import cpu_cores, cpu_flags
-from redeg_cli.finetune.effort import first_steps
 
 # Seconds measured on two CPU cores with AVX512-BF16: start, faces and writing; one step of the
 # adaptation and of the restorer; one pixel of the photo, restored twice at scale 2, and
@@ -49,7 +48,7 @@ def announce(
     else:
         say(f"{len(photos)} photos, to be restored by one restorer into {folder}{os.sep}")
     pixels = sum(height * width for _, (height, width) in photos)
-    fit = _PER_ADAPT_STEP * adapt + _PER_STEP * (steps + first_steps(steps))
+    fit = _PER_ADAPT_STEP * adapt + _PER_STEP * steps
     restored = (_PER_PIXEL + 3 * _PER_TURN * turns) * pixels
     cores = cpu_cores()
     seconds = (_FIXED + fit + restored) * 2 * _slowness() / min(cores, 16)

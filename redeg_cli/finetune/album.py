@@ -12,8 +12,9 @@ from torch import Tensor
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.device import pick_device
 from redeg_cli.faces.restore import is_gray
+from redeg_cli.finetune.checked import Checked
 from redeg_cli.finetune.choose import score, turns_help
-from redeg_cli.finetune.effort import first_steps
+from redeg_cli.finetune.either import Either
 from redeg_cli.finetune.images import load_hq, tone_range
 from redeg_cli.finetune.pages import (
     draw_photo_parts,
@@ -23,11 +24,10 @@ from redeg_cli.finetune.pages import (
     toned_regions,
 )
 from redeg_cli.finetune.paste import paste_faces
-from redeg_cli.finetune.race import Method, Race
 from redeg_cli.finetune.regions import Region, clean_regions, printed_region
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
-from redeg_cli.finetune.summary import Page, choose, summarise, verdict
+from redeg_cli.finetune.summary import Method, Page, choose, summarise, verdict
 from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
 from redeg_cli.io.listing import list_images
@@ -48,6 +48,7 @@ from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.restore.grain import add_grain
 from redeg_cli.restore.photo import restore_photo
 from redeg_cli.seeds import sample_seed
+from redeg_cli.train.data import ImageStore
 
 
 @dataclass
@@ -97,8 +98,8 @@ def finetune_album(
     started = time.monotonic()
     sizes = [photo.rgb.shape[:2] for _, photo in photos]
     pixels = sum(size[0] * size[1] * (4 if settings.in_turns(size) else 1) for size in sizes)
-    tune_steps = settings.steps + first_steps(settings.steps)
-    stages = Stages(on_progress or no_progress, settings.adapt_steps, tune_steps, pixels / 1e6)
+    efforts = (settings.adapt_steps, settings.steps, pixels / 1e6)
+    stages = Stages(on_progress or no_progress, *efforts)
     device = pick_device(settings.device)
     for name, photo in photos:
         require_size(photo, 32, name)
@@ -145,9 +146,9 @@ def finetune_album(
     held_out = [region.held_out() for region in regions]
     general = score(restorer, held_out, device)
 
-    degraders: dict[Method, OmegaDegrader] = {
-        "omega": OmegaDegrader(net, pool, settings.scale, tone=tone)
-    }
+    own = OmegaDegrader(net, pool, settings.scale, tone=tone)
+    degrader: Degrader = own
+    method: Method = "omega"
     adapted: Adapted | None = None
     jpeg: JpegStages | None = None
     if isinstance(net, ReDegNetLite):
@@ -169,42 +170,35 @@ def finetune_album(
         )
         with torch.no_grad():
             jpeg = jpeg_stages(net, centre.to(device))
-        degraders["adapted"] = _adapted_degrader(adapted, jpeg, pool, settings)
+        of_omega, own = own, _adapted_degrader(adapted, jpeg, pool, settings)
+        method, degrader = "adapted", Either(of_omega, own)
 
     stages.enter("tune")
-    race = Race(
-        {
-            method: Tuning(
-                restorer,
-                degrader,
-                store,
-                general_state,
-                settings.steps,
-                crop=CROP,
-                general_share=settings.general_share,
-                seed=settings.seed,
-            )
-            for method, degrader in degraders.items()
-        },
-        held_out,
-        draw_photo_parts(pages, settings.seed),
-        device,
-        settings.seed,
+    tuning = Tuning(
+        restorer,
+        degrader,
+        store,
+        general_state,
+        settings.steps,
+        crop=CROP,
+        general_share=settings.general_share,
+        seed=settings.seed,
     )
-    best = race.run(settings.steps, stages.within, say)
-    chosen = choose(race.nearest, general)
-    say(verdict(chosen, race.nearest, general))
-    assert race.best_state is not None
-    state = blend_weights(general_state, race.best_state, chosen.share)
+    parts = draw_photo_parts(pages, settings.seed)
+    fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
+    fitting.run(settings.steps, stages.within, say)
+    chosen = choose(method, fitting.nearest, general)
+    say(verdict(chosen, fitting.nearest, general))
+    assert fitting.best_state is not None
+    state = blend_weights(general_state, fitting.best_state, chosen.share)
     restorer.network.load_state_dict(state)
 
     stages.enter("restore")
     turned = [settings.in_turns(size) for size in sizes]
-    if settings.turns is None and any(turned):
-        tuning = race.tunings[best.method]
-        if tuning.own_rows and not turns_help(restorer, tuning.unseen(2, device)):
-            say("the degradation has a direction: restored in one turn, four would be worse")
-            turned = [False] * len(turned)
+    asked = settings.turns is None and any(turned) and tuning.own_rows
+    if asked and not turns_help(restorer, tuning.unseen(2, device)):
+        say("the degradation has a direction: restored in one turn, four would be worse")
+        turned = [False] * len(turned)
     restored, pasted = [], []
     for index, page in enumerate(pages):
 
@@ -240,7 +234,8 @@ def finetune_album(
         pages,
         pasted,
         turned,
-        race,
+        fitting,
+        method=method,
         general=general,
         chosen=chosen,
         pool=pool,
@@ -257,9 +252,9 @@ def finetune_album(
         pool,
         summary,
         pages,
-        {method: tuning.losses for method, tuning in race.tunings.items()},
+        {method: tuning.losses},
         None if adapted is None or jpeg is None else (adapted, jpeg),
-        _likeness(race, store, best.method, settings),
+        _likeness(own, parts, store, settings, device),
     )
 
 
@@ -318,12 +313,13 @@ def _adapted_degrader(
     )
 
 
-def _likeness(race: Race, store: Any, method: Method, settings: Settings) -> list[Any]:
+def _likeness(
+    degrader: Degrader, parts: Tensor, store: ImageStore, settings: Settings, device: torch.device
+) -> list[tuple[Tensor, Tensor]]:
     """Return parts of the photo beside what the degrader makes of sharp images, as they are."""
-    degrader: Degrader = race.tunings[method].degrader
-    real = race.parts[:4]
+    real = parts[:4]
     side = real.shape[-1] * settings.scale
     seeds = [sample_seed(settings.seed, "likeness", row) for row in range(len(real))]
-    hq = torch.stack([store.crop(seed, side, (0.4, 1.0)) for seed in seeds]).to(race.device)
+    hq = torch.stack([store.crop(seed, side, (0.4, 1.0)) for seed in seeds]).to(device)
     made = degrader.apply(hq, [degrader.draw(seed) for seed in seeds]).float().cpu()
     return list(zip(real, made.clamp(0, 1), strict=True))

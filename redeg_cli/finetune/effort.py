@@ -4,15 +4,12 @@ from typing import Literal, NamedTuple
 
 Quality = Literal["fast", "standard", "best"]
 
-FIRST = 100
-"""Steps of the restorer after which the candidates are compared, at most."""
-
 
 class Effort(NamedTuple):
     """Steps of the two fits."""
 
     steps: int
-    """Of the restorer that is carried on."""
+    """Of the restorer."""
     adapt_steps: int
     """Of SynNet, to the photo."""
 
@@ -22,8 +19,3 @@ EFFORT: dict[Quality, Effort] = {
     "standard": Effort(1500, 500),
     "best": Effort(5000, 1000),
 }
-
-
-def first_steps(steps: int) -> int:
-    """Return after how many of ``steps`` the candidates are compared: the other one ends there."""
-    return min(FIRST, max(1, steps // 4))

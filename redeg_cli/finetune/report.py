@@ -21,7 +21,7 @@ _POINTS = 120
 METHODS = {
     "general": "the general restorer (fine-tuning did not help on held-out parts)",
     "omega": "fine-tuned with Ω alone",
-    "adapted": "fine-tuned, SynNet adapted to this photo",
+    "adapted": "fine-tuned, on what Ω makes and SynNet adapted to this photo",
 }
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from redeg_cli.finetune.checked import Check, Checked
 from redeg_cli.finetune.choose import Score
-from redeg_cli.finetune.race import Check, Method, Race
 from redeg_cli.finetune.regions import Region
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.images import Photo
@@ -15,6 +15,10 @@ from redeg_cli.omega.agreement import Agreement
 from redeg_cli.omega.photo_pairs import FacePair
 from redeg_cli.omega.pool import Pool, pool_spread
 from redeg_cli.omega.printed import Print
+
+Method = Literal["general", "omega", "adapted"]
+"""What a photo is restored by: the general restorer; one tuned on LQs that Ω makes alone; one tuned
+on those and on LQs of SynNet adapted to the photo (``finetune.either``)."""
 
 MARGIN, SMOOTH_MARGIN = 0.5, 1.0
 """dB by which a fine-tuned restorer must beat the general one on held-out parts of the faces: as
@@ -27,7 +31,7 @@ what they were worth on the whole picture: mild blur, noise and JPEG (1.3, 0.5) 
 (10.0, 7.5) +4.8 dB; a re-photographed screen (6.7, 3.6) +2.8 dB with its colours matched. With the
 general restorer of today the first three are (-1.2, -2.6), (-1.0, -2.4) and (0.2, 0.3). On the
 colour print of examples/ the gains fall from (3.6, 1.4) after 62 steps to (2.1, 0.1) after 250,
-while the picture gets better: what counts is ``Race.nearest``."""
+while the picture gets better: what counts is ``Checked.nearest``."""
 
 HALF_WAY = 0.5
 """Share of the fine-tuned weights where the faces do not tell which restorer is better (WiSE-FT,
@@ -40,7 +44,7 @@ originals, all the way and half-way, after 100 steps: blur +0.50 and +0.64, -0.0
 alone -0.02 and 0.00."""
 
 LOST = 6.0
-"""dB behind the general restorer, on either figure, at which a candidate is not even mixed in. The
+"""dB behind the general restorer, on either figure, at which the tuned one is not mixed in. The
 farthest behind that still gained (JPEG, +0.3 dB) was at -3.0 and -4.8."""
 
 
@@ -66,16 +70,16 @@ class Choice:
     """
 
 
-def choose(nearest: Check, general: Score) -> Choice:
-    """Return the candidate if it clearly beats the general restorer, else half of it.
+def choose(method: Method, nearest: Check, general: Score) -> Choice:
+    """Return the tuned restorer if it clearly beats the general one, else half of it.
 
-    ``nearest`` is its check that is looked at (``Race.nearest``). If it is far behind, the general
-    restorer is kept.
+    ``nearest`` is its check that is looked at (``Checked.nearest``). If it is far behind, the
+    general restorer is kept.
     """
     if nearest.score.beats(general, MARGIN, SMOOTH_MARGIN):
-        return Choice(nearest.method, 1.0)
+        return Choice(method, 1.0)
     if nearest.score.beats(general, -LOST, -LOST):
-        return Choice(nearest.method, HALF_WAY)
+        return Choice(method, HALF_WAY)
     return Choice("general", 0.0)
 
 
@@ -84,8 +88,9 @@ def summarise(
     pages: Sequence[Page],
     pasted: Sequence[Sequence[str]],
     turned: Sequence[bool],
-    race: Race,
+    fitting: Checked,
     *,
+    method: Method,
     general: Score,
     chosen: Choice,
     pool: Pool,
@@ -97,9 +102,8 @@ def summarise(
     seconds: float,
 ) -> dict[str, Any]:
     """Return what is written as summary.json, as JSON values."""
-    best = race.best
+    best = fitting.best
     assert best is not None
-    best_of = {best.method: {"best": _scored(best), "nearest": _scored(race.nearest)}}
     return {
         "scale": settings.scale,
         "photos": [
@@ -134,17 +138,13 @@ def summarise(
         else {"l1": adapted.losses, "kept_step": adapted.kept},
         "held_out_scores": {
             "general": _figures(general),
-            # After as many steps of each, which can be compared; of the one that went on also what
-            # is kept, and what is compared with the general restorer.
-            **{
-                check.method: _scored(check) | best_of.get(check.method, {})
-                for check in reversed(race.checks)
-            },
+            # What is compared with the general restorer, and what is kept.
+            method: {**_scored(fitting.nearest), "best": _scored(best)},
         },
-        "checks": [_check_row(check) for check in race.checks],
+        "checks": [_check_row(check) for check in fitting.checks],
         "chosen": chosen.method,
         "share": chosen.share,
-        "steps": {method: tuning.done for method, tuning in race.tunings.items()},
+        "steps": fitting.tuning.done,
         "kept_step": 0 if chosen.method == "general" else best.steps,
         "grain": settings.grain,
         "seed": settings.seed,
@@ -163,12 +163,10 @@ def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, s
 
 
 def verdict(chosen: Choice, nearest: Check, general: Score) -> str:
-    texts = {"omega": "Ω alone", "adapted": "SynNet adapted to this photo"}
-    method = texts[nearest.method]
     gain = nearest.score.psnr - general.psnr
     smooth = nearest.score.smooth_psnr - general.smooth_psnr
     if chosen.share == 1:
-        return f"chosen: fine-tuned, {method}, {gain:+.2f} dB on held-out parts of the faces"
+        return f"chosen: fine-tuned, {gain:+.2f} dB on held-out parts of the faces"
     what, asked = (
         ("the general restorer is kept", f"at least -{LOST} dB are asked for")
         if chosen.method == "general"
@@ -178,7 +176,7 @@ def verdict(chosen: Choice, nearest: Check, general: Score) -> str:
         )
     )
     return (
-        f"{what}: fine-tuning ({method}) changed the held-out parts of the faces by {gain:+.2f} "
+        f"{what}: fine-tuning changed the held-out parts of the faces by {gain:+.2f} "
         f"dB, {smooth:+.2f} dB when smoothed; {asked}"
     )
 
@@ -203,7 +201,7 @@ def _scored(check: Check) -> dict[str, Any]:
 
 
 def _check_row(check: Check) -> dict[str, Any]:
-    row = {"method": check.method, "steps": check.steps, **_figures(check.score)}
+    row = {"steps": check.steps, **_figures(check.score)}
     if check.consistency is not None:
         row["photo_smooth_psnr"] = round(check.consistency.smooth_psnr, 3)
         row["photo_spectrum"] = round(check.consistency.spectrum, 3)

@@ -105,7 +105,7 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
     ("chosen", "share", "words"),
     [
         ("general", 0.0, "the general restorer (fine-tuning did not help"),
-        ("adapted", 1.0, "fine-tuned, SynNet adapted to this photo"),
+        ("adapted", 1.0, "fine-tuned, on what Ω makes and SynNet adapted to this photo"),
         ("omega", 0.5, "half-way between the general restorer and one fine-tuned with Ω alone"),
     ],
 )
