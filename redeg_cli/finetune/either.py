@@ -3,7 +3,7 @@
 A photo's degradation is known in two ways, as the Ω of its faces and as SynNet adapted to them, and
 nothing tells beforehand which is nearer to the truth: a restorer is tuned on LQs of both. PSNR in
 dB outside the face after 250 steps, by Ω alone, by the adapted SynNet and by either: the colour
-print in examples/ 25.2, 24.6, 25.0; another, in finer dots, 22.0, 26.8, 26.9.
+print in examples/ 25.2, 24.6, 25.0; another colour print 22.0, 26.8, 26.9.
 """
 
 from collections.abc import Sequence
