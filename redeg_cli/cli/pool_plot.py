@@ -111,7 +111,8 @@ def plot(
     """
     kind = common_kind(pools)
     if kind != OMEGAS:
-        if (colour_by, groups, perplexity, neighbours, crops) != (None,) * 5:
+        of_omegas = (colour_by, groups, perplexity, neighbours, crops, title)
+        if of_omegas != (None,) * 6 or method is not MapMethod.tsne:
             raise typer.BadParameter(f"a sheet of {kind} takes -o alone: colours are of Ωs")
         _write_sheet(pools, kind, output, overwrite, as_json)
         return
