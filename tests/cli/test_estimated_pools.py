@@ -185,6 +185,7 @@ def test_plots_are_sheets(redeg: Callable, tmp_path: Path) -> None:
     wrong = redeg("pool", "plot", noise, "-o", tmp_path / "page.html")
     assert "is a picture, use .png" in wrong.stderr
     assert redeg("pool", "plot", noise, "-o", "a.png", "--colour-by", "scale").exit_code == 2
+    assert redeg("pool", "plot", noise, "-o", "a.png", "--title", "x").exit_code == 2
     assert redeg("evaluate", "kernels", kernels, "-o", tmp_path / "again.png").exit_code == 0
 
 
