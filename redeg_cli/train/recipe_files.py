@@ -29,10 +29,8 @@ What = Literal["redegnet", "restorer", "joint", "dml"]
 SIDES = ("redegnet", "restorer")
 """Keys of a joint recipe that hold a recipe each."""
 
-_OF_THE_RUN = frozenset(
-    {"steps", "minutes", "precision", "compile", "channels_last", "save_every", "validate_every"}
-    | {"patience"}
-)
+_OF_THE_RUN = {"steps", "minutes", "precision", "compile", "channels_last"}
+_OF_THE_RUN |= {"save_every", "validate_every", "patience"}
 """Keys of a joint recipe that its sides have none of: a preset's own are passed over."""
 
 _SOURCES = ("data", "validation", "faces")

@@ -269,6 +269,7 @@ def test_an_album_gets_one_restorer(
             2,
             "no face is used: leave --face-box out",
         ),
+        (["--faces", "keep", "--face-strength", "0.5"], 2, "give --faces blend too"),
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "nan,0,inf,20"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
