@@ -45,6 +45,13 @@ def test_pairs_become_a_pool(build: Callable) -> None:
     assert result.stderr.startswith("9 Ωs of 3 pairs, spread 0.")
 
 
+def test_what_is_for_faces_is_refused_for_pairs(build: Callable) -> None:
+    refused = build("pairs", "-o", "pool.npz", "--max-faces", 3)
+    assert refused.exit_code == 2
+    assert "--max-faces are for the faces of --photos" in " ".join(refused.stderr.split())
+    assert not Path("pool.npz").exists()
+
+
 def test_the_same_command_gives_the_same_file(build: Callable) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert build("pairs", "-o", f"{name}.npz", "--crops", 4, "--seed", seed).exit_code == 0
