@@ -93,6 +93,12 @@ class RestorerRecipe(HqRecipe):
     adversarial: Literal["hinge", "vanilla", "least-squares", "relativistic"] = "vanilla"
     discriminator: Literal["unet", "patch"] = "unet"
     discriminator_width: int = Field(64, ge=4)
+    discriminator_norm: Literal["spectral", "instance"] = "spectral"
+    """What is normalised: the discriminator's weights, or the features of each image, which a patch
+    discriminator can do instead and which learns faster."""
+    discriminator_rate: float | None = Field(None, gt=0)
+    """The discriminator's learning rate, by Adam; if not given, it is optimised as the restorer is.
+    (Of its own: Heusel et al. 2017, "GANs trained by a two time-scale update rule".)"""
 
     @model_validator(mode="before")
     @classmethod
@@ -106,7 +112,7 @@ class RestorerRecipe(HqRecipe):
         return {**table, "config": {**config, "scales": scales}}
 
     @model_validator(mode="after")
-    def _check_pools(self) -> "RestorerRecipe":
+    def _check_parts(self) -> "RestorerRecipe":
         if (self.kernels is None) != (self.noise is None):
             missing = "noise" if self.noise is None else "kernels"
             raise RecipeError(f"'{missing}': pools of kernels and of noise belong together")
@@ -114,6 +120,8 @@ class RestorerRecipe(HqRecipe):
             raise RecipeError("'dml': the pools of kernels and noise make the LQs already")
         if not self.data and not (self.pairs and self.pairs_share == 1):
             raise RecipeError("'data': give folders of HQ images, or 'pairs' that are ready")
+        if self.discriminator_norm == "instance" and self.discriminator != "patch":
+            raise RecipeError("'discriminator_norm': only a patch discriminator can have instance")
         return self
 
     def degraders(self) -> dict[int, Degrader]:

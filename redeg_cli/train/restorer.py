@@ -161,7 +161,7 @@ def restorer_course(
     some_unused = recipe.architecture == "f2n-compact"
     players = [Player(RESTORER, network, loss_terms, recipe, "", some_unused)]
     if losses.discriminator is not None:
-        players.append(Player(JUDGE, losses.discriminator, losses.judge, recipe))
+        players.append(Player(JUDGE, losses.discriminator, losses.judge, _judge_recipe(recipe)))
     return Course(players, validate, samples, maker)
 
 
@@ -169,8 +169,16 @@ def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:
     if not recipe.adversarial_weight:
         return None
     if recipe.discriminator == "patch":
-        return PatchDiscriminator(recipe.discriminator_width)
+        spectral = recipe.discriminator_norm == "spectral"
+        return PatchDiscriminator(recipe.discriminator_width, spectral=spectral)
     return UNetDiscriminator(recipe.discriminator_width)
+
+
+def _judge_recipe(recipe: RestorerRecipe) -> RestorerRecipe:
+    if recipe.discriminator_rate is None:
+        return recipe
+    own = {"optimizer": "adam", "learning_rate": recipe.discriminator_rate}
+    return recipe.model_copy(update=own)
 
 
 def _runner(recipe: RestorerRecipe) -> Run:

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torchvision.models import alexnet
 
-from redeg_cli.errors import RedegError
+from redeg_cli.errors import RecipeError, RedegError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import save_network
@@ -20,10 +20,11 @@ from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.train.adversarial import Kind
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.features import make_features
+from redeg_cli.train.loop import make_accelerator
 from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import RestorerRecipe
-from redeg_cli.train.restorer import RestorerLosses
+from redeg_cli.train.restorer import RestorerLosses, restorer_course
 from redeg_cli.train.restorer_losses import lattice
 from redeg_cli.train.training import train
 
@@ -165,6 +166,31 @@ def test_terms_are_those_that_weigh(workplace: Path, overrides: tuple, names: se
     assert set(terms) == names
     assert all(value.ndim == 0 and value > 0 for value in terms.values())
     assert (losses.discriminator is None) == ("adversarial" not in names)
+
+
+INSTANCE = ('discriminator="patch"', 'discriminator_norm="instance"')
+
+
+def test_the_discriminator_learns_by_its_own_rate(workplace: Path) -> None:
+    overrides = ("adversarial_weight=0.1", 'optimizer="muon"', "discriminator_rate=1e-3", *INSTANCE)
+    recipe = tiny(workplace, *overrides)
+    restorer, judge = restorer_course(recipe, make_accelerator("fp32", cpu=True)).players
+    assert (restorer.recipe.optimizer, restorer.recipe.learning_rate) == ("muon", 5e-4)
+    assert (judge.recipe.optimizer, judge.recipe.learning_rate) == ("adam", 1e-3)
+    normalised = [isinstance(each, nn.InstanceNorm2d) for each in judge.network.modules()]
+    assert sum(normalised) == 3
+    assert train(recipe, workplace / "run", cpu=True)[0].is_file()
+
+
+def test_without_a_rate_the_discriminator_is_optimised_as_the_restorer(workplace: Path) -> None:
+    recipe = tiny(workplace, "adversarial_weight=0.1", 'optimizer="muon"')
+    restorer, judge = restorer_course(recipe, make_accelerator("fp32", cpu=True)).players
+    assert judge.recipe == restorer.recipe
+
+
+def test_only_a_patch_discriminator_normalises_features(workplace: Path) -> None:
+    with pytest.raises(RecipeError, match="only a patch discriminator"):
+        tiny(workplace, "adversarial_weight=0.1", INSTANCE[1])
 
 
 def test_the_lattice_is_that_of_the_scale(workplace: Path) -> None:
