@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redeg_cli.seeds import sample_seed
 from redeg_cli.train.losses import hinge_d, hinge_g
 
 Kind = Literal["hinge", "vanilla", "least-squares", "relativistic"]
@@ -71,6 +72,20 @@ ADVERSARIAL: dict[Kind, Adversarial] = {
     "least-squares": Adversarial(least_squares_d, least_squares_g),
     "relativistic": Adversarial(relativistic_d, relativistic_g, relativistic=True),
 }
+
+
+def shifted(image: Tensor, step: int, most: int = 8) -> Tensor:
+    """Return ``image`` (B, C, H, W) with a mirrored rim that moves it right and down by 0 to
+    ``most`` - 1 px, depending on ``step``; its sides are ``most`` - 1 px longer.
+
+    Else a discriminator with strides looks at the same places of the generator's grid in every
+    step, and a generator that ends in a pixel shuffle learns a weave that falls between them: here
+    one of 8/3 px, 7 dB above its surroundings, after 1,500 steps at strides of 8 px. Sides must be
+    at least ``most`` px.
+    """
+    down, right = divmod(sample_seed(step, "shift") % most**2, most)
+    rim = (right, most - 1 - right, down, most - 1 - down)
+    return F.pad(image, rim, mode="reflect")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.nets.discriminators import PatchDiscriminator, UNetDiscriminator
 from redeg_cli.progress import OnProgress, no_progress
-from redeg_cli.train.adversarial import ADVERSARIAL, frozen
+from redeg_cli.train.adversarial import ADVERSARIAL, frozen, shifted
 from redeg_cli.train.data import load_store
 from redeg_cli.train.features import FeatureExtractor, layer_weights, make_features
 from redeg_cli.train.given import load_given
@@ -57,7 +57,9 @@ class RestorerLosses:
             "adversarial": recipe.adversarial_weight,
         }
 
-    def restorer(self, net: nn.Module, lq: Tensor, hq: Tensor, target: Tensor, scale: int) -> Terms:
+    def restorer(
+        self, net: nn.Module, lq: Tensor, hq: Tensor, target: Tensor, scale: int, step: int = 0
+    ) -> Terms:
         """Return the weighted terms of LQ (B, 3, h, w) and HQ (B, 3, h * scale, w * scale)."""
         made = self.run(net, lq, scale).float()
         terms: Terms = {"pixel": pixel_l1(made, target)}
@@ -74,10 +76,11 @@ class RestorerLosses:
         if self.recipe.lattice_weight:
             terms["lattice"] = lattice(made, target, scale)
         if self.discriminator is not None:
+            fake, real = shifted(made, step), shifted(hq, step)
             with frozen(self.discriminator):
-                real = self.discriminator(hq) if self.adversarial.relativistic else None
-                terms["adversarial"] = self.adversarial.generator(real, self.discriminator(made))
-            self._fake, self._real = made.detach(), hq
+                logits = self.discriminator(real) if self.adversarial.relativistic else None
+                terms["adversarial"] = self.adversarial.generator(logits, self.discriminator(fake))
+            self._fake, self._real = fake.detach(), real
         return weigh(terms, self.weights)
 
     def judge(self, net: nn.Module, step: int) -> Terms:
@@ -127,7 +130,7 @@ def restorer_course(
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
         lq, hq = maker.training_batch(store, scale, step)
-        return losses.restorer(net, lq, hq, maker.target(hq), scale)
+        return losses.restorer(net, lq, hq, maker.target(hq), scale, step)
 
     @torch.no_grad()
     def validate(averages: Averages) -> dict[str, float]:

@@ -18,6 +18,7 @@ from redeg_cli.train.adversarial import (
     least_squares_g,
     relativistic_d,
     relativistic_g,
+    shifted,
     vanilla_d,
     vanilla_g,
 )
@@ -125,3 +126,24 @@ def test_frozen_gives_back_what_it_took() -> None:
     fault = RuntimeError("anything")
     assert not context.__exit__(RuntimeError, fault, None)  # a fault inside is let through
     assert [p.requires_grad for p in network.parameters()] == before
+
+
+def test_images_are_shifted_by_every_offset_and_whole() -> None:
+    image = torch.rand((1, 2, 9, 12), generator=torch.Generator().manual_seed(0))
+    offsets = set()
+    for step in range(600):
+        moved = shifted(image, step)
+        assert moved.shape == (1, 2, 16, 19)
+        places = [(y, x) for y in range(8) for x in range(8)]
+        found = [(y, x) for y, x in places if moved[..., y : y + 9, x : x + 12].equal(image)]
+        assert len(found) == 1
+        offsets.update(found)
+    assert len(offsets) == 64
+    assert shifted(image, 5).equal(shifted(image, 5))
+
+
+def test_the_gradient_of_what_is_shifted_goes_back() -> None:
+    image = torch.zeros((1, 1, 8, 8), requires_grad=True)
+    shifted(image, 3).sum().backward()
+    assert image.grad is not None
+    assert image.grad.min() >= 1
