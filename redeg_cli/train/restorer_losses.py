@@ -90,14 +90,18 @@ def local_energy(
 
 
 def lattice(made: Tensor, truth: Tensor, scale: int, window: int = 8) -> Tensor:
-    """Return how much of the error is the same in each native pixel of a window, mean |.|.
+    """Return how much of the error is the same in each cell of two by two native pixels.
 
     A network that ends in a pixel shuffle can feign texture by a pattern that repeats with its
-    grid, which is near to every pixel, but coherent. The tone of a window does not count. Images
-    are (B, C, H, W), their sides multiples of ``scale``; 0 at x1.
+    grid, or with the coarser one it also looks at, which is near to every pixel, but coherent. The
+    mean of |.| over windows of ``window`` by ``window`` cells, whose tone does not count. Images
+    are (B, C, H, W); what is left over of whole cells does not count either.
     """
-    phases = F.pixel_unshuffle(made - truth, scale)
+    period = 2 * scale
+    error = made - truth
+    height, width = (side - side % period for side in error.shape[2:])
+    phases = F.pixel_unshuffle(error[..., :height, :width], period)
     side = min(window, *phases.shape[2:])
     means = F.avg_pool2d(phases, side, max(1, side // 2))
-    means = means.unflatten(1, (made.shape[1], scale**2))
+    means = means.unflatten(1, (made.shape[1], period**2))
     return (means - means.mean(2, keepdim=True)).abs().mean()

@@ -97,21 +97,31 @@ def test_features_smaller_than_a_window_have_one_energy() -> None:
     assert local_energy(small, {"x": torch.zeros(1, 2, 3, 5)}, {"x": 1.0}, floor=0.1) > 0
 
 
-@pytest.mark.parametrize("scale", [2, 4])
-def test_the_lattice_is_what_repeats_with_the_native_grid(scale: int) -> None:
+@pytest.mark.parametrize(
+    ("scale", "repeats"), [(1, 2), (2, 2), (2, 4), (4, 4), (4, 8)], ids=lambda n: str(n)
+)
+def test_the_lattice_is_what_repeats_with_the_native_grid(scale: int, repeats: int) -> None:
     truth = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    cell = torch.zeros(scale, scale)
+    cell = torch.zeros(repeats, repeats)
     cell[0, 0] = 1
-    pattern = 0.1 * cell.repeat(64 // scale, 64 // scale)
-    # One phase of scale^2 is off by 0.1: the mean distance from the mean of the phases.
-    share = 1 / scale**2
-    expected = 0.1 * 2 * share * (1 - share)
-    torch.testing.assert_close(lattice(truth + pattern, truth, scale), torch.tensor(expected))
+    pattern = 0.1 * cell.repeat(64 // repeats, 64 // repeats)
+    # One phase of repeats^2 is off by 0.1: the mean distance from the mean of the phases.
+    share = 1 / repeats**2
+    expected = torch.tensor(0.1 * 2 * share * (1 - share))
+    torch.testing.assert_close(lattice(truth + pattern, truth, scale), expected)
     noise = 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(3))
     assert lattice(truth + noise, truth, scale) < 0.15 * noise.abs().mean()
     assert lattice(truth + 0.3, truth, scale) < 1e-6
 
 
-def test_there_is_no_lattice_at_scale_1() -> None:
-    made, truth = torch.rand(2, 1, 3, 16, 16)
-    assert lattice(made, truth, 1) == 0
+def test_what_repeats_otherwise_is_no_lattice() -> None:
+    truth = torch.zeros(1, 3, 192, 192)
+    rows = torch.arange(192)[:, None].expand(1, 3, 192, 192)
+    other, own = (lattice(0.1 * (rows % period == 0), truth, 4) for period in (3, 4))
+    assert other < 0.2 * own
+
+
+def test_a_lattice_is_measured_where_there_are_whole_cells() -> None:
+    made, truth = torch.rand(2, 1, 3, 19, 23)
+    whole = lattice(made[..., :16, :20], truth[..., :16, :20], 2)
+    torch.testing.assert_close(lattice(made, truth, 2), whole)
