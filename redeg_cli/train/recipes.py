@@ -94,8 +94,8 @@ class RestorerRecipe(HqRecipe):
     discriminator: Literal["unet", "patch"] = "unet"
     discriminator_width: int = Field(64, ge=4)
     discriminator_norm: Literal["spectral", "instance"] = "spectral"
-    """What is normalised: the discriminator's weights, or the features of each image, which a patch
-    discriminator can do instead and which learns faster."""
+    """What is normalised: the discriminator's weights or, in a patch discriminator alone, the
+    features of each image."""
     discriminator_rate: float | None = Field(None, gt=0)
     """The discriminator's learning rate, by Adam; if not given, it is optimised as the restorer is.
     (Of its own: Heusel et al. 2017, "GANs trained by a two time-scale update rule".)"""

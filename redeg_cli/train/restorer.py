@@ -60,7 +60,10 @@ class RestorerLosses:
     def restorer(
         self, net: nn.Module, lq: Tensor, hq: Tensor, target: Tensor, scale: int, step: int = 0
     ) -> Terms:
-        """Return the weighted terms of LQ (B, 3, h, w) and HQ (B, 3, h * scale, w * scale)."""
+        """Return the weighted terms of LQ (B, 3, h, w) and HQ (B, 3, h * scale, w * scale).
+
+        ``step`` tells at which offset the discriminator sees them (``shifted``).
+        """
         made = self.run(net, lq, scale).float()
         terms: Terms = {"pixel": pixel_l1(made, target)}
         if self.phi is not None:
