@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from redeg_cli.errors import ModelError
+from redeg_cli.evaluate.niqe import niqe
+from redeg_cli.io.images import read_photo, to_tensor
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.restore.texture import load_textured, perceptual_of
 
+PICTURE = Path(__file__).parents[2] / "examples" / "texture.jpg"
 TINY = {"features": 4, "blocks": 1, "scales": [1, 2]}
 
 
@@ -42,6 +45,18 @@ def test_between_them_the_weights_are_between(model: Path) -> None:
     )
     for name, tensor in some.items():
         torch.testing.assert_close(tensor, 0.75 * plain[name] + 0.25 * full[name])
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_the_embedded_weights_look_the_sharper_the_more_texture(scale: int) -> None:
+    sharp = to_tensor(read_photo(PICTURE).rgb)[..., :300]
+    lq = torch.nn.functional.avg_pool2d(sharp, scale)
+    found = []
+    for texture in (0, 0.5, 1):
+        with torch.inference_mode():
+            restored = load_textured("f2n-compact", texture, scale)(lq).clamp(0, 1)
+        found.append(float(niqe(restored)))
+    assert found[0] - 0.5 > found[1] > found[2] + 0.5
 
 
 def test_what_was_blended_can_be_told(model: Path) -> None:
