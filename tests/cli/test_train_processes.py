@@ -32,7 +32,8 @@ decay = 0.1
 clip = 1000
 gradient_weight = 0.5
 adversarial_weight = 0.1
-adversarial = "hinge"
+# Not hinge: there the gradient of the last bias is rounding alone, of which Adam makes whole steps.
+adversarial = "vanilla"
 discriminator_width = 4
 precision = "fp32"
 data = [{ folder = "hq" }]
