@@ -58,7 +58,7 @@ class RestorerLosses:
         }
 
     def restorer(
-        self, net: nn.Module, lq: Tensor, hq: Tensor, target: Tensor, scale: int, step: int = 0
+        self, net: nn.Module, lq: Tensor, hq: Tensor, target: Tensor, scale: int, step: int
     ) -> Terms:
         """Return the weighted terms of LQ (B, 3, h, w) and HQ (B, 3, h * scale, w * scale).
 

@@ -162,7 +162,7 @@ def fixed_batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_terms_are_those_that_weigh(workplace: Path, overrides: tuple, names: set[str]) -> None:
     losses = losses_of(tiny(workplace, *overrides))
     lq, hq = fixed_batch()
-    terms = losses.restorer(nn.Conv2d(3, 3, 3, padding=1), lq, hq, hq, 1)
+    terms = losses.restorer(nn.Conv2d(3, 3, 3, padding=1), lq, hq, hq, 1, 0)
     assert set(terms) == names
     assert all(value.ndim == 0 and value > 0 for value in terms.values())
     assert (losses.discriminator is None) == ("adversarial" not in names)
@@ -198,7 +198,7 @@ def test_the_lattice_is_that_of_the_scale(workplace: Path) -> None:
     lq, hq = fixed_batch()
     net = nn.Conv2d(3, 3, 3, padding=1)
     for scale in (1, 2):
-        term = losses.restorer(net, lq, hq, hq, scale)["lattice"]
+        term = losses.restorer(net, lq, hq, hq, scale, 0)["lattice"]
         torch.testing.assert_close(term, lattice(net(lq), hq, scale))
 
 
@@ -206,7 +206,7 @@ def test_the_discriminator_sees_the_hq_and_the_pixels_the_target(workplace: Path
     losses = losses_of(tiny(workplace, "adversarial_weight=1"))
     lq, hq = fixed_batch()
     net = nn.Conv2d(3, 3, 3, padding=1)
-    terms = losses.restorer(net, lq, hq, hq * 0.5, 1, step=3)
+    terms = losses.restorer(net, lq, hq, hq * 0.5, 1, 3)
     torch.testing.assert_close(terms["pixel"], (net(lq) - hq * 0.5).abs().mean())
     seen: list[torch.Tensor] = []
 
@@ -231,7 +231,7 @@ def test_each_side_moves_its_own_network(workplace: Path, discriminator: str, ki
     assert judge is not None
     lq, hq = fixed_batch()
     net = nn.Conv2d(3, 3, 3, padding=1)
-    torch.stack(list(losses.restorer(net, lq, hq, hq, 1).values())).sum().backward()
+    torch.stack(list(losses.restorer(net, lq, hq, hq, 1, 0).values())).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
     assert all(p.grad is None and p.requires_grad for p in judge.parameters())
     net.zero_grad(set_to_none=True)
@@ -261,7 +261,7 @@ def test_losses_fall_on_a_fixed_batch(workplace: Path, overrides: tuple) -> None
         sides.append(torch.optim.Adam(losses.discriminator.parameters(), 1e-3))
     seen: list[dict[str, float]] = []
     for step in range(20):
-        own = [losses.restorer(net, lq, hq, hq, 1)]
+        own = [losses.restorer(net, lq, hq, hq, 1, 0)]
         for side, optimizer in enumerate(sides):
             terms = losses.judge(losses.discriminator, step) if side else own[0]  # pyright: ignore[reportArgumentType]
             optimizer.zero_grad()

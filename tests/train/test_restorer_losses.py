@@ -97,9 +97,7 @@ def test_features_smaller_than_a_window_have_one_energy() -> None:
     assert local_energy(small, {"x": torch.zeros(1, 2, 3, 5)}, {"x": 1.0}, floor=0.1) > 0
 
 
-@pytest.mark.parametrize(
-    ("scale", "repeats"), [(1, 2), (2, 2), (2, 4), (4, 4), (4, 8)], ids=lambda n: str(n)
-)
+@pytest.mark.parametrize(("scale", "repeats"), [(1, 2), (2, 2), (2, 4), (4, 4), (4, 8)], ids=str)
 def test_the_lattice_is_what_repeats_with_the_native_grid(scale: int, repeats: int) -> None:
     truth = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     cell = torch.zeros(repeats, repeats)
