@@ -17,7 +17,7 @@ MAX_PIXELS = 400_000_000
 """Largest picture read: 4.8 GB as float32. Beyond it a file is an accident or an attack."""
 
 # Formats that are pictures; Pillow's list also holds some that start other programs (EPS).
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
 _SUBFILE_TYPE = 254
@@ -57,6 +57,8 @@ def open_picture(path: Path, data: bytes) -> Image.Image:
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
+            if data[4:8] == b"ftyp":
+                _register_heif()
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
         except Exception as error:  # decoders raise whatever the damaged bytes lead to
             raise InputError(f"{path} {_what_is(data)}") from error
@@ -86,12 +88,12 @@ def upright_size(path: Path, data: bytes) -> tuple[int, int]:
 
 
 def page_count(path: Path, data: bytes) -> int:
-    """Return how many pages (TIFF) or frames (GIF, WebP, PNG) a readable picture file holds.
+    """Return how many pages (TIFF) or frames (GIF and the like) a readable picture file holds.
 
     Thumbnails and masks in a TIFF are no pages, and neither is what a phone puts behind a JPEG.
     """
     image = open_picture(path, data)
-    if image.format not in ("TIFF", "GIF", "WEBP", "PNG"):
+    if image.format not in ("TIFF", "GIF", "WEBP", "PNG", "AVIF", "HEIF"):
         return 1
     pages = 1
     with _pillow_settings, warnings.catch_warnings():
@@ -137,6 +139,13 @@ def decode(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray | None, bool
     metadata = prepare_metadata(metadata, rgb.shape[0], rgb.shape[1])
     profile = srgb_profile() if icc is not None else None
     return rgb, alpha, gray, depth, replace(metadata, icc=profile, source_profile=source)
+
+
+def _register_heif() -> None:
+    """Teach Pillow to read HEIC, what phones take photos in; AVIF it reads itself from 11.3 on."""
+    from pi_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
 
 
 def _quiet_metadata(image: Image.Image) -> tuple[Metadata, int]:
@@ -267,7 +276,7 @@ def _what_is(data: bytes) -> str:
     if lower.startswith((b"<!doctype", b"<html")):
         return "is a web page, not an image: the download went wrong, get the image itself"
     if data[4:8] == b"ftyp":
-        return "is a HEIC, AVIF or video file, which is not read: save it as JPEG or PNG"
+        return "is a video, or a damaged or rare HEIC or AVIF file: save it as JPEG or PNG"
     if start.startswith((b"%PDF", b"%!PS")):
         return "is a PDF or PostScript document, not an image: export the page as PNG"
     if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"II*\x00", b"MM\x00*", b"GIF8")):

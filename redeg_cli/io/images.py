@@ -20,16 +20,15 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff"),
-    *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"),
+    *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".heic", ".heif", ".hif", ".avif"),
 )
 """Suffixes of the pictures that are read, lower case."""
 
 UNREAD_SUFFIXES = (
-    *(".heic", ".heif", ".hif", ".avif", ".jxl"),
-    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef"),
-    *(".srw", ".raw"),
+    *(".jxl", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".raf", ".orf"),
+    *(".rw2", ".pef", ".srw", ".raw"),
 )
-"""Suffixes of pictures that are not read: a phone's newer ones, and a camera's raw ones."""
+"""Suffixes of pictures that are not read: JPEG XL, and a camera's raw ones."""
 
 WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """Suffixes of the pictures that are written, lower case."""
@@ -60,7 +59,7 @@ class Photo:
 def read_photo(path: Path | str) -> Photo:
     """Read a picture file with everything it holds.
 
-    Formats: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000.
+    Formats: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000, HEIC, AVIF.
     The EXIF orientation is applied, embedded colour profiles and CMYK are converted to sRGB,
     16 bits are kept. Colours of transparent pixels are kept as they are. Of several pages or
     frames the first is read, and a warning is logged. Raises InputError, one line with the path,

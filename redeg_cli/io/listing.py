@@ -113,7 +113,7 @@ def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, 
     """Yield (path, name relative to ``folder``) of its pictures in natural order.
 
     Links to folders are followed, once. A warning is logged when there are pictures of a kind that
-    is not read (HEIC, camera raw). Raises InputError for a folder that cannot be read.
+    is not read (camera raw, JPEG XL). Raises InputError for a folder that cannot be read.
     """
     names: list[str] = []
     unread: Counter[str] = Counter()

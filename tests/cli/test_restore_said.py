@@ -36,11 +36,11 @@ def test_files_of_a_kind_that_is_not_read_are_told_once(restore: Callable, tmp_p
     for folder in ("in", "more"):
         draw(tmp_path / folder / f"{folder}.png")
         for number in range(2):
-            (tmp_path / folder / f"{number}.heic").write_bytes(b"x")
+            (tmp_path / folder / f"{number}.dng").write_bytes(b"x")
     for _ in range(2):  # each run says it
         result = restore(tmp_path / "in", tmp_path / "more", "-o", tmp_path / "o", "--overwrite")
         assert result.exit_code == 0
-        told = "2 files are not read: 2 .heic (save them as JPEG or PNG)"
+        told = "2 files are not read: 2 .dng (save them as JPEG or PNG)"
         assert result.stderr.splitlines() == [
             f"warning: {tmp_path / folder}: {told}" for folder in ("in", "more")
         ]

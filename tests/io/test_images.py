@@ -361,6 +361,8 @@ def test_suffixes_are_lower_case_and_readable(tmp_path: Path) -> None:
     assert all(suffix == suffix.lower() for suffix in IMAGE_SUFFIXES)
     for suffix in IMAGE_SUFFIXES:
         buffer = io.BytesIO()
+        if suffix in (".heic", ".heif", ".hif", ".avif"):
+            continue  # see test_phone_photos
         kind = Image.registered_extensions()[suffix]
         image = Image.fromarray(noise())
         (image.convert("L") if suffix == ".pgm" else image).save(buffer, format=kind)

@@ -94,16 +94,16 @@ def test_natural_key_orders_numbers_by_value() -> None:
 def test_pictures_of_a_kind_that_is_not_read_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make(tmp_path, "a.png", "p.mpo", "x.txt", "1.HEIC", "deep/2.heic", "3.cr2", ".4.heic", "5.pdf")
+    make(tmp_path, "a.png", "p.mpo", "x.txt", "1.JXL", "deep/2.jxl", "3.cr2", ".4.jxl", "5.pdf")
     assert names(tmp_path) == ["a.png", "p.mpo"]
-    told = "3 files are not read: 2 .heic, 1 .cr2 (save them as JPEG or PNG)"
+    told = "3 files are not read: 2 .jxl, 1 .cr2 (save them as JPEG or PNG)"
     assert [each.getMessage() for each in caplog.records] == [f"{tmp_path}: {told}"]
     caplog.clear()
     assert names(tmp_path / "a.png", tmp_path / "p.mpo") == ["a.png", "p.mpo"]
     assert caplog.records == []
     with pytest.raises(InputError, match="holds no images"):
         list_images([tmp_path / "deep"])
-    assert "deep: 1 file is not read: 1 .heic (save it as JPEG or PNG)" in caplog.text
+    assert "deep: 1 file is not read: 1 .jxl (save it as JPEG or PNG)" in caplog.text
 
 
 @pytest.mark.parametrize(
