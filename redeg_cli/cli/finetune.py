@@ -27,6 +27,7 @@ from redeg_cli.cli.common import (
     progress,
     say,
 )
+from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.errors import RedegError
 from redeg_cli.finetune.effort import EFFORT
@@ -161,6 +162,7 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    mask: MaskOption = None,
     grain: GrainOption = 0.0,
     seed: SeedOption = 0,
     tile: TileOption = None,
@@ -196,6 +198,7 @@ def finetune(
         raise typer.BadParameter(
             f"--face-box, --face-pair and --region belong to one photo, {len(files)} were given"
         )
+    masks = find_masks(mask, listed)
     outcome = Outcome(failed=[(name, one_line(message)) for name, message in unusable])
     effort = EFFORT[quality.value]
     wanted = steps or effort[0]
@@ -237,8 +240,8 @@ def finetune(
     )
     if face_strength != 1 and settings.face_rule == "keep":
         raise typer.BadParameter("--face-strength mixes in restored faces: give --faces blend too")
-    written = Photos(outputs, scale)
-    named = [(file.name, photo) for file, photo in pictures]
+    written = Photos(outputs, scale, [photo for _, photo in pictures])
+    named = [(file.name, filled(photo, file.name, masks.get(file))) for file, photo in pictures]
     with progress("finetune", every_seconds=15) as on_progress:
         result = finetune_album(named, settings, on_progress, say, written.write)
     title = files[0].name if len(files) == 1 else f"{len(files)} photos of {_album(first)}"

@@ -22,6 +22,7 @@ from redeg_cli.cli.common import (
     run_batch,
     say,
 )
+from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, ModelError, OutputError
 from redeg_cli.progress import OnProgress
@@ -89,6 +90,7 @@ def restore(
             "sharpest.",
         ),
     ] = 0.0,
+    mask: MaskOption = None,
     grain: GrainOption = 0.0,
     tile: TileOption = None,
     output_format: Annotated[
@@ -139,6 +141,7 @@ def restore(
     autocast_dtype(place, precision)  # says now, not once per photo, that it is impossible
     listed, unusable = list_usable(photos, output)
     jobs = _plan(listed, photos, output, output_format)
+    masks = find_masks(mask, listed)
     check_folder(output)
     skipped = {job for job in jobs if skip_existing and job.target.exists()}
     todo = [job for job in jobs if job not in skipped]
@@ -151,7 +154,7 @@ def restore(
         ensure_writable(job.target, overwrite)
         if restorer is None:  # the target was there at the start and has gone since
             raise OutputError(f"{job.target} was removed while redeg ran: start again")
-        photo = read_photo(job.source)
+        photo = filled(read_photo(job.source), job.name, masks.get(job.source))
         height, width = (side * restorer.scale for side in photo.rgb.shape[:2])
         # The size of the result without its memory: only the shape is looked at.
         blank = np.broadcast_to(np.float32(0), (height, width, 3))

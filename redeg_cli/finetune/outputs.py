@@ -70,12 +70,14 @@ class Photos:
 
     outputs: Outputs
     scale: int
+    sources: Sequence[Photo]
+    """The photos as they were given: what stands before each restored one."""
     sliders: list[dict[str, Any]] = field(default_factory=list)
     faces: list[tuple[str, list[tuple[str, np.ndarray]]]] = field(default_factory=list)
 
     def write(self, index: int, page: Page, restored: Photo) -> None:
         """Write the photo of this number, and it beside the enlarged one."""
-        before = to_array(to_aligned(to_tensor(page.photo.rgb), self.scale))
+        before = to_array(to_aligned(to_tensor(self.sources[index].rgb), self.scale))
         write_photo(self.outputs.restored[index], restored)
         write_before_after(self.outputs.before_after[index], before, restored.rgb)
         self.sliders.append(slider(page.name, before, restored.rgb))
