@@ -372,3 +372,25 @@ def test_of_an_album_bad_photos_and_results_are_left_out(
             *(FILES - {"old_restored.png"}),
             "one_restored.png",
         }
+
+
+def test_marked_scratches_are_filled_first_and_seen_before(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    """On the coat, beside the face: white in the photo and in what stands before, not after."""
+    photo = np.asarray(Image.open(place.photo)).copy()
+    marked = np.zeros(photo.shape[:2], np.uint8)
+    marked[170:173, 20:120] = 255
+    photo[marked > 0] = 255
+    Image.fromarray(photo).save(tmp_path / "old.png")
+    Image.fromarray(marked).save(tmp_path / "mask.png")
+    result = finetune(
+        tmp_path / "old.png", "-o", tmp_path / "o", "--mask", tmp_path / "mask.png", "--no-turns"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "old.png: 0.8% of it is marked" in result.stderr
+    sheet = np.asarray(Image.open(tmp_path / "o" / "before_after.png"))[28:]
+    before, after = sheet[:, :384], sheet[:, 392:]
+    scratch = np.s_[342, 60:220]
+    assert before[scratch].mean() > 240
+    assert after[scratch].mean() < 200
