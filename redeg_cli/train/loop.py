@@ -103,10 +103,10 @@ def fit(
 
     The state is written to ``folder/state.pt`` every ``save_every`` steps, and at SIGINT and
     SIGTERM; it is taken up from there. A run ends before its steps are done when its validation has
-    not become better for as long as ``patience``. ``watch`` is called after each step. The first of
-    several processes alone validates: the others have no figures. Raises RedegError naming the term
-    that is not finite, and KeyboardInterrupt once the state of a run that was asked to stop is
-    written.
+    not become better for as long as ``patience``, and returns the averages that were the best.
+    ``watch`` is called after each step. The first of several processes alone validates: the others
+    have no figures. Raises RedegError naming the term that is not finite, and KeyboardInterrupt
+    once the state of a run that was asked to stop is written.
     """
     players = course.players
     for player in players:
@@ -142,10 +142,8 @@ def fit(
     main = accelerator.is_main_process
     started, before = time.monotonic(), clock.seconds
     figures: dict[str, float] = {}
-    validated: int | None = None
     judged = run.patience or any(each.recipe.schedule == "plateau" for each in players)
     over = 0 < run.patience <= clock.stale
-    settled = False
     with Journal(folder, clock.step, main) as journal, StopRequest() as stop:
         while not over and (share := clock.share(run.steps, run.minutes)) < 1:
             terms: Terms = {}
@@ -184,28 +182,32 @@ def fit(
 
             clock.seconds = before + time.monotonic() - started
             stopping = _agree(accelerator, clock, stop)
-            over = 0 < run.patience <= clock.stale
-            done = over or clock.share(run.steps, run.minutes) >= 1
-            if done and course.settle:
-                state.save(clock)  # before: a run that is carried on goes on from what was trained
-                course.settle(averages)
-                settled = True
-            due = done or clock.step % run.validate_every == 0
-            looked = main and due
-            if looked and course.validate:
-                figures, validated = course.validate(averages), clock.step
-                if judged and not done:
+            done = clock.share(run.steps, run.minutes) >= 1
+            looked = main and (done or clock.step % run.validate_every == 0)
+            if looked and course.validate and not done:
+                figures = course.validate(averages)
+                if judged:
                     clock.judge(figures, run.watched)
-            if judged and due and not done:  # the next step's rate is the same in all processes
+            if judged and clock.step % run.validate_every == 0 and not done:
+                # The next step's rate, and whether there is one, is the same in all processes.
                 stopping = _agree(accelerator, clock, stop) or stopping
+                if run.patience and not clock.stale:
+                    state.keep_best()
+                over = 0 < run.patience <= clock.stale
+                done = over
+            if done:
+                state.save(clock)  # before: a run that is carried on goes on from what was trained
+                _finish(course, averages, state, over)
+                if main and course.validate:
+                    figures = course.validate(averages)
+            elif stopping or clock.step % run.save_every == 0:
+                state.save(clock)
             if looked and course.samples:
                 for name, picture in course.samples(averages).items():
                     journal.picture(name, picture, clock.step)
-            if done or looked or clock.step % 50 == 0:
+            if looked or clock.step % 50 == 0:
                 head = {"seconds": round(clock.seconds), "lr": rates[0]}
                 journal.row(clock.step, head | clock.smooth | (figures if looked else {}))
-            if not settled and (done or stopping or clock.step % run.save_every == 0):
-                state.save(clock)
             if stopping and not done:
                 raise KeyboardInterrupt
             if watch:
@@ -213,12 +215,20 @@ def fit(
             if progress:
                 text = " ".join(f"{name} {value:.4f}" for name, value in clock.smooth.items())
                 progress(round(1000 * clock.share(run.steps, run.minutes)), 1000, text)
-    if course.settle and not settled:  # the run was finished before
+            if done:
+                return averages, clock, figures
+    # The run was finished before, and its state holds no figures.
+    _finish(course, averages, state, over)
+    return averages, clock, course.validate(averages) if main and course.validate else {}
+
+
+def _finish(course: Course, averages: Averages, state: TrainingState, over: bool) -> None:
+    """Make of the averages what a finished run returns: the best ones of a run whose patience is
+    over, with the last touch of the course."""
+    if over:
+        state.take_best()
+    if course.settle:
         course.settle(averages)
-    # The state of a finished run holds no figures.
-    if main and course.validate and validated != clock.step:
-        figures = course.validate(averages)
-    return averages, clock, figures
 
 
 def _optimizer(player: Player) -> torch.optim.Optimizer:

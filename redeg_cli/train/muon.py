@@ -85,10 +85,9 @@ class Muon(torch.optim.Optimizer):
         for each in parameters:
             state = self.state[each]
             if not state:
-                state["step"] = torch.tensor(0.0)
+                state["step"] = 0  # no tensor: one would come back from a file on the GPU
                 state["mean"], state["square"] = torch.zeros_like(each), torch.zeros_like(each)
-            state["step"] += 1
-            count = float(state["step"])
+            state["step"] = count = int(state["step"]) + 1
             state["mean"].lerp_(each.grad, 1 - first)
             state["square"].mul_(second).addcmul_(each.grad, each.grad, value=1 - second)
             scale = (state["square"] / (1 - second**count)).sqrt_().add_(group["eps"])

@@ -74,6 +74,19 @@ class TrainingState:
     keeper: Keeper | None = None
     process: int = 0
     processes: int = 1
+    best: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The averages at the best validation so far, by name; empty without ``keep_best``."""
+
+    def keep_best(self) -> None:
+        """Remember the averages as they are now."""
+        for name, average in self.averages.items():
+            own = average.state_dict()
+            self.best[name] = {key: tensor.clone() for key, tensor in own.items()}
+
+    def take_best(self) -> None:
+        """Give the averages what was remembered of them, if anything was."""
+        for name, tensors in self.best.items():
+            self.averages[name].load_state_dict(tensors)
 
     def save(self, clock: Clock) -> None:
         """Write the file, whole or not at all. Raises OutputError, for a full disk too.
@@ -95,6 +108,7 @@ class TrainingState:
             "smooth": clock.smooth,
             "best": clock.best,
             "streaks": clock.streaks,
+            "best_averages": self.best,
         }
         with atomic_path(self.path) as temporary:
             try:
@@ -129,8 +143,22 @@ class TrainingState:
         for name, network in self.networks.items():
             network.load_state_dict(found["networks"][name])
             self.optimizers[name].load_state_dict(found["optimizers"][name])
+            _lay_out(self.optimizers[name])
         for name, average in self.averages.items():
             average.load_state_dict(found["averages"][name])
+        self.best.update(found.get("best_averages", {}))
         if self.keeper and any(keepers):
             self.keeper.load_state_dict(keepers[self.process])
         return Clock(**{each.name: found[each.name] for each in fields(Clock)})
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the moments of an optimiser out in memory as their parameters are.
+
+    They come as the run before had them, with or without channels last, and a fused step walks
+    through both alike.
+    """
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if torch.is_tensor(moment) and moment.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)

@@ -262,15 +262,31 @@ def test_compiled_networks_learn_the_same_and_are_carried_on(
         torch.testing.assert_close(other.state_dict()[name], tensor)
 
 
-def test_a_run_that_gets_no_better_ends(workplace: Path) -> None:
+def test_a_run_that_gets_no_better_ends_with_its_best(workplace: Path) -> None:
     figures = iter([1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
     overrides = ("steps=100", "validate_every=2", "watched=psnr", "patience=3", VALIDATION)
-    recipe = recipe_of(workplace, *overrides)
-    _, clock = run_line(workplace / "run", recipe, lambda _nets: {"psnr": next(figures)})
-    # The best at step 4, three worse ones until step 10, and the step that ends the run.
-    assert clock.step == 11
+    recipe = recipe_of(workplace, *overrides, "save_every=1")
+    seen: list[float] = []
+
+    def validate(averages: Averages) -> dict[str, float]:
+        seen.append(averages["network"].weight.item())
+        return {"psnr": next(figures)}
+
+    def stop(done: int, total: int, text: str = "") -> None:
+        del total, text
+        if done == 70:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_line(workplace / "run", recipe, validate, progress=stop)
+    net, clock = run_line(workplace / "run", recipe, validate)
+    # The best at step 4, which is remembered over the stop, and three worse ones until step 10.
+    assert clock.step == 10
     assert (clock.best, clock.stale) == (3.0, 3)
-    assert run_line(workplace / "run", recipe)[1].step == 11
+    assert net.weight.item() == seen[1] != seen[4]
+    assert seen[5:] == seen[1:2]  # the last look is at what is returned
+    again, clock = run_line(workplace / "run", recipe)
+    assert (again.weight.item(), clock.step) == (seen[1], 10)
 
 
 def test_patience_with_an_unknown_figure_is_told(workplace: Path) -> None:

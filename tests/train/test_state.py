@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from redeg_cli.errors import OutputError, RecipeError
+from redeg_cli.train.muon import Muon
 from redeg_cli.train.state import Clock, TrainingState
 
 CPU = torch.device("cpu")
@@ -57,6 +58,36 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     torch.testing.assert_close(
         other.averages["network"].state_dict(), kept.averages["network"].state_dict()
     )
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, Muon])
+def test_moments_are_laid_out_as_the_parameters_are(tmp_path: Path, kind: type) -> None:
+    """Fused steps walk through both alike: else a run with another layout goes astray."""
+
+    def moved(network: nn.Module) -> Tensor:
+        torch.manual_seed(5)
+        network(torch.rand(2, 3, 9, 9)).square().sum().backward()
+        return network.weight.detach().clone()
+
+    def begun(layout: torch.memory_format) -> TrainingState:
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 4, 3).to(memory_format=layout)
+        options = {"fused": True} if kind is torch.optim.Adam else {}
+        optimizer = kind(network.parameters() if options else network, lr=0.01, **options)
+        return TrainingState(tmp_path / "state.pt", {"net": network}, {"net": optimizer}, {})
+
+    after = []
+    for layout in (torch.channels_last, torch.contiguous_format):
+        first = begun(torch.channels_last)
+        moved(first.networks["net"])
+        first.optimizers["net"].step()
+        first.save(Clock(1))
+        second = begun(layout)
+        second.load(CPU)
+        moved(second.networks["net"])
+        second.optimizers["net"].step()
+        after.append(second.networks["net"].weight.detach().contiguous())
+    torch.testing.assert_close(*after)
 
 
 def test_a_run_without_a_state_begins(tmp_path: Path) -> None:
