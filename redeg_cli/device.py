@@ -47,6 +47,16 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(kind)
 
 
+def memory_format(device: torch.device | str) -> torch.memory_format:
+    """Return how feature maps are laid out where networks are trained on ``device``.
+
+    Channels last, as CPUs and tensor cores have it faster; not on Apple's GPUs, where gradients of
+    batch norms are wrong then (PyTorch issue 175189).
+    """
+    apple = torch.device(device).type == "mps"
+    return torch.contiguous_format if apple else torch.channels_last
+
+
 def in_float64(x: torch.Tensor) -> torch.Tensor:
     """Return a tensor in float64, on the CPU if its device is one without (MPS)."""
     return (x.cpu() if x.device.type == "mps" else x).double()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from redeg_cli.errors import ModelError
 from redeg_cli.io.checkpoints import load_tensors, save_tensors
-from redeg_cli.nets.community import face_run, load_community, restorer_runs
+from redeg_cli.nets.community import CommunityNetwork, community_run, face_run, load_community
 from redeg_cli.nets.rrdb import infer_config
 from redeg_cli.nets.wrap import FaceRestorer, Restorer
 
@@ -299,9 +299,8 @@ def _community_restorer(
     model = load_community(str(path), tensors, device)
     _check_scale(label, model.scale if scale is None else scale, (model.scale,))
     needs = model.size_requirements
-    run, training_run = restorer_runs(str(path), model)
     return Restorer(
-        run,
+        community_run(model),
         name=label,
         scale=model.scale,
         fingerprint=model_fingerprint(path),
@@ -310,7 +309,7 @@ def _community_restorer(
         multiple=needs.multiple_of,
         minimum=needs.minimum,
         square=needs.square,
-        training_run=training_run,
+        trained=CommunityNetwork(str(path), model),
     )
 
 

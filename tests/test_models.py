@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from redeg_cli import imports, models
 from redeg_cli.cli.app import app
 from redeg_cli.errors import ModelError, OutputError
-from redeg_cli.nets.community import face_run, load_community, restorer_runs
+from redeg_cli.nets.community import CommunityNetwork, face_run, load_community
 from redeg_cli.nets.compact import CompactF2N
 from redeg_cli.nets.rrdb import RRDBNet, infer_config
 from redeg_cli.nets.wrap import FaceRestorer, pad_to
@@ -328,7 +328,7 @@ def test_gfpgan_runs_in_its_own_range_without_fresh_noise() -> None:
     assert wrapped(torch.full((1, 3, 64, 64), 0.75)).shape == (1, 3, 64, 64)
     assert seen[-1].shape == (1, 3, 512, 512)
     with pytest.raises(ModelError, match="restores aligned faces"):
-        restorer_runs("x.pth", fake)
+        CommunityNetwork("x.pth", fake)
 
 
 def test_codeformer_runs_in_its_own_range() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.chain import load_degrader
-from redeg_cli.device import autocast
+from redeg_cli.device import autocast, memory_format
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import numpy_generator, sample_seed
@@ -65,8 +65,8 @@ class Tuning:
         self.state = {name: tensor.clone() for name, tensor in self.state.items()}
         for tensor in network.parameters():
             if tensor.ndim == 4:
-                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
-        network.eval().requires_grad_(True)  # some drop paths out in training, by no seed
+                tensor.data = tensor.data.contiguous(memory_format=memory_format(device))
+        self.restorer.train()
         optimizer = Muon(network, self.learning_rate)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(dict(self.optimizer_state))
@@ -82,7 +82,7 @@ class Tuning:
             lq, hq = self.batch(self.done, device)
             with autocast(device):
                 restored = self.restorer.differentiable(
-                    lq.contiguous(memory_format=torch.channels_last)
+                    lq.contiguous(memory_format=memory_format(device))
                 )
             loss = (restored.float() - hq).abs().mean()
             optimizer.zero_grad(set_to_none=True)
@@ -96,7 +96,7 @@ class Tuning:
         self.weights = copy_state(network)
         self.optimizer_state = optimizer.state_dict()
         network.load_state_dict(self.state)
-        network.eval().requires_grad_(False)
+        self.restorer.train(False)
 
     @torch.no_grad()
     def _average(self, network: nn.Module) -> None:

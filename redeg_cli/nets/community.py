@@ -1,13 +1,12 @@
 """Community networks, recognised by their layout through spandrel, under our own contract."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from redeg_cli.errors import ModelError
 
@@ -45,36 +44,71 @@ def load_community(source: str, tensors: Mapping[str, Tensor], device: torch.dev
     return model.eval()
 
 
-def restorer_runs(source: str, model: Any) -> tuple[Run, Run]:
+class CommunityNetwork(nn.Module):
+    """A network of spandrel's under the contract of restorers, as it is trained.
+
+    (B, 3, h, w) -> (B, 3, h·scale, w·scale), both in [0, 1], with gradients, which spandrel's own
+    call does not keep, and not clamped; only of sizes that the network takes. A gray network sees
+    the three channels one after the other, so colours stay. Raises ModelError, naming ``source``,
+    for one that restores no photos.
+    """
+
+    def __init__(self, source: str, model: Any) -> None:
+        super().__init__()
+        if model.purpose == "FaceSR":
+            raise ModelError(
+                f"{source}: {model.architecture.name} restores aligned faces, wanted a restorer of "
+                "whole photos"
+            )
+        self.channels = (model.input_channels, model.output_channels)
+        if self.channels not in ((1, 1), (3, 3), (3, 1), (4, 4)):
+            raise ModelError(
+                f"{source}: {model.architecture.name} takes {self.channels[0]} channels and gives "
+                f"{self.channels[1]}, wanted RGB or gray"
+            )
+        self.network: nn.Module = model.model
+        # What spandrel does around the network (a noise map, another range, the first of several
+        # outputs), it does for single images; where it does nothing, batches are as good.
+        self._call: Callable[[nn.Module, Tensor], Tensor] = model._call_fn
+        self._alone = "ImageModelDescriptor" not in self._call.__qualname__
+        self._folds = any(name.endswith("eval_conv") for name, _ in self.network.named_modules())
+
+    def train(self, mode: bool = True) -> "CommunityNetwork":
+        """Stay in evaluation mode: training modes drop paths out, by no seed.
+
+        SPAN alone is trained in training mode: in the other it computes with a folded copy of its
+        weights, which hands no gradient on to them.
+        """
+        super().train(mode)
+        self.network.train(mode and self._folds)
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Restore (B, 3, h, w)."""
+        return as_rgb(self._own, images, self.channels)
+
+    def _own(self, images: Tensor) -> Tensor:
+        parts = images.split(1) if self._alone else (images,)
+        return torch.cat([self._call(self.network, part) for part in parts])
+
+
+def community_run(model: Any) -> Run:
     """Return (B, 3, h, w) -> (B, 3, h·scale, w·scale), [0, 1], of a spandrel image model.
 
-    The second keeps gradients, which spandrel's own call does not, but takes only sizes that the
-    network does. A gray network sees the three channels one after the other, so colours stay.
+    Any size; no gradient is kept.
     """
-    if model.purpose == "FaceSR":
-        raise ModelError(
-            f"{source}: {model.architecture.name} restores aligned faces, wanted a restorer of "
-            "whole photos"
-        )
     channels = (model.input_channels, model.output_channels)
-    if channels not in ((1, 1), (3, 3), (3, 1), (4, 4)):
-        raise ModelError(
-            f"{source}: {model.architecture.name} takes {channels[0]} channels and gives "
-            f"{channels[1]}, wanted RGB or gray"
-        )
+    # spandrel promises single images only.
+    return lambda images: torch.cat([as_rgb(model, each, channels) for each in images.split(1)])
 
-    def as_rgb(call: Run, images: Tensor) -> Tensor:
-        if channels == (1, 1):
-            return torch.cat([call(plane) for plane in images.split(1, dim=1)], dim=1)
-        if channels == (4, 4):
-            return call(torch.cat([images, torch.ones_like(images[:, :1])], dim=1))[:, :3]
-        return call(images).expand(-1, 3, -1, -1)
 
-    def run(images: Tensor) -> Tensor:
-        # spandrel promises single images only.
-        return torch.cat([as_rgb(model, image) for image in images.split(1)])
-
-    return run, partial(as_rgb, model.model)
+def as_rgb(call: Run, images: Tensor, channels: tuple[int, int]) -> Tensor:
+    """Return RGB of RGB (B, 3, h, w) from a ``call`` that takes and gives so many channels."""
+    if channels == (1, 1):
+        return torch.cat([call(plane) for plane in images.split(1, dim=1)], dim=1)
+    if channels == (4, 4):
+        return call(torch.cat([images, torch.ones_like(images[:, :1])], dim=1))[:, :3]
+    return call(images).expand(-1, 3, -1, -1)
 
 
 def face_run(source: str, model: Any) -> Run:

@@ -81,8 +81,9 @@ def noise_colours(hq: Tensor, lq: Tensor) -> Tensor:
     # The mean and the lowest frequencies belong to the tones.
     kept = (_bins(hq.device).sum(1)[1:].sum(0) > 0).float()
     weight = quiet[:, :, None, None] * kept
-    rows = (noise * weight[:, None]).flatten(2)
-    shared = (rows @ rows.mH).real / weight.sum((1, 2, 3))[:, None, None]
+    # The real part of rows @ rows.mH, in real numbers: Apple's GPUs multiply complex ones wrongly.
+    rows = torch.view_as_real(noise * weight[:, None]).flatten(2)
+    shared = rows @ rows.mT / weight.sum((1, 2, 3))[:, None, None]
     powers = torch.diagonal(shared, dim1=1, dim2=2)
     size = powers.clamp(min=1e-12).sqrt()
     pairs = [shared[:, a, b] / (size[:, a] * size[:, b]) for a, b in _PAIRS]

@@ -57,9 +57,9 @@ class Restorer:
         minimum: int = 1,
         square: bool = False,
         signed: bool = False,
-        training_run: Run | None = None,
+        trained: nn.Module | None = None,
     ) -> None:
-        """``training_run`` does what ``run`` does and keeps gradients, where that does not."""
+        """``trained`` does what ``run`` does and keeps gradients, where that does not."""
         self.name = name
         self.scale = scale
         self.fingerprint = fingerprint
@@ -70,7 +70,7 @@ class Restorer:
         self._minimum = max(minimum, 1)
         self._square = square
         self._signed = signed
-        self._training_run = training_run or run
+        self.trained = trained
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
@@ -86,7 +86,13 @@ class Restorer:
 
     def differentiable(self, image: Tensor) -> Tensor:
         """Return what a call returns, but with gradients and not clamped: for training."""
-        return self._restored(image, self._training_run)
+        return self._restored(image, self.trained or self._run)
+
+    def train(self, on: bool = True) -> None:
+        """Let the weights have gradients, and modes that they want for it; or not any more."""
+        self.network.eval().requires_grad_(on)
+        if self.trained is not None:
+            self.trained.train(on)
 
     def _restored(self, image: Tensor, run: Run) -> Tensor:
         _check(image, self.name)

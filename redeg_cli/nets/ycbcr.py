@@ -27,14 +27,20 @@ def channels_of(colour: str) -> int:
 
 def to_ycbcr(rgb: Tensor) -> Tensor:
     """Return Y in [0, 1], Cb and Cr in [-0.5, 0.5], (B, 3, H, W), of RGB in [0, 1]."""
-    return torch.einsum("ij,bjhw->bihw", rgb.new_tensor(_TO_YCBCR), rgb)
+    return _mixed(rgb, _TO_YCBCR)
 
 
 def to_rgb(ycbcr: Tensor) -> Tensor:
     """Return RGB (B, 3, H, W) of what ``to_ycbcr`` returned; not clamped."""
-    return torch.einsum("ij,bjhw->bihw", ycbcr.new_tensor(_TO_RGB), ycbcr)
+    return _mixed(ycbcr, _TO_RGB)
 
 
 def seen(rgb: Tensor, colour: Colour) -> Tensor:
     """Return what a network of ``colour`` sees of RGB: (B, 1, H, W) luma, or ``rgb`` itself."""
     return to_ycbcr(rgb)[:, :1] if colour == "y" else rgb
+
+
+def _mixed(channels: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Return weighted sums of channels, by no product of matrices: autocast makes 8 bits of one."""
+    r, g, b = channels.unbind(1)
+    return torch.stack([first * r + second * g + third * b for first, second, third in matrix], 1)

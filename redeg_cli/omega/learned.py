@@ -41,11 +41,13 @@ class OmegaDegrader:
         lattice: Lattice | None = None,
         stages: Stages | None = None,
         tone: Tone | None = None,
+        precision: str = "auto",
     ) -> None:
         """Make a degrader of ``net`` (on the device to work on) and a pool that it made.
 
         ``lattice`` is that of an adapted network, ``tone`` what HQ images go through before it;
-        ``stages`` (of one row) replaces the JPEG stages that each Ω asks for.
+        ``stages`` (of one row) replaces the JPEG stages that each Ω asks for. SynNet computes in
+        ``precision``, see ``device.autocast_dtype``.
         """
         self.net = net
         self.pool = pool
@@ -54,6 +56,7 @@ class OmegaDegrader:
         self.lattice = lattice
         self.stages = stages
         self.tone = tone
+        self.precision = precision
         self._multiple = int(getattr(net, "multiple", 1))
         self._prints = has_room(net)
 
@@ -172,4 +175,6 @@ class OmegaDegrader:
 
     def _synthesise(self, inputs: Tensor, omega: Tensor, maps: Tensor | None) -> Tensor:
         maps = None if maps is None else maps.to(inputs.device)
-        return raw_aligned(self.net, inputs[:, :3], omega, inputs[:, 3:], maps)
+        return raw_aligned(
+            self.net, inputs[:, :3], omega, inputs[:, 3:], maps, precision=self.precision
+        )

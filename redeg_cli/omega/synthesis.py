@@ -85,12 +85,14 @@ def raw_aligned(
     omega: Tensor,
     noise: Tensor,
     periodic: Tensor | None = None,
+    *,
+    precision: str = "auto",
 ) -> Tensor:
     """Return SynNet's aligned LQ (B, 3, H, W) in [0, 1] on the device of ``hq``, before JPEG.
 
     H and W: multiples of ``net.multiple``.
     """
-    with autocast(hq.device):
+    with autocast(hq.device, precision):
         if isinstance(net, ReDegNetLite):
             made = net.synthesise(hq, omega, noise=noise, periodic=periodic)
         else:

@@ -47,7 +47,10 @@ def joint_course(
         "net"
     )
     nothing = pool_of(torch.zeros(1, 512), 1)  # until the first step has Ωs
-    live |= {scale: OmegaDegrader(net, nothing, scale) for scale in recipe.restorer.scales}
+    live |= {
+        scale: OmegaDegrader(net, nothing, scale, precision=recipe.precision)
+        for scale in recipe.restorer.scales
+    }
     second = restorer_course(recipe.restorer, accelerator, progress, say, live)
 
     def validate(averages: Averages) -> dict[str, float]:

@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from redeg_cli.device import autocast_dtype
+from redeg_cli.device import autocast_dtype, memory_format
 from redeg_cli.errors import RedegError
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import save_network
@@ -113,7 +113,8 @@ def fit(
         player.network.to(accelerator.device)
         for tensor in player.network.parameters():
             if run.channels_last and tensor.ndim == 4:  # modulated weights have five dimensions
-                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+                laid_out = memory_format(accelerator.device)
+                tensor.data = tensor.data.contiguous(memory_format=laid_out)
     optimizers = {player.name: _optimizer(player) for player in players}
     emas = {
         player.name: AveragedModel(

@@ -53,8 +53,11 @@ def _community_network(recipe: RestorerRecipe) -> nn.Module:
         raise RecipeError(f"'scales': a network of spandrel has one scale, got {recipe.scales}")
     restorer = load_restorer(recipe.init, recipe.scales[0])
     restorer.check_crop(recipe.crop)
-    # As it restores: some drop paths out in training mode, by no seed, in validations too.
-    return restorer.network.requires_grad_(True).eval()
+    if restorer.trained is None:
+        raise RecipeError(
+            f"'init': {recipe.init} is a network of redeg's own: give its architecture, not spandrel"
+        )
+    return restorer.trained.requires_grad_(True).train()
 
 
 def _check_scales(recipe: RestorerRecipe, network: nn.Module) -> None:

@@ -171,4 +171,7 @@ def _learned(recipe: RestorerRecipe, device: torch.device) -> dict[int, Degrader
     weights = find_model(recipe.redegnet or DEFAULT_REDEGNET)
     pool.check_model(model_fingerprint(weights), recipe.pool, weights.stem)
     net = load_network(weights, "redegnet", device)
-    return {scale: OmegaDegrader(net, pool, scale) for scale in recipe.scales}
+    return {
+        scale: OmegaDegrader(net, pool, scale, precision=recipe.precision)
+        for scale in recipe.scales
+    }

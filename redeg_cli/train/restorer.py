@@ -165,7 +165,8 @@ def restorer_course(
 
     # A step at one scale leaves the last layers of the others out.
     some_unused = recipe.architecture == "f2n-compact"
-    players = [Player(RESTORER, network, loss_terms, recipe, "", some_unused)]
+    kept = "network" if recipe.architecture == "spandrel" else ""
+    players = [Player(RESTORER, network, loss_terms, recipe, kept, some_unused)]
     if losses.discriminator is not None:
         players.append(Player(JUDGE, losses.discriminator, losses.judge, _judge_recipe(recipe)))
     return Course(players, validate, samples, maker)

@@ -131,3 +131,18 @@ def test_a_pair_without_noise_has_no_colours_of_it() -> None:
     for lq in (hq, blurred(hq, (1.5, 1.5)), (255 * hq).round() / 255):
         assert not noise_colours(hq, lq).any()
     assert not noise_colours(hq[..., :9, :9], hq[..., :9, :9]).any()
+
+
+def test_colours_are_measured_without_complex_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs leave conjugations out of complex products (PyTorch pull request 191835)."""
+    multiply = torch.Tensor.__matmul__
+
+    def real_only(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        assert not a.is_complex()
+        return multiply(a, b)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", real_only)
+    hq = picture(0)
+    grain = noise(1, (1, 1, 160, 160), 0.04)
+    *_, correlation = noise_colours(hq, blurred(hq, (1.5, 1.5)) + grain)[0].tolist()
+    assert correlation == pytest.approx(1, abs=0.05)

@@ -39,6 +39,13 @@ def test_ycbcr_is_opencvs_and_comes_back() -> None:
     torch.testing.assert_close(to_rgb(to_ycbcr(rgb)), rgb, atol=1e-6, rtol=0)
 
 
+def test_ycbcr_keeps_its_digits_under_autocast() -> None:
+    rgb = images_of(1, 3, 9, 11)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = to_rgb(to_ycbcr(rgb))
+    torch.testing.assert_close(made, rgb, atol=1e-6, rtol=0)
+
+
 def test_vdsr_has_twenty_layers() -> None:
     """The published 665 K parameters (Kim et al. 2016, with 64 features), on luma."""
     net = VDSR()
