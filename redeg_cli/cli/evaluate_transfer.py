@@ -107,6 +107,11 @@ def transfer(
 
     if crop % (8 * scale):
         raise typer.BadParameter(f"--crop {crop} must be a multiple of {8 * scale} at this scale")
+    if faces.resolve() == natural.resolve():
+        raise typer.BadParameter(
+            f"{natural} is given twice: Ω of an image would be measured on the image itself",
+            param_hint="--natural",
+        )
     place = pick_device(device)
     files = [output / name for name in (REPORT, TABLES, SHEET)] if output else []
     if output:

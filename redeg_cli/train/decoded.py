@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from PIL import Image
 from psutil import virtual_memory
 from torch import Tensor
@@ -50,11 +51,18 @@ def decode_images(source: DataSource, progress: OnProgress = no_progress) -> Ite
 def images_in_memory(
     source: DataSource, device: torch.device, progress: OnProgress = no_progress
 ) -> list[Tensor]:
-    """Return the images of a source as (3, H, W) uint8 on ``device``.
+    """Return the images of a source as (3, H, W) uint8, on ``device`` if they are few for it.
 
-    Raises RecipeError, before anything is decoded, when they are more than the memory holds.
+    A GPU must have room for the training too: what would fill more than a quarter of its memory
+    stays in that of the CPU, once for each process. Raises RecipeError, before anything is decoded,
+    when they are more than that holds.
     """
-    need, there = _decoded_bytes(source), _memory(device)
+    need = _decoded_bytes(source)
+    if device.type != "cpu" and need > 0.25 * _memory(device):
+        device = torch.device("cpu")
+    there = _memory(device)
+    if device.type == "cpu":
+        need *= PartialState().num_processes
     if need > 0.9 * there:
         raise RecipeError(
             f"the images of {source.folder} take {need / 1e9:.1f} GB decoded, {device} has "

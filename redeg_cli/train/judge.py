@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from redeg_cli.omega.transfer import flat_figures, measure_transfer
+from redeg_cli.omega.transfer import Crops, flat_figures, measure_transfer
+from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore
 
 _BATCH = 4
@@ -18,12 +19,10 @@ def judge_transfer(
     """Return the figures of ``omega.transfer.flat_figures`` for a network with ``extract``.
 
     ``pairs`` per family (rounded up to whole batches of 4), crops of ``side`` pixels. Ω comes from
-    the last source of the held-out images and goes onto the first: name naturals before faces.
+    the last source of the held-out images and goes onto the first: name naturals before faces. Of
+    a single source it goes onto other crops.
     """
-    naturals, faces = (
-        partial(crops_of, ImageStore([group], [1.0], held_out.device), side)
-        for group in (held_out.groups[0], held_out.groups[-1])
-    )
+    naturals, faces = ends_of(held_out, side)
     training = net.training
     net.eval()
     count = -(-pairs // _BATCH) * _BATCH
@@ -32,6 +31,15 @@ def judge_transfer(
     return flat_figures(table)
 
 
-def crops_of(store: ImageStore, side: int, seeds: Sequence[int]) -> Tensor:
-    """Return a crop (B, 3, side, side) in [0, 1] for each seed."""
-    return torch.stack([store.crop(seed, side, (0.5, 1.0)) for seed in seeds])
+def ends_of(store: ImageStore, side: int) -> tuple[Crops, Crops]:
+    """Return what draws crops (B, 3, side, side) of the first source, and of the last one."""
+
+    def draw(part: ImageStore, end: str, seeds: Sequence[int]) -> Tensor:
+        own = [sample_seed(seed, end) for seed in seeds]  # else those of one source were the same
+        return torch.stack([part.crop(seed, side, (0.5, 1.0)) for seed in own])
+
+    ends = {"first": store.groups[0], "last": store.groups[-1]}
+    first, last = (
+        partial(draw, ImageStore([group], [1.0], store.device), end) for end, group in ends.items()
+    )
+    return first, last

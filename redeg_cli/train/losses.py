@@ -6,8 +6,9 @@ what SynNet made, I the LQ it should be, both (B, 3, H, W) in [0, 1]; Φ_i (B, C
 layers of a feature extractor (``train.features``), by name.
 
 Every loss is a scalar, every sum of losses a dict of its named terms: "disen/attraction" is the
-term attraction of L_disen. ``weigh`` (eq. 14) weighs the terms; they are summed last, by the loop.
-The release trains with other distances (L1) than the paper (squared): ``distance`` chooses.
+term attraction of L_disen. Terms are plain: what they weigh, the factors within eqs. 7, 8 and 12
+too, stands in one table at eq. 14 (``PAPER_WEIGHTS``). The loop sums them last. The release trains
+with other distances (L1) than the paper (squared): ``distance`` chooses.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,9 +29,6 @@ Extractor = Callable[[Tensor], Features]
 """Images (B, 3, H, W) in [0, 1] -> Φ."""
 
 Distance = Literal["squared", "l1"]
-
-PAPER_WEIGHTS = {"disen": 5.0, "mse": 1.0, "real": 0.1, "cons": 2.0}
-"""λ_disen, λ_mse, λ_real and λ_cons of eq. 14."""
 
 
 # Eq. 7: L_disen = ||Ω_f^Syn − Ω_n^Syn||² + λ / (||Ω_f^Syn − Ω_f^Rea||² + ε) + ½ ||Θ_Deg||²
@@ -54,16 +52,14 @@ def attraction(omega_f_syn: Tensor, omega_n_syn: Tensor) -> Tensor:
     return squared_distance(omega_f_syn, omega_n_syn).mean()
 
 
-def repulsion(
-    omega_f_syn: Tensor, omega_f_rea: Tensor, lambda_: float = 1.0, epsilon: float = 1e-2
-) -> Tensor:
-    """Eq. 7, second term: λ / (||Ω_f^Syn − Ω_f^Rea||²₂ + ε), mean over the batch.
+def repulsion(omega_f_syn: Tensor, omega_f_rea: Tensor, epsilon: float = 1e-2) -> Tensor:
+    """Eq. 7, second term: 1 / (||Ω_f^Syn − Ω_f^Rea||²₂ + ε), mean over the batch.
 
-    The paper gives no value for λ and ε. The term is at most λ/ε and its slope along the distance
-    at most 0.65 λ ε^−1.5: with the defaults 100 and 650, so that Ωs that start out alike do not
-    throw the network far away.
+    The paper gives no value for λ and ε. The term is at most 1/ε and its slope along the distance
+    at most 0.65 ε^−1.5: with this ε 100 and 650, so that Ωs that start out alike do not throw the
+    network far away.
     """
-    return (lambda_ / (squared_distance(omega_f_syn, omega_f_rea) + epsilon)).mean()
+    return (1 / (squared_distance(omega_f_syn, omega_f_rea) + epsilon)).mean()
 
 
 def attraction_l1(omega_f_syn: Tensor, omega_n_syn: Tensor) -> Tensor:
@@ -71,22 +67,20 @@ def attraction_l1(omega_f_syn: Tensor, omega_n_syn: Tensor) -> Tensor:
     return mean_l1_distance(omega_f_syn, omega_n_syn).mean()
 
 
-def repulsion_l1(
-    omega_f_syn: Tensor, omega_f_rea: Tensor, lambda_: float = 0.4, epsilon: float = 1e-8
-) -> Tensor:
-    """Return the release's repulsion ("contrastive"), λ / (mean |Ω_f^Syn − Ω_f^Rea| + ε).
+def repulsion_l1(omega_f_syn: Tensor, omega_f_rea: Tensor, epsilon: float = 1e-8) -> Tensor:
+    """Return the release's repulsion ("contrastive"), 1 / (mean |Ω_f^Syn − Ω_f^Rea| + ε).
 
     It divides by the mean over the batch, not each row by its own. The release writes it as
-    4 / (10 L1 + 1e-7), which these defaults equal.
+    4 / (10 L1 + 1e-7): the same, weighing 0.4.
     """
-    return lambda_ / (mean_l1_distance(omega_f_syn, omega_f_rea).mean() + epsilon)
+    return 1 / (mean_l1_distance(omega_f_syn, omega_f_rea).mean() + epsilon)
 
 
 def weight_decay(theta_deg: Iterable[Tensor]) -> Tensor:
     """Eq. 7, third term: ½ ||Θ_Deg||²₂, the sum over all numbers of DegNet's parameters.
 
-    Spectral-normalised weights act by their direction only: there it changes no output. The
-    release has no such term.
+    Spectral-normalised weights act by their direction only, which it turns all the same where the
+    steps are Adam's: those do not follow its size. The release has no such term.
     """
     return 0.5 * torch.stack([theta.square().sum() for theta in theta_deg]).sum()
 
@@ -98,22 +92,15 @@ def l_disen(
     theta_deg: Iterable[Tensor] = (),
     *,
     distance: Distance = "squared",
-    lambda_: float | None = None,
-    epsilon: float | None = None,
 ) -> Terms:
-    """Eq. 7: the disentanglement loss, without its third term where no ``theta_deg`` is given.
-
-    λ and ε default to those of the distance, see ``repulsion`` and ``repulsion_l1``.
-    """
+    """Eq. 7: the disentanglement loss, without its third term where no ``theta_deg`` is given."""
     attract, repel = {
         "squared": (attraction, repulsion),
         "l1": (attraction_l1, repulsion_l1),
     }[distance]
-    given = {"lambda_": lambda_, "epsilon": epsilon}
-    settings = {name: value for name, value in given.items() if value is not None}
     terms = {
         "disen/attraction": attract(omega_f_syn, omega_n_syn),
-        "disen/repulsion": repel(omega_f_syn, omega_f_rea, **settings),
+        "disen/repulsion": repel(omega_f_syn, omega_f_rea),
     }
     if parameters := list(theta_deg):
         terms["disen/decay"] = weight_decay(parameters)
@@ -162,13 +149,11 @@ def l_mse(
     weights: Mapping[str, float],
     *,
     distance: Distance = "squared",
-    feature_weight: float = 0.1,
 ) -> Terms:
-    """Eq. 8: pixels and features of Î and I."""
-    feature = feature_loss(phi(made), phi(truth), weights, distance)
+    """Eq. 8: pixels and features of Î and I, the features without their 0.1."""
     return {
         "mse/pixel": _PIXEL[distance](made, truth),
-        "mse/feature": feature_weight * feature,
+        "mse/feature": feature_loss(phi(made), phi(truth), weights, distance),
     }
 
 
@@ -217,9 +202,9 @@ def hinge_g(_real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
     return -fake_logits.mean()
 
 
-def l_real(style: Tensor, adversarial: Tensor, style_weight: float = 0.1) -> Terms:
-    """Eq. 12: 0.1 · L_style + L_G, with eqs. 9 and 11."""
-    return {"real/style": style_weight * style, "real/adversarial": adversarial}
+def l_real(style: Tensor, adversarial: Tensor) -> Terms:
+    """Eq. 12: L_style and L_G (eqs. 9 and 11), the style without its 0.1."""
+    return {"real/style": style, "real/adversarial": adversarial}
 
 
 def l_cons(
@@ -231,7 +216,6 @@ def l_cons(
     weights: Mapping[str, float],
     *,
     distance: Distance = "squared",
-    feature_weight: float = 0.1,
 ) -> Terms:
     """Eq. 13: ℓ_mse of natural and of face images, each made with the Ω of the other.
 
@@ -242,21 +226,34 @@ def l_cons(
     return {
         name.replace("mse/", f"cons/{kind}_"): value
         for kind, pair in pairs.items()
-        for name, value in l_mse(
-            *pair, phi, weights, distance=distance, feature_weight=feature_weight
-        ).items()
+        for name, value in l_mse(*pair, phi, weights, distance=distance).items()
     }
 
 
-def weigh(terms: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIGHTS) -> Terms:
-    """Eq. 14: λ_disen L_disen + λ_mse L_mse + λ_real L_real + λ_cons L_cons, as weighted terms.
+# Eq. 14: λ_disen L_disen + λ_mse L_mse + λ_real L_real + λ_cons L_cons
 
-    A term has the weight of its own name, else that of its group, the part before the slash.
+PAPER_WEIGHTS = {
+    # λ_disen; λ of eq. 7, which has no value in the paper, is 1
+    **{"disen/attraction": 5.0, "disen/repulsion": 5.0, "disen/decay": 5.0},
+    # λ_mse; with the 0.1 of eq. 8
+    **{"mse/pixel": 1.0, "mse/feature": 0.1},
+    # λ_real; with the 0.1 of eq. 12
+    **{"real/style": 0.01, "real/adversarial": 0.1},
+    # λ_cons; with the 0.1 of eq. 8
+    **{"cons/natural_pixel": 2.0, "cons/natural_feature": 0.2},
+    **{"cons/face_pixel": 2.0, "cons/face_feature": 0.2},
+}
+"""What each term weighs in the paper (section 3.4)."""
+
+
+def weigh(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Terms:
+    """Return the weighted terms of eq. 14, or of any other sum, by name.
+
     Terms that weigh 0 are left out. Raises RecipeError for a term without a weight.
     """
     weighted = {}
     for name, value in terms.items():
-        weight = weights.get(name, weights.get(name.partition("/")[0]))
+        weight = weights.get(name)
         if weight is None:
             there = ", ".join(weights) or "none"
             raise RecipeError(f"the loss term {name!r} has no weight (there are: {there})")

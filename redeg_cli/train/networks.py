@@ -55,7 +55,8 @@ def _community_network(recipe: RestorerRecipe) -> nn.Module:
     restorer.check_crop(recipe.crop)
     if restorer.trained is None:
         raise RecipeError(
-            f"'init': {recipe.init} is a network of redeg's own: give its architecture, not spandrel"
+            f"'init': {recipe.init} is a network of redeg's own: give its architecture in place of "
+            "spandrel"
         )
     return restorer.trained.requires_grad_(True).train()
 

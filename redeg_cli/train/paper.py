@@ -15,7 +15,6 @@ two LQs share their degradation. Who extracts Ω with such a network gives it th
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -94,17 +93,15 @@ class PaperLosses:
         lq_r, lq_f, lq_n = batch.lq.chunk(3)
         distance = self.recipe.distance
         phi = _remembering(self.phi)
-        # The factors of eqs. 8 and 12, 0.1 each, are in the table of weights.
-        settings: dict[str, Any] = {"distance": distance, "feature_weight": 1.0}
-        terms = l_cons(made_n, lq_n, made_f, lq_f, phi, self.layers, **settings)
+        terms = l_cons(made_n, lq_n, made_f, lq_f, phi, self.layers, distance=distance)
         if self.recipe.disentangle:
             theta_deg = self.network.net.degnet.parameters()
-            terms |= l_disen(omega_f, omega_n, omega_r, theta_deg, distance=distance, lambda_=1.0)
+            terms |= l_disen(omega_f, omega_n, omega_r, theta_deg, distance=distance)
         adversarial = self._fool(batch, made_r, omega_r)
         if self.recipe.paired:
-            terms |= l_mse(made_r, lq_r, phi, self.layers, **settings)
+            terms |= l_mse(made_r, lq_r, phi, self.layers, distance=distance)
             style = style_loss(phi(made_r), phi(lq_r), self.layers, distance)
-            terms |= l_real(style, adversarial, style_weight=1.0)
+            terms |= l_real(style, adversarial)
         else:
             terms["real/adversarial"] = adversarial
         return weigh(terms, self.recipe.weights)

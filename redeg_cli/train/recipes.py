@@ -15,6 +15,7 @@ from redeg_cli.degrade.kernel_noise import KernelNoiseDegrader
 from redeg_cli.degrade.kernel_pool import load_kernel_pool
 from redeg_cli.degrade.noise_pool import load_noise_pool
 from redeg_cli.errors import InputError, RecipeError
+from redeg_cli.train.losses import PAPER_WEIGHTS
 from redeg_cli.train.recipe_base import DataSource, HqRecipe, Optimised, Run
 from redeg_cli.validation import did_you_mean
 
@@ -183,19 +184,9 @@ class ReDegNetRecipe(HqRecipe):
         return self
 
 
-TERM_WEIGHTS = {
-    **dict.fromkeys(("disen/attraction", "disen/repulsion", "disen/decay"), 5.0),
-    **{"mse/pixel": 1.0, "mse/feature": 0.1},
-    **{"real/style": 0.01, "real/adversarial": 0.1},
-    **{"cons/natural_pixel": 2.0, "cons/natural_feature": 0.2},
-    **{"cons/face_pixel": 2.0, "cons/face_feature": 0.2},
-}
-"""The λs of eq. 14 times the factors of eqs. 8 and 12 (ReDegNet, section 3.4), by the term."""
-
-
 class PaperRecipe(HqRecipe):
     """How to train DegNet and SynNet by the paper's losses; defaults are the paper's (ReDegNet,
-    sections 3.4 and 4.1)."""
+    sections 3.4 and 4.1) but for the average of the weights, the warm-up and the batch."""
 
     kind: Literal["redegnet-paper"]
     architecture: Literal["redegnet"] = "redegnet"
@@ -207,6 +198,9 @@ class PaperRecipe(HqRecipe):
     """Rows of each of the three kinds of pairs. The paper gives none: this is the release's."""
     learning_rate: float = Field(2e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.999)
+    clip: float = Field(1e9, gt=0)
+    """None: DegNet's gradient is far larger at first (2794, SynNet's 0.2 in the first step), and
+    one norm for both would leave SynNet next to nothing."""
     scales: list[Literal[1, 2, 3, 4]] = Field([1], min_length=1)
     faces: list[DataSource] = Field([])
     """HQ faces: what ``data`` is of natural images."""
@@ -218,7 +212,7 @@ class PaperRecipe(HqRecipe):
     crop: int = Field(256, ge=64, multiple_of=64)
     """Side of the crops in pixels; DegNet enlarges smaller ones than 256."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
-    weights: dict[str, Annotated[float, Field(ge=0)]] = TERM_WEIGHTS
+    weights: dict[str, Annotated[float, Field(ge=0)]] = PAPER_WEIGHTS
     """Of each loss term by name; what is left out weighs as in the paper. Without a weight of
     real/adversarial there is no discriminator."""
     distance: Literal["squared", "l1"] = "squared"
@@ -246,11 +240,11 @@ class PaperRecipe(HqRecipe):
         if not isinstance(value, Mapping):
             return value
         for name in value:
-            if name not in TERM_WEIGHTS:
+            if name not in PAPER_WEIGHTS:
                 raise RecipeError(
-                    f"'weights': unknown loss term {name!r}{did_you_mean(name, TERM_WEIGHTS)}"
+                    f"'weights': unknown loss term {name!r}{did_you_mean(name, PAPER_WEIGHTS)}"
                 )
-        return {**TERM_WEIGHTS, **value}
+        return {**PAPER_WEIGHTS, **value}
 
     @model_validator(mode="after")
     def _check_faces(self) -> "PaperRecipe":
@@ -297,7 +291,7 @@ class JointRecipe(Run):
 
 class DmlRecipe(Optimised):
     """How to learn a degradation from registered pairs; defaults are the paper's (Xiao et al. 2020,
-    section 4.2) but for ``ema``."""
+    section 4.2) but for ``ema`` and ``clip``."""
 
     kind: Literal["dml"]
     architecture: Literal["dml", "direct-net", "direct-kpn"] = "dml"

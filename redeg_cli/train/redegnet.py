@@ -7,7 +7,6 @@ repulsion of eq. 7).
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from redeg_cli.omega.transfer import PairBatch, pair_batches
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore, equal_share, load_store
-from redeg_cli.train.judge import crops_of, judge_transfer
+from redeg_cli.train.judge import ends_of, judge_transfer
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import (
     Terms,
@@ -38,6 +37,7 @@ from redeg_cli.train.losses import (
     relative_attraction,
 )
 from redeg_cli.train.networks import start_network
+from redeg_cli.train.processes import of_all_processes
 from redeg_cli.train.recipes import ReDegNetRecipe
 from redeg_cli.train.swap import SwapBatch, SwapModel, make_swap_batch
 
@@ -145,10 +145,7 @@ def take_out_content(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecip
     """
     smallest = min(min(image.shape[1:]) for group in store.groups for image in group)
     side = min(SETTLED_SIDE, smallest // 32 * 32)
-    first, last = (
-        partial(crops_of, ImageStore([group], [1.0], store.device), side)
-        for group in (store.groups[0], store.groups[-1])
-    )
+    first, last = ends_of(store, side)
     groups = []
     for scale in sorted(set(recipe.scales)):
         found: list[PairBatch] = []
@@ -174,10 +171,11 @@ def swap_losses(
     half = batch.hq.shape[0] // 2
     noise = noise_like(batch.hq, seed, scale)
     omega, made = net(batch.hq, batch.seen, batch.lq, noise, scale)
+    first, second = of_all_processes(omega[:half]), of_all_processes(omega[half:])
     return omega, {
         "mean": recipe.mean_weight * pixel_l1(made.mean, batch.mean),
         "grain": recipe.noise_weight * grain_distance(made.grain, batch.grain),
         "jpeg": recipe.jpeg_weight * jpeg_parameters_loss(made.jpeg, batch.jpeg),
-        "attraction": recipe.attraction_weight * relative_attraction(omega[:half], omega[half:]),
-        "contrast": recipe.contrast_weight * contrast(omega[:half], omega[half:]),
+        "attraction": recipe.attraction_weight * relative_attraction(first, second),
+        "contrast": recipe.contrast_weight * contrast(first, second),
     }

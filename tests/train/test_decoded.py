@@ -89,6 +89,16 @@ def test_more_than_the_memory_holds_is_one_line(
     assert len(images_in_memory(source, CPU)) == 5
 
 
+def test_a_gpu_keeps_room_for_the_training(
+    source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = 4 * 48 * 56 * 3 + 70 * 30 * 3
+    for times, kind in ((5, "meta"), (3, "cpu")):
+        monkeypatch.setattr(decoded, "_memory", lambda _device, times=times: times * need)
+        images = images_in_memory(source, torch.device("meta"))
+        assert {image.device.type for image in images} == {kind}
+
+
 def test_a_set_larger_than_the_memory_is_mapped(workplace: Path, source: DataSource) -> None:
     cache = workplace / "cache"
     images_on_disk(source, cache)

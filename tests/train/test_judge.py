@@ -8,7 +8,7 @@ import torch
 
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.train.data import ImageStore
-from redeg_cli.train.judge import judge_transfer
+from redeg_cli.train.judge import ends_of, judge_transfer
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import ReDegNetRecipe
 from redeg_cli.train.training import train
@@ -52,6 +52,12 @@ def test_training_logs_it_and_may_stop_by_it(workplace: Path) -> None:
     assert {"transfer_psnr", "detail_ratio_noise", "omega_retrieval"} <= set(rows[-1])
     # Nothing is learned, so nothing gets better.
     assert rows[-1]["step"] <= 6
+
+
+def test_of_one_source_other_crops_are_judged() -> None:
+    picture = torch.rand((3, 64, 64), generator=torch.Generator().manual_seed(0)) * 255
+    first, last = ends_of(ImageStore([[picture.to(torch.uint8)]], [1.0]), 32)
+    assert not (first([1, 2]) == last([1, 2])).flatten(1).all(1).any()
 
 
 def test_crops_come_to_where_the_held_out_images_are_wanted(

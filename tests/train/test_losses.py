@@ -9,6 +9,7 @@ from torch import Tensor
 
 from redeg_cli.errors import RecipeError
 from redeg_cli.train.losses import (
+    PAPER_WEIGHTS,
     attraction,
     attraction_l1,
     contrast,
@@ -71,27 +72,27 @@ B = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
 def test_eq_7_sums_over_omega_and_averages_over_the_batch() -> None:
     assert squared_distance(A, B).tolist() == [5, 25]
     assert attraction(A, B).item() == pytest.approx((5 + 25) / 2)
-    assert repulsion(A, B, lambda_=2, epsilon=5).item() == pytest.approx((2 / 10 + 2 / 30) / 2)
+    assert repulsion(A, B, epsilon=5).item() == pytest.approx((1 / 10 + 1 / 30) / 2)
     assert weight_decay([A, B]).item() == pytest.approx((5 + 25) / 2)
 
 
 def test_the_release_has_mean_absolute_differences() -> None:
     assert attraction_l1(A, B).item() == pytest.approx(2.5)
-    assert repulsion_l1(A, B, lambda_=0.5, epsilon=0.5).item() == pytest.approx(0.5 / 3)
+    assert repulsion_l1(A, B, epsilon=0.5).item() == pytest.approx(1 / 3)
     near = A + 2e-8
     as_released = 4 / (10 * (A.double() - near.double()).abs().mean() + 1e-7)
-    found = repulsion_l1(A.double(), near.double()).item()
+    found = 0.4 * repulsion_l1(A.double(), near.double()).item()
     assert found == pytest.approx(as_released.item(), rel=1e-6)
 
 
 def test_the_repulsion_and_its_slope_are_bounded_as_stated() -> None:
-    lambda_, epsilon = 3.0, 0.02
-    assert repulsion(A, A, lambda_, epsilon).item() == pytest.approx(lambda_ / epsilon)
+    epsilon = 0.02
+    assert repulsion(A, A, epsilon).item() == pytest.approx(1 / epsilon)
     distance = torch.linspace(0, 2, 20_001).view(-1, 1).requires_grad_()
-    repulsion(distance, torch.zeros(20_001, 1), lambda_, epsilon).mul(20_001).backward()
+    repulsion(distance, torch.zeros(20_001, 1), epsilon).mul(20_001).backward()
     assert distance.grad is not None
     steepest = distance.grad.abs().max().item()
-    assert steepest == pytest.approx(0.65 * lambda_ * epsilon**-1.5, rel=2e-3)
+    assert steepest == pytest.approx(0.65 * epsilon**-1.5, rel=2e-3)
 
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -115,10 +116,10 @@ def test_attraction_pulls_together_and_repulsion_pushes_apart(pull: Loss, push: 
 
 def test_eq_7_names_its_terms() -> None:
     f, n, real, theta = omega(0), omega(1), omega(2), torch.ones(3, 2).requires_grad_()
-    terms = l_disen(f, n, real, [theta], lambda_=512.0, epsilon=1.0)
+    terms = l_disen(f, n, real, [theta])
     assert list(terms) == ["disen/attraction", "disen/repulsion", "disen/decay"]
     assert terms["disen/attraction"] == attraction(f, n)
-    assert terms["disen/repulsion"] == repulsion(f, real, 512.0, 1.0)
+    assert terms["disen/repulsion"] == repulsion(f, real)
     assert terms["disen/decay"].item() == 3
     terms["disen/decay"].backward()
     assert theta.grad is not None
@@ -158,10 +159,10 @@ def test_eq_8_by_hand() -> None:
     assert feature_loss(phi(made), phi(truth), WEIGHTS, "l1").item() == pytest.approx(absolutes)
     paper = l_mse(made, truth, phi, WEIGHTS)
     assert paper["mse/pixel"].item() == pytest.approx(0.0625)
-    assert paper["mse/feature"].item() == pytest.approx(0.1 * squares)
-    released = l_mse(made, truth, phi, WEIGHTS, distance="l1", feature_weight=0.2)
+    assert paper["mse/feature"].item() == pytest.approx(squares)
+    released = l_mse(made, truth, phi, WEIGHTS, distance="l1")
     assert released["mse/pixel"].item() == pytest.approx(0.25)
-    assert released["mse/feature"].item() == pytest.approx(0.2 * absolutes)
+    assert released["mse/feature"].item() == pytest.approx(absolutes)
 
 
 def test_the_gram_matrix_by_hand() -> None:
@@ -193,15 +194,15 @@ def test_eqs_10_and_11_by_hand() -> None:
 def test_eq_12_and_eq_13_name_their_terms() -> None:
     real = l_real(torch.tensor(2.0), torch.tensor(-3.0))
     assert {name: value.item() for name, value in real.items()} == pytest.approx(
-        {"real/style": 0.2, "real/adversarial": -3.0}
+        {"real/style": 2.0, "real/adversarial": -3.0}
     )
     cons = l_cons(flat(0.5), flat(0.25), flat(0.75), flat(0.25), phi, WEIGHTS)
     assert {name: value.item() for name, value in cons.items()} == pytest.approx(
         {
             "cons/natural_pixel": 0.0625,
-            "cons/natural_feature": 0.1 * 0.4375,
+            "cons/natural_feature": 0.4375,
             "cons/face_pixel": 0.25,
-            "cons/face_feature": 0.1 * 4 * 0.4375,
+            "cons/face_feature": 4 * 0.4375,
         }
     )
 
@@ -214,16 +215,22 @@ def test_the_natural_image_teaches_the_omega_of_the_face() -> None:
     assert omega_n.grad is None
 
 
-def test_eq_14_weighs_by_name_or_by_group() -> None:
-    names = ("disen/attraction", "mse/pixel", "real/style", "cons/face_pixel")
-    terms = {name: torch.tensor(1.0) for name in names}
-    weighted = {name: value.item() for name, value in weigh(terms).items()}
-    assert weighted == pytest.approx(dict(zip(names, (5, 1, 0.1, 2), strict=True)))
-    weights = {"disen": 5.0, "disen/attraction": 7.0, "mse": 0.0, "real": 1.0, "cons": 1.0}
-    terms["mse/pixel"] = torch.tensor(math.nan)
-    weighted = weigh(terms, weights)
-    assert sum(value.item() for value in weighted.values()) == 9  # and not NaN: 0 leaves it out
-    assert list(weighted) == ["disen/attraction", "real/style", "cons/face_pixel"]
+def test_eq_14_has_the_factors_of_the_equations_before_it() -> None:
+    """λ_disen = 5, λ_mse = 1, λ_real = 0.1 and λ_cons = 2; 0.1 in eqs. 8 and 12."""
+    terms = {name: torch.tensor(1.0) for name in PAPER_WEIGHTS}
+    weighted = weigh(terms, PAPER_WEIGHTS)
+    sums: dict[str, float] = {}
+    for name, value in weighted.items():
+        group = name.partition("/")[0]
+        sums[group] = sums.get(group, 0) + value.item()
+    eq_8 = 1 + 0.1
+    wanted = {"disen": 5 * 3, "mse": eq_8, "real": 0.1 * (0.1 + 1), "cons": 2 * 2 * eq_8}
+    assert sums == pytest.approx(wanted)
+
+
+def test_what_weighs_nothing_is_left_out() -> None:
+    terms = {"pixel": torch.tensor(2.0), "style": torch.tensor(math.nan)}
+    assert weigh(terms, {"pixel": 3.0, "style": 0.0}) == {"pixel": torch.tensor(6.0)}
 
 
 def test_a_term_without_a_weight_is_an_error() -> None:

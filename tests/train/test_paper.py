@@ -16,9 +16,10 @@ from redeg_cli.models import build, load_redegnet
 from redeg_cli.nets.discriminators import OmegaDiscriminator, PairDiscriminator
 from redeg_cli.nets.synnet import ReDegNet
 from redeg_cli.train.features import make_features
+from redeg_cli.train.losses import PAPER_WEIGHTS
 from redeg_cli.train.paper import PaperLosses, PaperModel
 from redeg_cli.train.recipe_files import find_recipe, load_recipe
-from redeg_cli.train.recipes import TERM_WEIGHTS, PaperRecipe
+from redeg_cli.train.recipes import PaperRecipe
 from redeg_cli.train.settled import settle_recipe
 from redeg_cli.train.training import train
 
@@ -58,21 +59,21 @@ def touched(network: nn.Module) -> bool:
 
 
 VARIANTS = {
-    "paper": ([], set(TERM_WEIGHTS)),
-    "released": (["distance=l1", "feature_layers=released"], set(TERM_WEIGHTS)),
+    "paper": ([], set(PAPER_WEIGHTS)),
+    "released": (["distance=l1", "feature_layers=released"], set(PAPER_WEIGHTS)),
     "no-disentangle": (
         ["disentangle=false"],
-        {term for term in TERM_WEIGHTS if not term.startswith("disen/")},
+        {term for term in PAPER_WEIGHTS if not term.startswith("disen/")},
     ),
     "unpaired": (
         ["paired=false"],
-        {term for term in TERM_WEIGHTS if not term.startswith("mse/")} - {"real/style"},
+        {term for term in PAPER_WEIGHTS if not term.startswith("mse/")} - {"real/style"},
     ),
     "no discriminator": (
         ["weights.real/adversarial=0"],
-        set(TERM_WEIGHTS) - {"real/adversarial"},
+        set(PAPER_WEIGHTS) - {"real/adversarial"},
     ),
-    "no pairs": (["pairs=[]"], set(TERM_WEIGHTS)),
+    "no pairs": (["pairs=[]"], set(PAPER_WEIGHTS)),
 }
 
 
@@ -96,7 +97,7 @@ def test_every_term_is_there_and_finite(place: Path, variant: str) -> None:
 
 def test_the_weights_are_those_of_the_table(place: Path) -> None:
     recipe = recipe_of(place)
-    double = recipe_of(place, *(f"weights.{name}={2 * w}" for name, w in TERM_WEIGHTS.items()))
+    double = recipe_of(place, *(f"weights.{name}={2 * w}" for name, w in PAPER_WEIGHTS.items()))
     batch = batch_of(recipe)
     (once, model), (twice, same) = losses_of(recipe), losses_of(double)
     twice.discriminator = once.discriminator
@@ -124,9 +125,9 @@ def test_each_is_made_with_the_omega_of_its_partner_or_its_own(place: Path) -> N
     assert not torch.equal(swapped[1:], own[1:])
 
 
-@pytest.mark.parametrize("name", TERM_WEIGHTS)
+@pytest.mark.parametrize("name", PAPER_WEIGHTS)
 def test_each_term_falls_on_a_fixed_batch(place: Path, name: str) -> None:
-    others = [f"weights.{term}=0" for term in TERM_WEIGHTS if term != name]
+    others = [f"weights.{term}=0" for term in PAPER_WEIGHTS if term != name]
     recipe = recipe_of(place, *others, f"weights.{name}=1")
     losses, model = losses_of(recipe)
     batch = batch_of(recipe)
@@ -222,9 +223,9 @@ def test_unpaired_degnet_never_sees_an_hq(place: Path) -> None:
 
 
 def test_a_table_of_weights_is_completed_and_checked(place: Path) -> None:
-    assert recipe_of(place).weights == TERM_WEIGHTS
+    assert recipe_of(place).weights == PAPER_WEIGHTS
     some = recipe_of(place, "weights.disen/decay=0")
-    assert some.weights == TERM_WEIGHTS | {"disen/decay": 0}
+    assert some.weights == PAPER_WEIGHTS | {"disen/decay": 0}
     with pytest.raises(RecipeError, match=r"unknown loss term 'mse/pixels' .*'mse/pixel'"):
         recipe_of(place, "weights.mse/pixels=1")
     with pytest.raises(RecipeError, match=r"'weights.mse/pixel': .*greater than or equal to 0"):
@@ -250,7 +251,7 @@ def test_the_presets_differ_in_what_they_say() -> None:
         return load_recipe(path, PaperRecipe, base=base)
 
     paper = preset("redegnet-paper")
-    assert paper.weights == TERM_WEIGHTS
+    assert paper.weights == PAPER_WEIGHTS
     assert (paper.betas, paper.learning_rate, paper.swap) == ((0.5, 0.999), 2e-4, 1.0)
     for name, switch in (("no-disentangle", "disentangle"), ("unpaired", "paired")):
         ablation = preset(f"redegnet-{name}").model_dump()
@@ -294,7 +295,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
         f"{name}_x1" for name in ("psnr_own", "psnr_swapped", "psnr_hq", "omega_found")
     }
     rows = [json.loads(line) for line in (place / "whole" / "log.jsonl").read_text().splitlines()]
-    assert {*TERM_WEIGHTS, "discriminator"} <= set(rows[-1])
+    assert {*PAPER_WEIGHTS, "discriminator"} <= set(rows[-1])
     net = load_redegnet(whole)
     omega = net.extract(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
     assert omega.shape == (2, 512)

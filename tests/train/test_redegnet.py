@@ -1,6 +1,5 @@
 """Training pairs of ReDegNet: what partners share, and that the parts make the whole."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from redeg_cli.omega.transfer import PairBatch, pair_batches
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train import redegnet as redegnet_module
 from redeg_cli.train.data import ImageStore
-from redeg_cli.train.judge import crops_of
+from redeg_cli.train.judge import ends_of
 from redeg_cli.train.loop import fit
 from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipes import ReDegNetRecipe
@@ -268,7 +267,7 @@ def test_content_is_taken_out_of_the_last_layer(monkeypatch: pytest.MonkeyPatch)
 
     def apart() -> float:
         """Return how far the mean Ωs of the two kinds are apart, in their own spread."""
-        first, second = (partial(crops_of, ImageStore([g], [1.0]), 64) for g in groups)
+        first, second = ends_of(ImageStore(groups, [0.5, 0.5]), 64)
         found: list[PairBatch] = []
         for name, steps in families().items():
             degrader = load_degrader({"steps": steps}, 1)
