@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "redeg_cli"
 
 # Lowest first. A module may import from its own layer and from those above it in this list.
 LAYERS = (
-    ("errors", "seeds", "cpu", "device", "memory", "progress", "validation"),
+    ("errors", "seeds", "cpu", "device", "memory", "progress", "validation", "ssim"),
     ("io",),
     ("nets",),
     ("models", "imports", "downloads"),

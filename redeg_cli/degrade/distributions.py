@@ -136,7 +136,9 @@ class Several:
 class Mixing:
     """M of correlated noise, M Mᵀ = |L² Uᵀ D U| with D diagonal in [0, 1] and U a random rotation.
 
-    Source: BSRGAN, section 3.3 and its code, where L is 25/255 for every noise level.
+    Source: BSRGAN, section 3.3 and its code, where L is 25/255 for every noise level, and U
+    orthonormalises a matrix of numbers from 0 to 1: there channels correlate by 0.30, 0.29 and
+    0.22, here by 0.24.
     """
 
     level: float

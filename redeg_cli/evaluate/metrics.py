@@ -14,7 +14,7 @@ from redeg_cli.downloads import find_download, how_to_get
 from redeg_cli.errors import MetricError
 from redeg_cli.evaluate import with_pyiqa
 from redeg_cli.evaluate.niqe import niqe
-from redeg_cli.evaluate.ssim import ms_ssim, ssim
+from redeg_cli.ssim import ms_ssim, ssim
 from redeg_cli.train.lpips import Lpips
 from redeg_cli.validation import did_you_mean
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from redeg_cli.degrade.dml import clean_lq
 from redeg_cli.nets.dml import Grid, LearnedDegradation
 from redeg_cli.nets.ycbcr import seen
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import sample_seed
+from redeg_cli.ssim import ssim
 from redeg_cli.train.data import equal_share
 from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, mean_psnr
@@ -77,9 +77,7 @@ def dml_course(
             hq, lq = (x[None].to(device).float() / 255 for x in (pair.hq, pair.lq))
             made, truth = (seen(each, colour) for each in (clean_lq(net, hq), lq))
             found["lr_psnr"].append(mean_psnr(made, truth))
-            alike = ssim(made, truth, data_range=1.0)
-            assert isinstance(alike, Tensor)
-            found["lr_ssim"].append(float(alike))
+            found["lr_ssim"].append(float(ssim(made, truth)))
         return {name: sum(values) / len(values) for name, values in found.items()}
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ from redeg_cli.errors import MetricError, ModelError
 from redeg_cli.evaluate import with_pyiqa
 from redeg_cli.evaluate.fetch import fetch_pyiqa, fetchable
 from redeg_cli.evaluate.metrics import METRICS, View, load_metric, luma, versions, why_unavailable
-from redeg_cli.evaluate.ssim import MS_SSIM_LEAST, ms_ssim, ssim
+from redeg_cli.ssim import MS_SSIM_LEAST, ms_ssim, ssim
 from redeg_cli.train.lpips import Lpips
 
 CPU = torch.device("cpu")
@@ -166,7 +166,7 @@ def test_the_order_of_the_two_does_not_matter_and_batches_do_not(name: str) -> N
 
 def test_ssim_of_cpus_and_of_other_devices_are_one_number() -> None:
     """The CPU goes plane by plane, others take all at once."""
-    from redeg_cli.evaluate.ssim import _gaussian, _plane_terms
+    from redeg_cli.ssim import _gaussian, _plane_terms
 
     results, references = pairs()
     at_once = _plane_terms(results, references, _gaussian())[..., 0].mean(1)
