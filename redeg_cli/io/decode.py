@@ -1,6 +1,7 @@
 """Bytes of a picture file to upright sRGB arrays."""
 
 import io
+import re
 import threading
 import warnings
 from dataclasses import replace
@@ -24,6 +25,8 @@ _SUBFILE_TYPE = 254
 _NO_PAGE = 0b101  # TIFF 6.0, NewSubfileType: bit 0 a smaller version of a page, bit 2 its mask
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _PREMULTIPLIED = 1
+_JPEG2000_SIZE = b"\xff\x4f\xff\x51"  # the markers SOC and SIZ
+_PPM_HEADER = re.compile(rb"P[56]\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*(\d+)\s")
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"})
 
@@ -157,8 +160,8 @@ def _quiet_metadata(image: Image.Image) -> tuple[Metadata, int]:
 def _pixels(
     image: Image.Image, data: bytes, icc: bytes | None
 ) -> tuple[np.ndarray, np.ndarray | None, bool, int, str | None]:
-    if _is_deep(image, data):
-        deep = _decode_deep(image, data)
+    if (white := _deep_white(image, data)) is not None:
+        deep = _decode_deep(image, data, white)
         if deep is not None:
             rgb, alpha, gray = deep
             source = None
@@ -205,18 +208,26 @@ def _has_gray_palette(image: Image.Image) -> bool:
     return bool(np.array_equal(red, green) and np.array_equal(green, blue))
 
 
-def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """Tell whether the file holds 16 bits per channel, which Pillow cuts to 8 for colours."""
+def _deep_white(image: Image.Image, data: bytes) -> int | None:
+    """Return the largest sample of a file of 16 bits per channel, which Pillow cuts to 8 for
+    colours; None for other files."""
+    deep = False
     if image.format == "PNG":
-        return data[24] == 16  # IHDR: bit depth
-    if image.format == "TIFF":
+        deep = data[24] == 16  # IHDR: bit depth
+    elif image.format == "TIFF":
         bits = _tiff_tag(image, _BITS_PER_SAMPLE)
-        return bool(bits) and all(value == 16 for value in bits) and image.mode != "CMYK"
-    return False
+        deep = bool(bits) and all(value == 16 for value in bits) and image.mode != "CMYK"
+    elif image.format == "JPEG2000":
+        start = data.find(_JPEG2000_SIZE)
+        deep = start >= 0 and data[start + 42 : start + 43] == b"\x0f"  # Ssiz: depth - 1
+    elif image.format == "PPM" and (header := _PPM_HEADER.match(data)):
+        white = int(header[1])
+        return white if white > 255 else None
+    return 65535 if deep else None
 
 
 def _decode_deep(
-    image: Image.Image, data: bytes
+    image: Image.Image, data: bytes, white: int
 ) -> tuple[np.ndarray, np.ndarray | None, bool] | None:
     """Decode 16-bit samples with OpenCV; None where it cannot (Pillow's 8 bits serve then)."""
     import cv2
@@ -227,12 +238,12 @@ def _decode_deep(
         return None
     if values is None or values.dtype != np.uint16 or values.shape[:2] != image.size[::-1]:
         return None
-    unit = values.astype(np.float32) / np.float32(65535.0)
+    unit = values.astype(np.float32) / np.float32(white)
     if unit.ndim == 2:
         unit = unit[..., None]
     if image.format == "TIFF" and _WHITE_IS_ZERO in _tiff_tag(image, _PHOTOMETRIC):
         unit[..., :1] = 1.0 - unit[..., :1]
-    gray = _is_deep_gray(image, data)
+    gray = _is_deep_gray(image, data, unit.shape[2])
     alpha = unit[..., -1].copy() if unit.shape[2] in (2, 4) else None
     colours = unit[..., :1] if unit.shape[2] < 3 else unit[..., 2::-1]  # OpenCV has blue first
     if alpha is not None and _PREMULTIPLIED in _tiff_tag(image, _EXTRA_SAMPLES):
@@ -242,9 +253,11 @@ def _decode_deep(
     return np.ascontiguousarray(colours), alpha, gray
 
 
-def _is_deep_gray(image: Image.Image, data: bytes) -> bool:
+def _is_deep_gray(image: Image.Image, data: bytes, channels: int) -> bool:
     if image.format == "PNG":
         return data[25] in (0, 4)  # IHDR: colour type gray, or gray with alpha
+    if image.format != "TIFF":
+        return channels < 3
     return bool(set(_tiff_tag(image, _PHOTOMETRIC)) & {_WHITE_IS_ZERO, _BLACK_IS_ZERO})
 
 

@@ -231,6 +231,28 @@ def test_tiff_orientation(tmp_path: Path, orientation: int, depth: int) -> None:
     assert image_size(path) == photo.rgb.shape[:2]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix", [".ppm", ".jp2"])
+def test_rarer_formats_of_16_bits_keep_them(tmp_path: Path, suffix: str, channels: int) -> None:
+    samples = noise(64, 80, channels, 65535)
+    path = tmp_path / (".pgm" if channels == 1 and suffix == ".ppm" else f"a{suffix}")
+    lossless = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000] if suffix == ".jp2" else []
+    assert cv2.imwrite(str(path), samples[..., ::-1], lossless)
+    photo = read_photo(path)
+    assert (photo.bit_depth, photo.gray) == (16, channels == 1)
+    wanted = np.repeat(samples, 3 // channels, 2)
+    np.testing.assert_array_equal(np.rint(photo.rgb * 65535), wanted)
+
+
+def test_ppm_of_less_than_16_bits_is_as_bright(tmp_path: Path) -> None:
+    samples = noise(top=65535) >> 4
+    header = b"P6 # a camera's\n17 12\n4095\n"
+    (tmp_path / "a.ppm").write_bytes(header + samples.astype(">u2").tobytes())
+    photo = read_photo(tmp_path / "a.ppm")
+    assert photo.bit_depth == 16
+    np.testing.assert_allclose(photo.rgb, samples / 4095, atol=1e-6)
+
+
 def test_animation_gives_the_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     for name in ("a.gif", "a.webp", "a.png"):
