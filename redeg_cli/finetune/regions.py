@@ -160,22 +160,32 @@ def photo_region(
             f"their likeness is {same:.2f}, at least {LEAST_SIMILAR:g} wanted"
         )
     known = _still_inside(matrix, wanted)
-    if not keep_colours:
-        hq = colour_match(hq, aligned, known)
-    x0, y0 = (-(-start // ORIGIN_STEP) * ORIGIN_STEP for start in (left, top))
-    x1, y1 = x0 + (right - x0) // 8 * 8, y0 + (bottom - y0) // 8 * 8
+    x0, x1 = _on_grid(left, right, MOST // scale)
+    y0, y1 = _on_grid(top, bottom, MOST // scale)
     if min(x1 - x0, y1 - y0) * scale < 2 * MINIMUM:
         raise PairError(
             f"the region {left},{top},{right},{bottom} holds {max(x1 - x0, 0)}x{max(y1 - y0, 0)} "
             f"px of the photo's grid of {ORIGIN_STEP} px: at least {2 * MINIMUM // scale} px a "
             f"side are needed at scale {scale}"
         )
+    seen = (
+        slice(max(y0 - ORIGIN_STEP - top, 0) * scale, (y1 + ORIGIN_STEP - top) * scale),
+        slice(max(x0 - ORIGIN_STEP - left, 0) * scale, (x1 + ORIGIN_STEP - left) * scale),
+    )
+    if not keep_colours:
+        hq[seen] = colour_match(hq[seen], aligned[seen], known[seen])
     part = (
         slice((y0 - top) * scale, (y1 - top) * scale),
         slice((x0 - left) * scale, (x1 - left) * scale),
     )
     pair = AlignedPair(to_tensor(hq[part]), to_tensor(aligned[part]), scale)
     return _middle_region(rgb, f"{sharp_path.name} at", pair, known[part], (x0, y0, x1, y1))
+
+
+def _on_grid(start: int, stop: int, most: int) -> tuple[int, int]:
+    """Return what of a span lies on the photo's grid, the middle ``most`` pixels at most."""
+    start = -(-start // ORIGIN_STEP) * ORIGIN_STEP
+    return _middle(start, start + (stop - start) // 8 * 8, most)
 
 
 def _still_inside(matrix: np.ndarray, out_hw: tuple[int, int]) -> np.ndarray:

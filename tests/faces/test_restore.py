@@ -1,5 +1,6 @@
 """Faces through a restorer: batches, colour kept, wrong restorers refused."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -94,3 +95,35 @@ def test_colour_match_looks_only_at_the_mask() -> None:
     np.testing.assert_allclose(matched[:, :30], 0.6, atol=5e-3)
     with pytest.raises(ValueError, match="do not go together"):
         colour_match(source, reference[:32])
+
+
+def with_full_gaussian(source: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def blur(image: np.ndarray) -> np.ndarray:
+        sigma = max(source.shape[:2]) / 16
+        blurred = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        return blurred.reshape(image.shape)
+
+    weight = mask[..., None]
+    shift = blur((reference - source) * weight) / (blur(weight) + 1e-3)
+    return np.clip(source + shift, 0, 1)
+
+
+@pytest.mark.parametrize("size", [(640, 600), (96, 900)])
+def test_a_large_picture_is_matched_as_by_the_full_gaussian(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    source = rng.uniform(0, 0.6, (*size, 3)).astype(np.float32)
+    reference = rng.uniform(0.2, 0.6, (*size, 3)).astype(np.float32)
+    reference[size[0] // 3 :, size[1] // 2 :] = 1  # an edge of all levels
+    mask = np.ones(size, np.float32)
+    mask[:20] = 0
+    expected = with_full_gaussian(source, reference, mask)
+    assert np.abs(expected - source).max() > 0.5
+    assert np.abs(colour_match(source, reference, mask) - expected).max() < 0.5 / 255
+
+
+def test_an_aligned_face_is_matched_by_the_full_gaussian() -> None:
+    rng = np.random.default_rng(3)
+    source, reference = rng.uniform(0, 1, (2, 512, 512, 3)).astype(np.float32)
+    mask = rng.uniform(0, 1, (512, 512)).astype(np.float32)
+    expected = with_full_gaussian(source, reference, mask)
+    np.testing.assert_array_equal(colour_match(source, reference, mask), expected)

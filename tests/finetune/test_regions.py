@@ -13,6 +13,8 @@ import torch
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import template
 from redeg_cli.faces.detectors import Face
+from redeg_cli.faces.restore import colour_match
+from redeg_cli.finetune import regions as module
 from redeg_cli.finetune.choose import CONTEXT
 from redeg_cli.finetune.regions import (
     Region,
@@ -208,6 +210,31 @@ def test_a_sharp_region_may_be_of_any_size(tmp_path: Path, factor: int) -> None:
     write_rgb(tmp_path / "wall.png", part.clip(0, 1))
     region = photo_region(photo, (16, 16, 80, 80), tmp_path / "wall.png", 2)
     assert region.pair.hq.shape == (1, 3, 128, 128)
+
+
+def test_of_a_large_region_the_middle_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only it, with the pixels next to it, is given the photo's colour."""
+    matched: list[tuple[int, ...]] = []
+
+    def match(source: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        matched.append(source.shape)
+        return colour_match(source, reference, mask)
+
+    monkeypatch.setattr(module, "colour_match", match)
+    photo = np.tile(astronaut(2), (1, 3, 1))
+    write_rgb(tmp_path / "wall.png", photo * 0.9)
+    region = photo_region(photo, (0, 0, 720, 240), tmp_path / "wall.png", 2)
+    assert region.box == (160, 0, 544, 240)
+    assert region.name == "wall.png at 160,0"
+    assert region.pair.hq.shape == (1, 3, 480, 768)
+    assert matched == [(480, 2 * (384 + 2 * 16), 3)]
+    native = torch.from_numpy(photo[:240, 160:544]).permute(2, 0, 1)[None]
+    assert (torch.nn.functional.avg_pool2d(region.pair.lq, 2) - native).abs().mean() < 0.01
+    assert (region.pair.hq - region.pair.lq).abs().mean() < 0.02
+    assert torch.equal(region.context, to_tensor(photo[:256, 144:560]))
+    assert region.inset == (0, 16)
 
 
 def test_regions_that_cannot_serve(tmp_path: Path) -> None:
