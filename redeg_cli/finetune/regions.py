@@ -11,7 +11,7 @@ from torch import Tensor
 from redeg_cli.degrade.resize import resize, to_aligned
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import warp
-from redeg_cli.faces.crop import ORIGIN_STEP
+from redeg_cli.faces.crop import ORIGIN_STEP, middle_of_box
 from redeg_cli.faces.restore import colour_match
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
 from redeg_cli.finetune.registration import find_shift, similarity_of
@@ -108,9 +108,9 @@ def printed_region(region: Region, found: FoundPrint | None) -> Region:
 
 
 def face_regions(rgb: np.ndarray, faces: list[FacePair]) -> list[Region]:
-    """Return the regions of a photo's face pairs, their middle where a face is very large."""
+    """Return the regions of a photo's face pairs."""
     return [
-        _middle_region(rgb, f"face of {face.face.size:.0f} px at", face.pair, face.valid, face.box)
+        _region(rgb, f"face of {face.face.size:.0f} px at", face.pair, face.valid, face.box)
         for face in faces
     ]
 
@@ -160,14 +160,15 @@ def photo_region(
             f"their likeness is {same:.2f}, at least {LEAST_SIMILAR:g} wanted"
         )
     known = _still_inside(matrix, wanted)
-    x0, x1 = _on_grid(left, right, MOST // scale)
-    y0, y1 = _on_grid(top, bottom, MOST // scale)
+    x0, y0 = (-(-start // ORIGIN_STEP) * ORIGIN_STEP for start in (left, top))
+    x1, y1 = x0 + (right - x0) // 8 * 8, y0 + (bottom - y0) // 8 * 8
     if min(x1 - x0, y1 - y0) * scale < 2 * MINIMUM:
         raise PairError(
             f"the region {left},{top},{right},{bottom} holds {max(x1 - x0, 0)}x{max(y1 - y0, 0)} "
             f"px of the photo's grid of {ORIGIN_STEP} px: at least {2 * MINIMUM // scale} px a "
             f"side are needed at scale {scale}"
         )
+    x0, y0, x1, y1 = middle_of_box((x0, y0, x1, y1), MOST // scale)
     seen = (
         slice(max(y0 - ORIGIN_STEP - top, 0) * scale, (y1 + ORIGIN_STEP - top) * scale),
         slice(max(x0 - ORIGIN_STEP - left, 0) * scale, (x1 + ORIGIN_STEP - left) * scale),
@@ -179,13 +180,7 @@ def photo_region(
         slice((x0 - left) * scale, (x1 - left) * scale),
     )
     pair = AlignedPair(to_tensor(hq[part]), to_tensor(aligned[part]), scale)
-    return _middle_region(rgb, f"{sharp_path.name} at", pair, known[part], (x0, y0, x1, y1))
-
-
-def _on_grid(start: int, stop: int, most: int) -> tuple[int, int]:
-    """Return what of a span lies on the photo's grid, the middle ``most`` pixels at most."""
-    start = -(-start // ORIGIN_STEP) * ORIGIN_STEP
-    return _middle(start, start + (stop - start) // 8 * 8, most)
+    return _region(rgb, f"{sharp_path.name} at", pair, known[part], (x0, y0, x1, y1))
 
 
 def _still_inside(matrix: np.ndarray, out_hw: tuple[int, int]) -> np.ndarray:
@@ -195,40 +190,27 @@ def _still_inside(matrix: np.ndarray, out_hw: tuple[int, int]) -> np.ndarray:
     return ((u >= 0) & (u <= out_hw[1] - 1) & (v >= 0) & (v <= out_hw[0] - 1)).astype(np.float32)
 
 
-def _middle_region(
+def _region(
     rgb: np.ndarray,
     what: str,
     pair: AlignedPair,
     valid: np.ndarray,
     box: tuple[int, int, int, int],
 ) -> Region:
-    """Return the region of a pair that lies at ``box`` of the photo, its middle when very large.
+    """Return the region of a pair that lies at ``box`` of the photo.
 
     ``what`` begins its name, which ends with where it is.
     """
-    s = pair.scale
-    x0, x1 = _middle(box[0], box[2], MOST // s)
-    y0, y1 = _middle(box[1], box[3], MOST // s)
-    rows = slice((y0 - box[1]) * s, (y1 - box[1]) * s)
-    columns = slice((x0 - box[0]) * s, (x1 - box[0]) * s)
+    x0, y0, x1, y1 = box
     top, left = max(0, y0 - CONTEXT), max(0, x0 - CONTEXT)
     return Region(
         f"{what} {x0},{y0}",
-        AlignedPair(pair.hq[..., rows, columns], pair.lq[..., rows, columns], s),
-        torch.from_numpy(valid[rows, columns].astype(np.float32))[None, None],
+        pair,
+        torch.from_numpy(valid.astype(np.float32))[None, None],
         to_tensor(rgb[top : y1 + CONTEXT, left : x1 + CONTEXT]),
         (y0 - top, x0 - left),
-        (x0, y0, x1, y1),
+        box,
     )
-
-
-def _middle(start: int, stop: int, most: int) -> tuple[int, int]:
-    """Return the middle ``most`` pixels of a span at most; the start keeps its place on blocks."""
-    spare = stop - start - most
-    if spare <= 0:
-        return start, stop
-    start += spare // 2 // ORIGIN_STEP * ORIGIN_STEP
-    return start, start + most
 
 
 def brought_region(
