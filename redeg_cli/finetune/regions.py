@@ -68,10 +68,18 @@ class Region:
         return AlignedPair(self.pair.hq[rows], self.pair.lq[rows], self.pair.scale)
 
     def held_out(self) -> HeldOut:
-        """Return the part the choice is made on."""
+        """Return the part the choice is made on, and ``CONTEXT`` around it.
+
+        With all the rows above, as fitted on, a score takes 2.5 times as long; ``f2n-compact``,
+        which looks farther, then has 0.02 dB more or less.
+        """
         scale, split = self.pair.scale, self.split
-        offset = (self.inset[0] * scale + split, self.inset[1] * scale)
-        return HeldOut(self.context, self.pair.hq[:, :, split:], self.valid[:, :, split:], offset)
+        first = self.inset[0] + split // scale
+        top = max(0, first - CONTEXT)
+        offset = ((first - top) * scale, self.inset[1] * scale)
+        return HeldOut(
+            self.context[:, :, top:], self.pair.hq[:, :, split:], self.valid[:, :, split:], offset
+        )
 
 
 def clean_regions(

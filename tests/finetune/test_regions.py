@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import torch.nn.functional as F
 
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import template
 from redeg_cli.faces.detectors import Face
 from redeg_cli.faces.restore import colour_match
 from redeg_cli.finetune import regions as module
-from redeg_cli.finetune.choose import CONTEXT
+from redeg_cli.finetune.choose import CONTEXT, HeldOut
 from redeg_cli.finetune.regions import (
     Region,
     brought_region,
@@ -64,7 +65,8 @@ def test_held_out_parts_lie_where_the_photo_says(
     assert held.mask.shape == (1, 1, height, width)
     # As much of the photo around it as there is, 16 px at the most.
     x0, y0, x1, y1 = box
-    assert held.lq.shape[2] == min(96, y1 + CONTEXT) - max(0, y0 - CONTEXT)
+    first = y0 + region.split // SCALE
+    assert held.lq.shape[2] == min(96, y1 + CONTEXT) - max(0, first - CONTEXT)
     assert held.lq.shape[3] == min(128, x1 + CONTEXT) - max(0, x0 - CONTEXT)
 
 
@@ -80,6 +82,25 @@ def test_fitted_and_held_out_rows_do_not_meet(scene: Scene) -> None:
     pair = region.fitted_pair()
     assert pair.hq.shape == pair.lq.shape == (1, 3, region.split, 112)
     assert fitted.origin == (32 * SCALE, 16 * SCALE)
+
+
+def test_the_rows_that_are_fitted_on_tell_a_score_nothing(scene: Scene) -> None:
+    """What looks 16 px around a pixel makes the same of the held-out part and of all there is."""
+    photo = scene(160, 128)
+    (region,) = face_regions(photo, [face_pair(photo, (32, 16, 88, 144))])
+    held = region.held_out()
+    whole = replace(held, lq=region.context, offset=(region.inset[0] * SCALE + region.split, 32))
+    assert held.lq.shape[2] < 0.6 * region.context.shape[2]
+    assert (held.lq.shape[2] - region.context.shape[2]) % 8 == 0
+    weights = torch.rand(1, 1, 33, 33, generator=torch.Generator().manual_seed(0)) / 33**2
+
+    def seen(part: HeldOut) -> torch.Tensor:
+        made = F.conv2d(part.lq, weights.repeat(3, 1, 1, 1), padding=16, groups=3)
+        made = made.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3)
+        y, x = part.offset
+        return made[:, :, y : y + part.hq.shape[2], x : x + part.hq.shape[3]]
+
+    torch.testing.assert_close(seen(held), seen(whole), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
@@ -138,8 +159,10 @@ def test_a_pair_that_was_brought(tmp_path: Path, scene: Scene) -> None:
     assert abs(float((region.pair.hq - region.pair.lq).mean())) < 0.01
     assert region.name == "lq.png and hq.png"
     held = region.held_out()
-    assert held.lq.shape == (1, 3, 48, 40)
-    assert held.offset == (region.split, 0)
+    # Rows 32 to 48 are held out.
+    assert region.split == 64
+    assert held.lq.shape == (1, 3, 32, 40)
+    assert held.offset == (32, 0)
 
 
 @pytest.mark.parametrize("factor", [1, 3, 5])
