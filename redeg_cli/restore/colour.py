@@ -24,7 +24,7 @@ def match_colour(restored: Tensor, reference: Tensor, cell: float = 16.0) -> Ten
     field = F.interpolate(
         difference, size=restored.shape[-2:], mode="bilinear", align_corners=False
     )
-    return (restored + field).clamp(0, 1)
+    return field.add_(restored).clamp_(0, 1)
 
 
 def resize_alpha(alpha: Tensor, scale: int) -> Tensor:

@@ -3,17 +3,21 @@
 from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from redeg_cli.degrade.tone import to_gray
+from redeg_cli.degrade.tone import to_luma
 from redeg_cli.device import autocast
 from redeg_cli.faces.restore import is_gray
-from redeg_cli.io.images import Photo, to_array, to_tensor
+from redeg_cli.io.images import Photo, to_tensor
 from redeg_cli.io.metadata import prepare_metadata
 from redeg_cli.progress import OnProgress
 from redeg_cli.restore import colour
 from redeg_cli.restore.tiles import OVERLAP, default_tile, tiled
+
+_ROWS = 1024
+"""Rows that are made gray at once: the memory of a huge photo."""
 
 
 class RestorerLike(Protocol):
@@ -65,15 +69,20 @@ def restore_photo(
             return mean_of_turns(restorer, part) if turns else restorer(part)
 
     tile = default_tile(device) if tile is None else tile
-    restored = tiled(run, source, restorer.scale, tile, OVERLAP, device, on_progress)
+    height, width = (side * restorer.scale for side in photo.rgb.shape[:2])
+    result = np.empty((height, width, 3), np.float32)
+    # The same memory: a copy in another order, or clamped, would be as large as the result again.
+    restored = torch.from_numpy(result).permute(2, 0, 1)[None]
+    tiled(run, source, restorer.scale, tile, OVERLAP, device, on_progress, into=restored)
     if match_colour:
-        restored = colour.match_colour(restored, source)
+        restored.copy_(colour.match_colour(restored, source))
     if photo.gray or is_gray(photo.rgb):  # most gray scans are files of three equal channels
-        restored = to_gray(restored)
-    height, width = restored.shape[-2:]
+        for top in range(0, height, _ROWS):
+            rows = restored[:, :, top : top + _ROWS]
+            rows.copy_(to_luma(rows).expand_as(rows))
     return replace(
         photo,
-        rgb=to_array(restored),
+        rgb=np.clip(result, 0, 1, out=result),
         alpha=None if alpha is None else colour.resize_alpha(alpha, restorer.scale)[0, 0].numpy(),
         metadata=prepare_metadata(photo.metadata, height, width),
     )
