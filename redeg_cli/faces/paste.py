@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 
+from redeg_cli.degrade.tone import is_gray
 from redeg_cli.faces.align import compose, finer_grid, footprint, inside_square, invert, warp
 from redeg_cli.faces.crop import Box
 from redeg_cli.faces.grain import missing_grain
-from redeg_cli.faces.restore import colour_match, is_gray
+from redeg_cli.faces.restore import follow_colour
 from redeg_cli.faces.seam import reach_map, seam
 from redeg_cli.seeds import sample_seed
 
@@ -65,7 +66,7 @@ def pasted_face(
     to_aligned = compose(invert(finer_grid(scale)), matrix)
     seen = np.clip(warp(canvas, to_aligned, (size, size)), 0, 1)
     if match_colour:
-        restored_aligned = colour_match(restored_aligned, seen, face_mask(size, softness))
+        restored_aligned = follow_colour(restored_aligned, seen, face_mask(size, softness))
     mask = face_mask(size, softness, _seam_radii(restored_aligned, seen, softness))
     back = compose(invert(to_aligned), np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]))
     out_hw = (y1 - y0, x1 - x0)

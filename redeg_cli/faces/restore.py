@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from redeg_cli.degrade.tone import LUMA
+from redeg_cli.degrade.tone import LUMA, is_gray
 from redeg_cli.errors import ModelError
 
 _WIDEST = 32.0
@@ -46,11 +46,11 @@ def restore_faces(
             raise ModelError("the face restorer gave values that are not numbers; try float32")
         results = output.permute(0, 2, 3, 1).contiguous().numpy()
         for face, result in zip(faces, results, strict=True):
-            restored.append(colour_match(result, face) if keep_colour else result)
+            restored.append(follow_colour(result, face) if keep_colour else result)
     return restored
 
 
-def colour_match(
+def follow_colour(
     source: np.ndarray,
     reference: np.ndarray,
     mask: np.ndarray | None = None,
@@ -80,11 +80,6 @@ def colour_match(
             counted = counted[..., None]
         shift = _blur(difference * weight, sigma) / (counted + 1e-3)
     return np.clip(source + shift, 0, 1).astype(np.float32)
-
-
-def is_gray(rgb: np.ndarray, tolerance: float = 1.5 / 255) -> bool:
-    """Whether the three channels of (H, W, 3) are equal to within rounding."""
-    return bool((rgb.max(-1) - rgb.min(-1)).max() <= tolerance)
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from redeg_cli.degrade.resize import resize, to_aligned
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import warp
 from redeg_cli.faces.crop import ORIGIN_STEP, middle_of_box
-from redeg_cli.faces.restore import colour_match
+from redeg_cli.faces.restore import follow_colour
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
 from redeg_cli.finetune.registration import find_shift, similarity_of
 from redeg_cli.io.images import read_photo, to_array, to_tensor
@@ -182,7 +182,7 @@ def photo_region(
         slice(max(x0 - ORIGIN_STEP - left, 0) * scale, (x1 + ORIGIN_STEP - left) * scale),
     )
     if not keep_colours:
-        hq[seen] = colour_match(hq[seen], aligned[seen], known[seen])
+        hq[seen] = follow_colour(hq[seen], aligned[seen], known[seen])
     part = (
         slice((y0 - top) * scale, (y1 - top) * scale),
         slice((x0 - left) * scale, (x1 - left) * scale),
@@ -247,7 +247,7 @@ def brought_region(
     lq, hq = lq[:, :, :height, :width], hq[:, :, : height * scale, : width * scale]
     aligned = to_aligned(lq, scale)
     if not keep_colours:
-        hq = to_tensor(colour_match(to_array(hq), to_array(aligned)))
+        hq = to_tensor(follow_colour(to_array(hq), to_array(aligned)))
     return Region(
         f"{lq_path.name} and {hq_path.name}",
         AlignedPair(hq, aligned, scale),

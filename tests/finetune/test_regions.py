@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import template
 from redeg_cli.faces.detectors import Face
-from redeg_cli.faces.restore import colour_match
+from redeg_cli.faces.restore import follow_colour
 from redeg_cli.finetune import regions as module
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
 from redeg_cli.finetune.regions import (
@@ -243,9 +243,9 @@ def test_of_a_large_region_the_middle_is_taken(
 
     def match(source: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> np.ndarray:
         matched.append(source.shape)
-        return colour_match(source, reference, mask)
+        return follow_colour(source, reference, mask)
 
-    monkeypatch.setattr(module, "colour_match", match)
+    monkeypatch.setattr(module, "follow_colour", match)
     photo = np.tile(astronaut(2), (1, 3, 1))
     write_rgb(tmp_path / "wall.png", photo * 0.9)
     region = photo_region(photo, (0, 0, 720, 240), tmp_path / "wall.png", 2)
