@@ -214,7 +214,7 @@ def _region(
     return Region(
         f"{what} {x0},{y0}",
         pair,
-        torch.from_numpy(valid.astype(np.float32))[None, None],
+        torch.from_numpy(np.ascontiguousarray(valid, np.float32))[None, None],
         to_tensor(rgb[top : y1 + CONTEXT, left : x1 + CONTEXT]),
         (y0 - top, x0 - left),
         box,
