@@ -15,8 +15,10 @@ from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import template
 from redeg_cli.faces.detectors import Face
 from redeg_cli.faces.restore import follow_colour
+from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import regions as module
 from redeg_cli.finetune.choose import CONTEXT, HeldOut
+from redeg_cli.finetune.pages import find_pages
 from redeg_cli.finetune.regions import (
     Region,
     brought_region,
@@ -24,9 +26,11 @@ from redeg_cli.finetune.regions import (
     face_regions,
     photo_region,
 )
-from redeg_cli.io.images import to_tensor, write_rgb
+from redeg_cli.finetune.settings import Settings
+from redeg_cli.io.images import Photo, to_tensor, write_rgb
 from redeg_cli.omega.extract import AlignedPair, align_pair
 from redeg_cli.omega.photo_pairs import FacePair
+from redeg_cli.progress import no_progress
 
 SCALE = 2
 Scene = Callable[..., np.ndarray]
@@ -68,6 +72,22 @@ def test_held_out_parts_lie_where_the_photo_says(
     first = y0 + region.split // SCALE
     assert held.lq.shape[2] == min(96, y1 + CONTEXT) - max(0, first - CONTEXT)
     assert held.lq.shape[3] == min(128, x1 + CONTEXT) - max(0, x0 - CONTEXT)
+
+
+def test_no_more_of_a_face_is_asked_for_than_is_used(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def pairs(rgb: np.ndarray, *_: object, **options: object) -> tuple[list[FacePair], list[str]]:
+        asked.append(options["largest"])
+        return [face_pair(rgb, (16, 16, 56, 56))], []
+
+    monkeypatch.setattr(pages_module, "photo_pairs", pairs)
+    faces = replace(settings, face_pair=None)
+    (page,) = find_pages([("old", photo)], faces, torch.device("cpu"), no_progress, print)
+    assert asked == [module.MOST]
+    assert [region.name for region in page.regions] == ["face of 40 px at 16,16"]
 
 
 def test_fitted_and_held_out_rows_do_not_meet(scene: Scene) -> None:
