@@ -24,10 +24,9 @@ from redeg_cli.degrade.blur import filter2d, gaussian_kernels
 from redeg_cli.degrade.jpeg import jpeg
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.degrade.steps import StepTable, run_steps
-from redeg_cli.degrade.tone import to_gray
+from redeg_cli.degrade.tone import is_gray, to_gray
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.identity import likeness
-from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.album import finetune_photo
 from redeg_cli.finetune.effort import EFFORT
 from redeg_cli.finetune.settings import Settings

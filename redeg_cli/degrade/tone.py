@@ -1,4 +1,4 @@
-"""Tone: luma, and the fading and colour cast of prints and scans.
+"""Tone: luma, the match of colours, and the fading and colour cast of prints and scans.
 
 A faded print keeps its picture between a black that is no longer black and a white that is no
 longer white, each with a colour of its own; between the two every channel is a ramp. In 42 of 59
@@ -9,7 +9,9 @@ white and a gamma say nearly all of it.
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -43,6 +45,26 @@ def to_luma(rgb: torch.Tensor) -> torch.Tensor:
 def to_gray(rgb: torch.Tensor) -> torch.Tensor:
     """Return (B, 3, H, W) with three equal channels: the luma of ``rgb``."""
     return to_luma(rgb).expand_as(rgb).contiguous()
+
+
+def is_gray(rgb: np.ndarray, tolerance: float = 1.5 / 255) -> bool:
+    """Whether the three channels of (H, W, 3) are equal to within rounding."""
+    return bool((rgb.max(-1) - rgb.min(-1)).max() <= tolerance)
+
+
+def match_colour(images: Tensor, reference: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Return ``images`` with the low-frequency colour of ``reference``, in [0, 1].
+
+    ``images`` is (B, 3, H, W), ``reference`` (B, 3, h, w), both in [0, 1] and of the same picture
+    at any sizes. The difference of their means over ``cells`` (rows, columns) is spread smoothly
+    and added: detail finer than a cell is the images', colour coarser than a cell the reference's.
+    """
+    if images.shape[:2] != reference.shape[:2]:
+        raise ValueError(f"{tuple(images.shape)} and {tuple(reference.shape)} do not go together")
+    difference = F.adaptive_avg_pool2d(reference, cells) - F.adaptive_avg_pool2d(images, cells)
+    size = (images.shape[2], images.shape[3])
+    field = F.interpolate(difference, size, mode="bilinear", align_corners=False)
+    return field.add_(images).clamp_(0, 1)
 
 
 def fade(images: Tensor, black: Tensor, white: Tensor, gamma: Tensor, saturation: Tensor) -> Tensor:

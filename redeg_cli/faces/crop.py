@@ -75,6 +75,23 @@ def face_region(
     return best
 
 
+def middle_of_box(box: Box, most: int) -> Box:
+    """Return the middle of a box, ``most`` pixels a side at most; it keeps its place on the grid.
+
+    ``most`` is a multiple of 8.
+    """
+    (x0, x1), (y0, y1) = (_middle(start, stop, most) for start, stop in (box[::2], box[1::2]))
+    return x0, y0, x1, y1
+
+
+def _middle(start: int, stop: int, most: int) -> tuple[int, int]:
+    spare = stop - start - most
+    if spare <= 0:
+        return start, stop
+    start += spare // 2 // ORIGIN_STEP * ORIGIN_STEP
+    return start, start + most
+
+
 def restored_region(
     aligned_restored: np.ndarray, matrix: np.ndarray, box: Box, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 _BLOCK = 16
 """Side in pixels of the blocks grain is measured in; structures coarser than half are no grain."""
@@ -11,6 +12,9 @@ _QUIET = 0.2
 
 _FEWEST = 8
 """Blocks needed on either side."""
+
+_MOST = 2000
+"""Blocks that are looked at on either side, evenly spread: as many as a face of 350 px has."""
 
 
 def missing_grain(
@@ -62,21 +66,23 @@ _USED = _used_frequencies()
 
 def _spectrum(image: np.ndarray, where: np.ndarray) -> np.ndarray | None:
     """Return the mean periodogram (16, 9) of the flattest blocks of (H, W, C) within ``where``."""
-    window = np.hanning(_BLOCK + 2)[1:-1]
-    window = np.outer(window, window)[..., None]
-    slope = np.linspace(-1, 1, _BLOCK) / np.sqrt((np.linspace(-1, 1, _BLOCK) ** 2).sum() * _BLOCK)
-    slopes = (slope[:, None, None], slope[None, :, None])
-    powers = []
-    for top in range(0, image.shape[0] - _BLOCK + 1, _BLOCK // 2):
-        for left in range(0, image.shape[1] - _BLOCK + 1, _BLOCK // 2):
-            part = (slice(top, top + _BLOCK), slice(left, left + _BLOCK))
-            if where[part].all():
-                block = image[part] - image[part].mean((0, 1))
-                for way in slopes:  # a shade that rises evenly would leak into every frequency
-                    block = block - (block * way).sum((0, 1)) * way
-                powers.append((np.abs(np.fft.rfft2(block * window, axes=(0, 1))) ** 2).mean(2))
-    if len(powers) < _FEWEST:
+    if min(where.shape) < _BLOCK:
         return None
-    strength = np.array([float(power[_USED].sum()) for power in powers])
+    step, shape = _BLOCK // 2, (_BLOCK, _BLOCK)
+    inside = sliding_window_view(where, shape)[::step, ::step].all((2, 3))
+    rows, columns = np.nonzero(inside)
+    if len(rows) < _FEWEST:
+        return None
+    if len(rows) > _MOST:
+        spread = np.linspace(0, len(rows) - 1, _MOST).round().astype(int)
+        rows, columns = rows[spread], columns[spread]
+    blocks = sliding_window_view(image, shape, (0, 1))[::step, ::step][rows, columns]
+    blocks = blocks - blocks.mean((2, 3), keepdims=True)
+    slope = np.linspace(-1, 1, _BLOCK) / np.sqrt((np.linspace(-1, 1, _BLOCK) ** 2).sum() * _BLOCK)
+    for way in (slope[:, None], slope):  # a shade that rises evenly would leak into every frequency
+        blocks = blocks - (blocks * way).sum((2, 3), keepdims=True) * way
+    window = np.hanning(_BLOCK + 2)[1:-1]
+    powers = (np.abs(np.fft.rfft2(blocks * np.outer(window, window))) ** 2).mean(1)
+    strength = powers[:, _USED].sum(1)
     quiet = np.argsort(strength)[: max(round(_QUIET * len(powers)), _FEWEST // 2)]
-    return np.mean([powers[index] for index in quiet], axis=0)
+    return powers[quiet].mean(0)

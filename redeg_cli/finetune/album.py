@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from redeg_cli.degrade.base import Degrader
+from redeg_cli.degrade.tone import is_gray
 from redeg_cli.device import pick_device
-from redeg_cli.faces.restore import is_gray
 from redeg_cli.finetune.checked import Checked
 from redeg_cli.finetune.choose import score, turns_help
 from redeg_cli.finetune.either import Either

@@ -9,7 +9,13 @@ import numpy as np
 
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.finetune.album import Finetuned
-from redeg_cli.finetune.report import Views, slider, write_before_after, write_page
+from redeg_cli.finetune.report import (
+    Views,
+    eight_bits,
+    slider,
+    write_before_after,
+    write_page,
+)
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.summary import Page, weights_metadata
 from redeg_cli.io.checkpoints import save_tensors
@@ -77,10 +83,13 @@ class Photos:
 
     def write(self, index: int, page: Page, restored: Photo) -> None:
         """Write the photo of this number, and it beside the enlarged one."""
-        before = to_array(to_aligned(to_tensor(self.sources[index].rgb), self.scale))
         write_photo(self.outputs.restored[index], restored)
-        write_before_after(self.outputs.before_after[index], before, restored.rgb)
-        self.sliders.append(slider(page.name, before, restored.rgb))
+        enlarged = to_aligned(to_tensor(self.sources[index].rgb), self.scale)
+        before = eight_bits(enlarged[0].permute(1, 2, 0).numpy())
+        del enlarged
+        after = eight_bits(restored.rgb)
+        write_before_after(self.outputs.before_after[index], before, after)
+        self.sliders.append(slider(page.name, before, after))
         self.faces += _faces(page, restored, self.scale)
 
 

@@ -11,6 +11,7 @@ from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.turns import turn_note
 from redeg_cli.finetune.consistency import draw_parts
 from redeg_cli.finetune.regions import (
+    MOST,
     Region,
     brought_region,
     face_regions,
@@ -59,6 +60,7 @@ def find_pages(
             detector=settings.detector,
             boxes=settings.boxes,
             max_faces=settings.max_faces,
+            largest=MOST,
         )
         if note := turn_note([pair.face for pair in faces]):
             say(f"{name}: {note}" if several else note)

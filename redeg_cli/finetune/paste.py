@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from redeg_cli.faces.paste import paste_face
+from redeg_cli.faces.paste import pasted_face
 from redeg_cli.io.images import Photo, to_tensor
 from redeg_cli.omega.lattice import Lattice, lattice_energy
 from redeg_cli.omega.photo_pairs import FacePair
@@ -35,16 +35,20 @@ def paste_faces(
     faces are taken that hold at least 0.8 of the detail the photo has there, and no more of the
     lattice; with "restore" all are. ``say`` is told which are left out, and why.
     """
-    canvas, names = photo.rgb, []
+    names: list[str] = []
     if rule == "keep" or strength == 0:
         return photo, names
+    canvas = photo.rgb.copy()
     for face in faces:
         name = f"face of {face.face.size:.0f} px at {face.box[0]},{face.box[1]}"
         worse = _worse(canvas, face, scale, lattice) if rule == "blend" else None
         if worse is not None:
             say(f"the {name} is not blended in: {worse}")
             continue
-        canvas = paste_face(canvas, face.restored, face.matrix, scale, strength=strength)
+        (x0, y0, x1, y1), part = pasted_face(
+            canvas, face.restored, face.matrix, scale, strength=strength
+        )
+        canvas[y0:y1, x0:x1] = part
         names.append(name)
     return replace(photo, rgb=canvas), names
 
@@ -54,9 +58,13 @@ def _worse(canvas: np.ndarray, face: FacePair, scale: int, lattice: Lattice | No
 
     Judged at full strength and before grain is added, which would pass for detail.
     """
-    pasted = paste_face(canvas, face.restored, face.matrix, scale, match_grain=False)
+    (left, top, right, bottom), pasted = pasted_face(
+        canvas, face.restored, face.matrix, scale, match_grain=False
+    )
     x0, y0, x1, y1 = (scale * v for v in face.box)
-    before, after = canvas[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
+    # A region may reach beyond the square where the restored face is known.
+    x0, y0, x1, y1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+    before, after = canvas[y0:y1, x0:x1], pasted[y0 - top : y1 - top, x0 - left : x1 - left]
     if lattice is not None:
         had, has = (lattice_energy(to_tensor(part), lattice) for part in (before, after))
         if has > max(1.2 * had, 1 / 255):

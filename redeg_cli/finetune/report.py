@@ -17,6 +17,8 @@ _LARGEST = 1600
 """Pixels of the longer side of the pictures inside the page."""
 _POINTS = 120
 """Of a curve."""
+_ROWS = 256
+"""Rows of a picture that are brought to 8 bits at once."""
 
 METHODS = {
     "general": "the general restorer (fine-tuning did not help on held-out parts)",
@@ -42,7 +44,7 @@ class Views:
 def write_before_after(path: Path, before: np.ndarray, after: np.ndarray) -> None:
     """Write a PNG of the enlarged photo and the restored one side by side, labelled.
 
-    Both are (H, W, 3) in [0, 1] and of one size.
+    Both are (H, W, 3), in [0, 1] or of 8 bits, and of one size.
     """
     gap, band = 8, 28
     height, width = after.shape[:2]
@@ -57,8 +59,8 @@ def write_before_after(path: Path, before: np.ndarray, after: np.ndarray) -> Non
 
 
 def slider(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
-    """Return what the page shows of an enlarged photo and the restored one, (H, W, 3) in [0, 1]:
-    small next to them, so that an album's need not be held."""
+    """Return what the page shows of an enlarged photo and the restored one, (H, W, 3), in [0, 1]
+    or of 8 bits: small next to them, so that an album's need not be held."""
     return {
         "name": name,
         "before": _data_url(before),
@@ -145,8 +147,17 @@ def _shortened(curves: dict[str, list[float]]) -> tuple[dict[str, list[float]], 
     }, every
 
 
+def eight_bits(picture: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) in [0, 1] as uint8, made by rows: it may be huge."""
+    samples = np.empty(picture.shape, np.uint8)
+    for top in range(0, len(picture), _ROWS):
+        rows = slice(top, top + _ROWS)
+        samples[rows] = (np.clip(picture[rows], 0, 1) * 255).round()
+    return samples
+
+
 def _image(picture: np.ndarray) -> Image.Image:
-    return Image.fromarray((np.clip(picture, 0, 1) * 255).round().astype(np.uint8))
+    return Image.fromarray(picture if picture.dtype == np.uint8 else eight_bits(picture))
 
 
 def _data_url(picture: np.ndarray, lossless: bool = False) -> str:

@@ -8,7 +8,14 @@ import numpy as np
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.align import ALIGNED_SIZE, align_face, similarity, template, zoom_of
-from redeg_cli.faces.crop import Box, face_region, restored_region, sharpness_of_scale
+from redeg_cli.faces.crop import (
+    SIDE_STEP,
+    Box,
+    face_region,
+    middle_of_box,
+    restored_region,
+    sharpness_of_scale,
+)
 from redeg_cli.faces.detect import detect_faces, face_from_box
 from redeg_cli.faces.detectors import Detector, Face, load_detector
 from redeg_cli.faces.identity import Identity, identity
@@ -60,15 +67,17 @@ def photo_pairs(
     boxes: Sequence[tuple[float, float, float, float]] = (),
     min_size: float = MIN_SIZE,
     max_faces: int | None = None,
+    largest: int | None = None,
 ) -> tuple[list[FacePair], list[str]]:
     """Return the pairs of the faces in a photo, the largest first, and why others were left out.
 
     ``rgb`` is (H, W, 3) in [0, 1]; ``scale`` is how much larger the HQ is than the photo. With
     ``boxes`` (left, top, right, bottom in pixels) only these faces are used and the checks of
-    ``select_faces`` are not made. A pair whose restored face is no longer the same person
-    (``faces.identity``) is left out. A photo without usable faces gives no pairs, and at least
-    one reason. Raises InputError for a box outside the photo, ModelError when the detector's
-    weights are missing or the restorer's output is unusable.
+    ``select_faces`` are not made. With ``largest``, in pixels of the HQ, no more is made of a
+    pair than the middle of its face, so many a side. A pair whose restored face is no longer the
+    same person (``faces.identity``) is left out. A photo without usable faces gives no pairs, and
+    at least one reason. Raises InputError for a box outside the photo, ModelError when the
+    detector's weights are missing or the restorer's output is unusable.
     """
     find = load_detector(detector, user_folder())
     faces, reasons = _find(rgb, detector, boxes, min_size)
@@ -78,7 +87,7 @@ def photo_pairs(
             reasons += [f"{_where(f)}: {max_faces} larger faces were taken" for f in faces[index:]]
             break
         try:
-            pairs.append(_pair(rgb, face, scale, face_restorer, find))
+            pairs.append(_pair(rgb, face, scale, face_restorer, find, largest))
         except NoFaceError as error:
             reasons.append(f"{_where(face)}: {error}")
     return pairs, reasons
@@ -110,12 +119,19 @@ def _find(
 
 
 def _pair(
-    rgb: np.ndarray, face: Face, scale: int, face_restorer: FaceRestorer, find: Detector
+    rgb: np.ndarray,
+    face: Face,
+    scale: int,
+    face_restorer: FaceRestorer,
+    find: Detector,
+    largest: int | None,
 ) -> FacePair:
     """Return the pair of one face. Raises NoFaceError when it cannot serve."""
     height, width = rgb.shape[:2]
     # Before the restorer, which takes the time.
     box = face_region(face, (height, width), scale, min_hq_side=2 * MINIMUM)
+    if largest is not None:
+        box = middle_of_box(box, largest // scale // SIDE_STEP * SIDE_STEP)
     aligned, matrix = align_face(rgb, face, aligned_size(face, face_restorer))
     restored = restore_faces([aligned], face_restorer)[0]
     same = identity(aligned, restored, face_mask(len(aligned)), find)

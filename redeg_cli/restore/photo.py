@@ -3,17 +3,23 @@
 from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from redeg_cli.degrade.tone import to_gray
+from redeg_cli.degrade import tone
 from redeg_cli.device import autocast
-from redeg_cli.faces.restore import is_gray
-from redeg_cli.io.images import Photo, to_array, to_tensor
+from redeg_cli.io.images import Photo, to_tensor
 from redeg_cli.io.metadata import prepare_metadata
 from redeg_cli.progress import OnProgress
-from redeg_cli.restore import colour
+from redeg_cli.restore import opacity
 from redeg_cli.restore.tiles import OVERLAP, default_tile, tiled
+
+_CELL = 16
+"""Photo pixels a side of the cells in which the photo's colour is taken: coarser than a cell it is
+the photo's, detail finer than one is the restorer's."""
+_ROWS = 1024
+"""Rows that are made gray at once: the memory of a huge photo."""
 
 
 class RestorerLike(Protocol):
@@ -56,7 +62,7 @@ def restore_photo(
     """
     rgb = to_tensor(photo.rgb)
     alpha = None if photo.alpha is None else torch.from_numpy(photo.alpha.copy())[None, None]
-    source = rgb if alpha is None else colour.fill_hidden(rgb, alpha)
+    source = rgb if alpha is None else opacity.fill_hidden(rgb, alpha)
     if precision == "auto" and photo.bit_depth > 8:
         precision = "fp32"  # bfloat16 has 8 bits of mantissa: its steps would show in 16 bits
 
@@ -65,15 +71,21 @@ def restore_photo(
             return mean_of_turns(restorer, part) if turns else restorer(part)
 
     tile = default_tile(device) if tile is None else tile
-    restored = tiled(run, source, restorer.scale, tile, OVERLAP, device, on_progress)
+    height, width = (side * restorer.scale for side in photo.rgb.shape[:2])
+    result = np.empty((height, width, 3), np.float32)
+    # The same memory: a copy in another order, or clamped, would be as large as the result again.
+    restored = torch.from_numpy(result).permute(2, 0, 1)[None]
+    tiled(run, source, restorer.scale, tile, OVERLAP, device, on_progress, into=restored)
     if match_colour:
-        restored = colour.match_colour(restored, source)
-    if photo.gray or is_gray(photo.rgb):  # most gray scans are files of three equal channels
-        restored = to_gray(restored)
-    height, width = restored.shape[-2:]
+        rows, columns = (max(1, round(side / _CELL)) for side in photo.rgb.shape[:2])
+        restored.copy_(tone.match_colour(restored, source, (rows, columns)))
+    if photo.gray or tone.is_gray(photo.rgb):  # most gray scans are files of three equal channels
+        for top in range(0, height, _ROWS):
+            part = restored[:, :, top : top + _ROWS]
+            part.copy_(tone.to_luma(part).expand_as(part))
     return replace(
         photo,
-        rgb=to_array(restored),
-        alpha=None if alpha is None else colour.resize_alpha(alpha, restorer.scale)[0, 0].numpy(),
+        rgb=np.clip(result, 0, 1, out=result),
+        alpha=None if alpha is None else opacity.resize_alpha(alpha, restorer.scale)[0, 0].numpy(),
         metadata=prepare_metadata(photo.metadata, height, width),
     )

@@ -30,12 +30,14 @@ def tiled(
     on_progress: OnProgress | None = None,
     *,
     positions: bool = False,
+    into: Tensor | None = None,
 ) -> Tensor:
     """Return ``fn`` of a whole picture, computed tile by tile.
 
     ``image`` is (1,C,H,W) float32 on the CPU, the result (1,C',H*scale,W*scale) float32 on the
     CPU. ``fn`` takes a tile (1,C,h,w) on ``device`` and returns (1,C',h*scale,w*scale); with
     ``positions`` it is called as ``fn(tile, y, x)`` with the tile's top left corner in the picture.
+    The result is written to ``into`` where that is given, however its memory is laid out.
     ``tile`` is the longest side of a tile; a picture that fits is one call. Pixels within 3/8 of
     ``overlap`` of a tile's inner edge are not used, so a network that looks no further than that
     gives what it gives on the whole picture; across the rest of the overlap tiles blend linearly.
@@ -53,7 +55,7 @@ def tiled(
     longest = max(image.shape[-2:])
     while True:
         try:
-            return _run(call, image, scale, tile, overlap, torch.device(device), on_progress)
+            return _run(call, image, scale, tile, overlap, torch.device(device), on_progress, into)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -76,6 +78,7 @@ def _run(
     overlap: int,
     device: torch.device,
     on_progress: OnProgress,
+    into: Tensor | None,
 ) -> Tensor:
     height, width = image.shape[-2:]
     rows, columns = tile_spans(height, tile, overlap), tile_spans(width, tile, overlap)
@@ -93,7 +96,10 @@ def _run(
                 out = call(part, top, left).float().cpu()
             _check_shape(out, part, scale)
             if done == 0:
-                result = out.new_zeros((1, out.shape[1], height * scale, width * scale))
+                shape = (1, out.shape[1], height * scale, width * scale)
+                if into is not None and into.shape != shape:
+                    raise ValueError(f"the result {shape} does not fit into {tuple(into.shape)}")
+                result = out.new_zeros(shape) if into is None else into.zero_()
             place = result[..., top * scale : bottom * scale, left * scale : right * scale]
             place += out * row_weight[:, None] * column_weight
             done += 1

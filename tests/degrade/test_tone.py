@@ -1,15 +1,21 @@
-"""Tone: luma against OpenCV, fading in closed form."""
+"""Tone: luma against OpenCV and Pillow, fading and the match of colours in closed form."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from pydantic import ValidationError
 
 from redeg_cli.degrade.canvas import Canvas
-from redeg_cli.degrade.tone import Fade, apply_fade, to_gray, to_luma
+from redeg_cli.degrade.tone import Fade, apply_fade, is_gray, match_colour, to_gray, to_luma
 
 IMAGE = torch.rand((3, 9, 11), generator=torch.Generator().manual_seed(0))
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
 
 def fade(image: torch.Tensor, step: Fade) -> torch.Tensor:
@@ -80,3 +86,59 @@ def test_values_stay_in_range() -> None:
 def test_other_values_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Fade.model_validate(values)
+
+
+def test_gray_is_pillows_luma() -> None:
+    rgb = noise(1, 3, 20, 20)
+    eight = (rgb[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    expected = np.asarray(Image.fromarray(eight).convert("L"), dtype=np.float32) / 255
+    gray = to_gray(torch.from_numpy(eight.astype(np.float32) / 255).permute(2, 0, 1)[None])
+    assert torch.equal(gray[:, 0], gray[:, 1])
+    assert torch.equal(gray[:, 0], gray[:, 2])
+    assert np.abs(gray[0, 0].numpy() - expected).max() < 1 / 255
+
+
+def test_gray_is_equal_channels() -> None:
+    gray = np.repeat(noise(1, 1, 9, 11)[0, 0].numpy()[..., None], 3, -1)
+    assert is_gray(gray)
+    gray[4, 5, 1] += 1 / 255  # rounded
+    assert is_gray(gray)
+    gray[4, 5, 1] += 1 / 255
+    assert not is_gray(gray)
+    assert is_gray(gray, 0.01)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_a_constant_drift_is_taken_back_and_detail_is_kept(scale: int) -> None:
+    reference = 0.3 + 0.4 * noise(1, 3, 64, 80)
+    detail = F.interpolate(reference, scale_factor=scale, mode="nearest")
+    drift = torch.tensor([0.1, -0.05, 0.08]).view(1, 3, 1, 1)
+    torch.testing.assert_close(
+        match_colour(detail + drift, reference, (4, 5)), detail, rtol=0, atol=1e-5
+    )
+
+
+def test_detail_finer_than_a_cell_is_kept() -> None:
+    reference = torch.full((1, 3, 64, 64), 0.5)
+    stripes = reference.clone()
+    stripes[..., ::2] += 0.1
+    stripes[..., 1::2] -= 0.1
+    torch.testing.assert_close(match_colour(stripes, reference, (4, 4)), stripes, rtol=0, atol=1e-5)
+
+
+def test_a_slow_drift_is_taken_back_for_the_most_part() -> None:
+    reference = torch.full((1, 3, 128, 128), 0.5)
+    drift = 0.2 * torch.linspace(-1, 1, 128).expand(1, 3, 128, 128)
+    left = (match_colour(reference + drift, reference, (8, 8)) - reference).abs()
+    assert left[..., 16:-16].max() < 0.01
+    # Within half a cell (8 pixels) of the border the nearest cell's mean is all there is.
+    assert left.max() < 8 * 0.4 / 127
+
+
+def test_the_match_stays_in_range_and_takes_any_size() -> None:
+    out = match_colour(torch.ones(2, 3, 2, 2), torch.ones(2, 3, 1, 1), (1, 1))
+    assert out.shape == (2, 3, 2, 2)
+    out = match_colour(noise(1, 3, 33, 50), torch.ones(1, 3, 11, 17), (2, 3))
+    assert out.max() <= 1
+    with pytest.raises(ValueError, match="go together"):
+        match_colour(torch.ones(1, 3, 4, 4), torch.ones(2, 3, 4, 4), (1, 1))

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from redeg_cli.faces import grain as module
 from redeg_cli.faces.grain import missing_grain
 from redeg_cli.faces.paste import face_mask
 
@@ -84,3 +85,40 @@ def test_the_seed_decides_and_tiny_places_have_none() -> None:
     assert np.abs(first - other).max() > 0.01
     tiny = (slice(0, 30), slice(0, 30))
     assert missing_grain(FLAT[tiny], photo[tiny], face_mask(30), 0) is None
+
+
+def flattest(image: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The mean periodogram of the flattest fifth of the blocks, block by block."""
+    window = np.outer(*2 * [np.hanning(18)[1:-1]])[..., None]
+    y, x = np.mgrid[:16, :16] - 7.5
+    powers = []
+    for top in range(0, SIDE - 15, 8):
+        for left in range(0, SIDE - 15, 8):
+            part = (slice(top, top + 16), slice(left, left + 16))
+            if where[part].all():
+                planes = np.stack([np.ones((16, 16)), x, y], -1).reshape(256, 3)
+                values = image[part].reshape(256, 3)
+                rest = values - planes @ np.linalg.lstsq(planes, values, rcond=None)[0]
+                spectrum = np.fft.rfft2(rest.reshape(16, 16, 3) * window, axes=(0, 1))
+                powers.append((np.abs(spectrum) ** 2).mean(2))
+    used = np.maximum(np.abs(np.fft.fftfreq(16) * 16)[:, None], np.arange(9)[None]) >= 2
+    order = np.argsort([power[used].sum() for power in powers])
+    return np.mean([powers[index] for index in order[: round(0.2 * len(powers))]], 0)
+
+
+def test_the_spectrum_is_that_of_the_flattest_blocks() -> None:
+    image = grainy(0.7, 1, 3).astype(np.float64)
+    found = module._spectrum(image, inside() > 0.5)
+    assert found is not None
+    np.testing.assert_allclose(found, flattest(image, inside() > 0.5), rtol=1e-9)
+
+
+def test_of_many_blocks_some_tell_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, where = grainy(0.7, 1, 3), np.ones((SIDE, SIDE), bool)
+    every = module._spectrum(image, where)
+    monkeypatch.setattr(module, "_MOST", 300)  # of 841
+    some = module._spectrum(image, where)
+    assert every is not None
+    assert some is not None
+    assert not np.array_equal(some, every)
+    assert some[module._USED].mean() == pytest.approx(every[module._USED].mean(), rel=0.03)

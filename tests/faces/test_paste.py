@@ -1,14 +1,27 @@
 """Pasting: only the face changes, softly, at its place and in the canvas's colour."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 from unaligned import unalign
 
-from redeg_cli.faces import align
-from redeg_cli.faces.paste import face_mask, paste_face
+from redeg_cli.faces import align, paste
+from redeg_cli.faces.paste import face_mask, pasted_face
 
 MATRIX = np.array([[3.0, 0.6, -60.0], [-0.6, 3.0, -20.0]])
+
+
+def paste_face(
+    canvas: np.ndarray, restored: np.ndarray, matrix: np.ndarray, scale: int, **options: Any
+) -> np.ndarray:
+    """The whole canvas, with what comes into the box."""
+    (x0, y0, x1, y1), part = pasted_face(canvas, restored, matrix, scale, **options)
+    out = canvas.copy()
+    assert out[y0:y1, x0:x1].shape == part.shape
+    out[y0:y1, x0:x1] = part
+    return out
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -143,6 +156,20 @@ def test_the_grain_goes_on_across_the_face() -> None:
     matched = paste_face(canvas, smooth, MATRIX, 2)
     assert grain(plain) < 0.1 * grain(canvas)
     assert grain(matched) == pytest.approx(grain(canvas), rel=0.2)
+
+
+def test_grain_is_sought_only_when_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought: list[int] = []
+
+    def missing(*_: object) -> None:
+        sought.append(1)
+
+    monkeypatch.setattr(paste, "missing_grain", missing)
+    canvas = ramp(200, 220)
+    paste_face(canvas, np.ones((512, 512, 3), np.float32), MATRIX, 1, match_grain=False)
+    assert sought == []
+    paste_face(canvas, np.ones((512, 512, 3), np.float32), MATRIX, 1)
+    assert sought == [1]
 
 
 def test_radii_scale_the_mask() -> None:

@@ -1,11 +1,13 @@
 """Faces through a restorer: batches, colour kept, wrong restorers refused."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from redeg_cli.degrade.tone import is_gray
 from redeg_cli.errors import ModelError
-from redeg_cli.faces.restore import colour_match, is_gray, restore_faces
+from redeg_cli.faces.restore import follow_colour, restore_faces
 
 
 def faces(count: int, *, gray: bool = False) -> list[np.ndarray]:
@@ -69,28 +71,60 @@ def test_wrong_restorers_are_refused() -> None:
         restore_faces(faces(1), lambda batch: batch * float("nan"))
 
 
-def test_colour_match_is_exact_for_a_constant_difference() -> None:
+def test_follow_colour_is_exact_for_a_constant_difference() -> None:
     source = faces(1)[0] * 0.5 + 0.2
-    np.testing.assert_allclose(colour_match(source - 0.1, source), source, atol=1e-5)
+    np.testing.assert_allclose(follow_colour(source - 0.1, source), source, atol=1e-5)
 
 
-def test_colour_match_cannot_blow_up() -> None:
+def test_follow_colour_cannot_blow_up() -> None:
     black, white = np.zeros((64, 64, 3), np.float32), np.ones((64, 64, 3), np.float32)
-    np.testing.assert_allclose(colour_match(black, white), 1)
-    none = colour_match(black, white, np.zeros((64, 64), np.float32))
+    np.testing.assert_allclose(follow_colour(black, white), 1)
+    none = follow_colour(black, white, np.zeros((64, 64), np.float32))
     np.testing.assert_array_equal(none, black)
     nearly_black = black + np.float32(1e-6)
-    matched = colour_match(nearly_black, np.full_like(black, 0.3))
+    matched = follow_colour(nearly_black, np.full_like(black, 0.3))
     np.testing.assert_allclose(matched, 0.3, atol=1e-4)
 
 
-def test_colour_match_looks_only_at_the_mask() -> None:
+def test_follow_colour_looks_only_at_the_mask() -> None:
     source = np.full((64, 64, 3), 0.5, np.float32)
     reference = source + 0.1
     reference[:, 40:] = 1.0
     mask = np.zeros((64, 64), np.float32)
     mask[:, :36] = 1
-    matched = colour_match(source, reference, mask)
+    matched = follow_colour(source, reference, mask)
     np.testing.assert_allclose(matched[:, :30], 0.6, atol=5e-3)
     with pytest.raises(ValueError, match="do not go together"):
-        colour_match(source, reference[:32])
+        follow_colour(source, reference[:32])
+
+
+def with_full_gaussian(source: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def blur(image: np.ndarray) -> np.ndarray:
+        sigma = max(source.shape[:2]) / 16
+        blurred = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        return blurred.reshape(image.shape)
+
+    weight = mask[..., None]
+    shift = blur((reference - source) * weight) / (blur(weight) + 1e-3)
+    return np.clip(source + shift, 0, 1)
+
+
+@pytest.mark.parametrize("size", [(640, 600), (96, 900)])
+def test_a_large_picture_is_matched_as_by_the_full_gaussian(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    source = rng.uniform(0, 0.6, (*size, 3)).astype(np.float32)
+    reference = rng.uniform(0.2, 0.6, (*size, 3)).astype(np.float32)
+    reference[size[0] // 3 :, size[1] // 2 :] = 1  # an edge of all levels
+    mask = np.ones(size, np.float32)
+    mask[:20] = 0
+    expected = with_full_gaussian(source, reference, mask)
+    assert np.abs(expected - source).max() > 0.5
+    assert np.abs(follow_colour(source, reference, mask) - expected).max() < 0.5 / 255
+
+
+def test_an_aligned_face_is_matched_by_the_full_gaussian() -> None:
+    rng = np.random.default_rng(3)
+    source, reference = rng.uniform(0, 1, (2, 512, 512, 3)).astype(np.float32)
+    mask = rng.uniform(0, 1, (512, 512)).astype(np.float32)
+    expected = with_full_gaussian(source, reference, mask)
+    np.testing.assert_array_equal(follow_colour(source, reference, mask), expected)

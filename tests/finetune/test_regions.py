@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import torch.nn.functional as F
 
 from redeg_cli.errors import InputError, PairError
 from redeg_cli.faces.align import template
 from redeg_cli.faces.detectors import Face
-from redeg_cli.finetune.choose import CONTEXT
+from redeg_cli.faces.restore import follow_colour
+from redeg_cli.finetune import pages as pages_module
+from redeg_cli.finetune import regions as module
+from redeg_cli.finetune.choose import CONTEXT, HeldOut
+from redeg_cli.finetune.pages import find_pages
 from redeg_cli.finetune.regions import (
     Region,
     brought_region,
@@ -21,9 +26,11 @@ from redeg_cli.finetune.regions import (
     face_regions,
     photo_region,
 )
-from redeg_cli.io.images import to_tensor, write_rgb
+from redeg_cli.finetune.settings import Settings
+from redeg_cli.io.images import Photo, to_tensor, write_rgb
 from redeg_cli.omega.extract import AlignedPair, align_pair
 from redeg_cli.omega.photo_pairs import FacePair
+from redeg_cli.progress import no_progress
 
 SCALE = 2
 Scene = Callable[..., np.ndarray]
@@ -62,8 +69,25 @@ def test_held_out_parts_lie_where_the_photo_says(
     assert held.mask.shape == (1, 1, height, width)
     # As much of the photo around it as there is, 16 px at the most.
     x0, y0, x1, y1 = box
-    assert held.lq.shape[2] == min(96, y1 + CONTEXT) - max(0, y0 - CONTEXT)
+    first = y0 + region.split // SCALE
+    assert held.lq.shape[2] == min(96, y1 + CONTEXT) - max(0, first - CONTEXT)
     assert held.lq.shape[3] == min(128, x1 + CONTEXT) - max(0, x0 - CONTEXT)
+
+
+def test_no_more_of_a_face_is_asked_for_than_is_used(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def pairs(rgb: np.ndarray, *_: object, **options: object) -> tuple[list[FacePair], list[str]]:
+        asked.append(options["largest"])
+        return [face_pair(rgb, (16, 16, 56, 56))], []
+
+    monkeypatch.setattr(pages_module, "photo_pairs", pairs)
+    faces = replace(settings, face_pair=None)
+    (page,) = find_pages([("old", photo)], faces, torch.device("cpu"), no_progress, print)
+    assert asked == [module.MOST]
+    assert [region.name for region in page.regions] == ["face of 40 px at 16,16"]
 
 
 def test_fitted_and_held_out_rows_do_not_meet(scene: Scene) -> None:
@@ -78,6 +102,25 @@ def test_fitted_and_held_out_rows_do_not_meet(scene: Scene) -> None:
     pair = region.fitted_pair()
     assert pair.hq.shape == pair.lq.shape == (1, 3, region.split, 112)
     assert fitted.origin == (32 * SCALE, 16 * SCALE)
+
+
+def test_the_rows_that_are_fitted_on_tell_a_score_nothing(scene: Scene) -> None:
+    """What looks 16 px around a pixel makes the same of the held-out part and of all there is."""
+    photo = scene(160, 128)
+    (region,) = face_regions(photo, [face_pair(photo, (32, 16, 88, 144))])
+    held = region.held_out()
+    whole = replace(held, lq=region.context, offset=(region.inset[0] * SCALE + region.split, 32))
+    assert held.lq.shape[2] < 0.6 * region.context.shape[2]
+    assert (held.lq.shape[2] - region.context.shape[2]) % 8 == 0
+    weights = torch.rand(1, 1, 33, 33, generator=torch.Generator().manual_seed(0)) / 33**2
+
+    def seen(part: HeldOut) -> torch.Tensor:
+        made = F.conv2d(part.lq, weights.repeat(3, 1, 1, 1), padding=16, groups=3)
+        made = made.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3)
+        y, x = part.offset
+        return made[:, :, y : y + part.hq.shape[2], x : x + part.hq.shape[3]]
+
+    torch.testing.assert_close(seen(held), seen(whole), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
@@ -136,8 +179,10 @@ def test_a_pair_that_was_brought(tmp_path: Path, scene: Scene) -> None:
     assert abs(float((region.pair.hq - region.pair.lq).mean())) < 0.01
     assert region.name == "lq.png and hq.png"
     held = region.held_out()
-    assert held.lq.shape == (1, 3, 48, 40)
-    assert held.offset == (region.split, 0)
+    # Rows 32 to 48 are held out.
+    assert region.split == 64
+    assert held.lq.shape == (1, 3, 32, 40)
+    assert held.offset == (32, 0)
 
 
 @pytest.mark.parametrize("factor", [1, 3, 5])
@@ -208,6 +253,31 @@ def test_a_sharp_region_may_be_of_any_size(tmp_path: Path, factor: int) -> None:
     write_rgb(tmp_path / "wall.png", part.clip(0, 1))
     region = photo_region(photo, (16, 16, 80, 80), tmp_path / "wall.png", 2)
     assert region.pair.hq.shape == (1, 3, 128, 128)
+
+
+def test_of_a_large_region_the_middle_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only it, with the pixels next to it, is given the photo's colour."""
+    matched: list[tuple[int, ...]] = []
+
+    def match(source: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        matched.append(source.shape)
+        return follow_colour(source, reference, mask)
+
+    monkeypatch.setattr(module, "follow_colour", match)
+    photo = np.tile(astronaut(2), (1, 3, 1))
+    write_rgb(tmp_path / "wall.png", photo * 0.9)
+    region = photo_region(photo, (0, 0, 720, 240), tmp_path / "wall.png", 2)
+    assert region.box == (160, 0, 544, 240)
+    assert region.name == "wall.png at 160,0"
+    assert region.pair.hq.shape == (1, 3, 480, 768)
+    assert matched == [(480, 2 * (384 + 2 * 16), 3)]
+    native = torch.from_numpy(photo[:240, 160:544]).permute(2, 0, 1)[None]
+    assert (torch.nn.functional.avg_pool2d(region.pair.lq, 2) - native).abs().mean() < 0.01
+    assert (region.pair.hq - region.pair.lq).abs().mean() < 0.02
+    assert torch.equal(region.context, to_tensor(photo[:256, 144:560]))
+    assert region.inset == (0, 16)
 
 
 def test_regions_that_cannot_serve(tmp_path: Path) -> None:

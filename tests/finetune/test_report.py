@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from redeg_cli.finetune import report
-from redeg_cli.finetune.report import Views, slider, write_before_after, write_page
+from redeg_cli.finetune.report import Views, eight_bits, slider, write_before_after, write_page
 
 SUMMARY: dict[str, Any] = {
     "held_out_scores": {"general": {"psnr": 21.034}, "omega": {"psnr": 23.5, "steps": 62}},
@@ -122,6 +122,19 @@ def test_long_curves_are_means(tmp_path: Path) -> None:
     data, _ = page_of(tmp_path)
     assert data["every"] == 3
     assert data["curves"] == {"omega": [0.5] * 100}
+
+
+def test_a_picture_comes_to_8_bits_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.random.default_rng(0).uniform(-0.2, 1.2, (50, 30, 3)).astype(np.float32)
+    monkeypatch.setattr(report, "_ROWS", 16)
+    samples = eight_bits(picture)
+    assert samples.dtype == np.uint8
+    np.testing.assert_array_equal(samples, np.rint(picture.clip(0, 1) * 255))
+    # Of either kind it is the same picture.
+    for name, given in (("float", picture), ("eight", samples)):
+        write_before_after(tmp_path / name, given, given)
+    assert (tmp_path / "float").read_bytes() == (tmp_path / "eight").read_bytes()
+    assert slider("", samples, samples) == slider("", picture, picture)
 
 
 def test_before_and_after_stand_side_by_side(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.errors import InputError
 from redeg_cli.faces import align
 from redeg_cli.faces.detect import detect_faces
@@ -125,6 +126,41 @@ def test_sharpness_is_aligned_pixels_per_hq_pixel(found: list[Face]) -> None:
     for scale in (1, 2, 4):
         [pair], _ = photo_pairs(PHOTO, scale, restorer())
         assert pair.sharpness == pytest.approx(2 / scale, rel=1e-3)
+
+
+def test_of_a_large_face_only_the_middle_is_made(
+    found: list[Face], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found.append(face(160, 120, 90))
+    [whole], _ = photo_pairs(PHOTO, 2, restorer())
+    [large], _ = photo_pairs(PHOTO, 2, restorer(), largest=4096)
+    assert large.box == whole.box
+    assert torch.equal(large.pair.hq, whole.pair.hq)
+    sides: list[int] = []
+
+    def enlarge(native: Tensor, scale: int) -> Tensor:
+        sides.extend(native.shape[2:])
+        return to_aligned(native, scale)
+
+    monkeypatch.setattr(module, "to_aligned", enlarge)
+    [middle], _ = photo_pairs(PHOTO, 2, restorer(), largest=140)
+    assert sides == [64, 64]  # 70 px of the photo, on its grid of 8
+    x0, y0, x1, y1 = middle.box
+    assert (x1 - x0, y1 - y0) == (64, 64)
+    assert x0 % 16 == y0 % 16 == 0
+    for start, stop, outer in ((x0, x1, whole.box[::2]), (y0, y1, whole.box[1::2])):
+        before, after = start - outer[0], outer[1] - stop
+        assert min(before, after) >= 0
+        assert abs(before - after) <= 32
+    left, top = x0 - whole.box[0], y0 - whole.box[1]
+    part = (..., slice(2 * top, 2 * top + 128), slice(2 * left, 2 * left + 128))
+    torch.testing.assert_close(middle.pair.hq, whole.pair.hq[part], atol=0.01, rtol=0)
+    inner = (..., slice(8, -8), slice(8, -8))
+    torch.testing.assert_close(middle.pair.lq[inner], whole.pair.lq[part][inner])
+    assert middle.valid.shape == (128, 128)
+    # What pasting needs is of the whole face.
+    np.testing.assert_array_equal(middle.restored, whole.restored)
+    np.testing.assert_array_equal(middle.matrix, whole.matrix)
 
 
 def test_what_is_left_out_is_told(found: list[Face]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from redeg_cli.errors import RedegError
 from redeg_cli.io.images import Photo, read_photo, write_photo
 from redeg_cli.io.metadata import Metadata
+from redeg_cli.restore import photo as module
 from redeg_cli.restore.photo import restore_photo
 
 
@@ -77,6 +78,25 @@ def test_gray_comes_out_gray_however_the_network_tints() -> None:
     np.testing.assert_array_equal(out.rgb[..., 0], out.rgb[..., 2])
     shift = 0.299 * 0.05 - 0.587 * 0.05 + 0.114 * 0.02
     np.testing.assert_allclose(out.rgb, enlarged(gray, 2) + shift, atol=1e-5)
+
+
+def test_a_large_gray_photo_is_made_gray_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    gray = np.repeat(colours(50, 30)[..., :1], 3, axis=2)
+    tinted = Tinted(tint=(0.05, -0.05, 0.02))
+    whole = restore_photo(Photo(gray), tinted).rgb
+    monkeypatch.setattr(module, "_ROWS", 7)
+    np.testing.assert_array_equal(restore_photo(Photo(gray), tinted).rgb, whole)
+
+
+def test_what_a_network_overshoots_is_clamped() -> None:
+    class Loud(Tinted):
+        def __call__(self, image: Tensor) -> Tensor:
+            return 3 * super().__call__(image) - 1
+
+    photo = Photo(colours())
+    wanted = np.clip(3 * enlarged(photo.rgb, 2) - 1, 0, 1)
+    assert {0.0, 1.0} < set(wanted.ravel().tolist())
+    np.testing.assert_allclose(restore_photo(photo, Loud()).rgb, wanted, atol=1e-6)
 
 
 def test_colour_is_matched_only_when_asked() -> None:

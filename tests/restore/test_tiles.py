@@ -173,6 +173,26 @@ def test_out_of_memory_halves_the_tile_and_gives_the_same(error: Exception) -> N
     assert seen[-1][2] == "tile 75"
 
 
+def test_the_result_is_written_where_it_is_wanted() -> None:
+    """What lay there does not count, nor does what was written before the memory ran out."""
+    image, calls = picture(70, 90), 0
+
+    def fn(part: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return nearest(2)(part)
+
+    array = torch.full((140, 180, 3), torch.nan)
+    out = tiled(fn, image, 2, tile=80, overlap=8, into=array.permute(2, 0, 1)[None])
+    assert calls > 4
+    assert out.data_ptr() == array.data_ptr()
+    torch.testing.assert_close(array.permute(2, 0, 1)[None], nearest(2)(image), rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="does not fit"):
+        tiled(nearest(2), image, 2, tile=80, into=array[None, :, :, 0])
+
+
 def test_out_of_memory_with_the_smallest_tile_is_an_error_that_says_what_to_do() -> None:
     sizes: list[int] = []
 

@@ -1,30 +1,10 @@
-"""Colour that must not drift: low frequencies follow the photo, gray stays gray, and colours under
-transparent pixels do not bleed."""
+"""Opacity beside the colours: resized on its own, and what it hides does not bleed."""
 
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-
-def match_colour(restored: Tensor, reference: Tensor, cell: float = 16.0) -> Tensor:
-    """Return ``restored`` with the low-frequency colour of ``reference``.
-
-    ``restored`` is (B,3,H,W), ``reference`` (B,3,h,w), both in [0,1] and of the same picture at
-    any sizes. The difference of their means over cells of ``cell`` reference pixels is spread
-    smoothly and added, so detail finer than a cell is the restorer's and colour coarser than a
-    cell is the photo's. The result is clamped to [0,1].
-    """
-    if restored.shape[:2] != reference.shape[:2]:
-        raise ValueError(f"{tuple(restored.shape)} and {tuple(reference.shape)} do not go together")
-    height, width = reference.shape[-2:]
-    cells = (max(1, round(height / cell)), max(1, round(width / cell)))
-    difference = F.adaptive_avg_pool2d(reference, cells) - F.adaptive_avg_pool2d(restored, cells)
-    field = F.interpolate(
-        difference, size=restored.shape[-2:], mode="bilinear", align_corners=False
-    )
-    return (restored + field).clamp(0, 1)
 
 
 def resize_alpha(alpha: Tensor, scale: int) -> Tensor:
