@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from redeg_cli.degrade.resize import to_aligned
-from redeg_cli.finetune.album import Finetuned
+from redeg_cli.finetune.album import Finetuned, Fitted
 from redeg_cli.finetune.report import Views, slider, write_before_after, write_page
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.finetune.summary import Page, weights_metadata
@@ -84,17 +84,22 @@ class Photos:
         self.faces += _faces(page, restored, self.scale)
 
 
-def write_outputs(
-    photos: Photos, title: str, result: Finetuned, settings: Settings
-) -> dict[str, Any]:
-    """Write all but the photos, the summary last, and return it with the files' names."""
+def write_fitted(outputs: Outputs, title: str, fitted: Fitted, settings: Settings) -> None:
+    """Write what was learned from the photos: the weights first, which took the time."""
+    metadata = weights_metadata(settings, fitted.chosen)
+    save_tensors(outputs.weights, fitted.state, metadata, half=True)
+    fitted.pool.save(outputs.pool)
+    if fitted.adapted is not None:
+        adapted, jpeg = fitted.adapted
+        save_adapted(outputs.adapted, adapted, jpeg, settings.scale, settings.redegnet, title)
+
+
+def write_outputs(photos: Photos, title: str, result: Finetuned) -> dict[str, Any]:
+    """Write the page and, last, the summary, and return it with the names of all files."""
     outputs = photos.outputs
     others = {key: path.name for key, path in _others(outputs).items()}
     if result.adapted is None:
         del others["adapted"]
-    else:
-        adapted, jpeg = result.adapted
-        save_adapted(outputs.adapted, adapted, jpeg, settings.scale, settings.redegnet, title)
     summary = {
         **result.summary,
         "files": {
@@ -109,8 +114,6 @@ def write_outputs(
     ]
     views = Views(photos.sliders, photos.faces, likeness, result.curves)
     write_page(outputs.page, title, views, summary)
-    result.pool.save(outputs.pool)
-    save_tensors(outputs.weights, result.state, weights_metadata(settings, summary), half=True)
     write_json(outputs.summary, summary)
     return summary
 

@@ -152,13 +152,13 @@ def summarise(
     }
 
 
-def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, str]:
+def weights_metadata(settings: Settings, chosen: Choice) -> dict[str, str]:
     """Return the metadata of the fine-tuned weights: those of the model they started from."""
     metadata = dict(model_info(settings.model).metadata)
     return metadata | {
         "finetuned_from": find_model(settings.model).stem,
-        "chosen": str(summary["chosen"]),
-        "share": str(summary["share"]),
+        "chosen": chosen.method,
+        "share": str(chosen.share),
     }
 
 
