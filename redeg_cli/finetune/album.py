@@ -16,7 +16,7 @@ from redeg_cli.finetune.checked import Checked
 from redeg_cli.finetune.choose import score, turns_help
 from redeg_cli.finetune.effort import LEAST_SIDE
 from redeg_cli.finetune.either import Either
-from redeg_cli.finetune.images import load_hq, tone_range
+from redeg_cli.finetune.images import load_hq, tone_range, toned_store
 from redeg_cli.finetune.pages import (
     draw_photo_parts,
     find_pages,
@@ -31,7 +31,6 @@ from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.summary import Choice, Method, Page, choose, summarise, verdict
 from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
-from redeg_cli.io.listing import list_images
 from redeg_cli.models import find_model, load_redegnet, load_restorer, model_fingerprint
 from redeg_cli.nets.blend import blend_weights
 from redeg_cli.nets.lite import PRINT, ReDegNetLite, has_room
@@ -116,9 +115,11 @@ def finetune_album(
     restorer = load_restorer(settings.model, settings.scale, device)
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
-    # Before the faces, which take the time: a wrong folder is told at once.
-    if settings.hq_dir is not None:
-        list_images([settings.hq_dir])
+
+    # Before the faces: a wrong folder is told at once.
+    stages.enter("sharp")
+    sharp, source = load_hq(settings.hq_dir, CROP * settings.scale, stages.within)
+    say(f"sharp images: {source}")
 
     stages.enter("faces")
     pages = find_pages(photos, settings, device, stages.within, say)
@@ -142,8 +143,8 @@ def finetune_album(
             if tone is None
             else "the photo's colours differ from the sharp version's: they are put right"
         )
-    store, source = load_hq(settings.hq_dir, CROP * settings.scale, *_tones(photos, tone))
-    say(f"sharp images: {source}")
+    store = toned_store(sharp, *_tones(photos, tone))
+    del sharp
 
     stages.enter("omega")
     toned = toned_regions(regions, tone)
