@@ -21,6 +21,7 @@ from redeg_cli.finetune.pages import (
     draw_photo_parts,
     find_pages,
     find_prints,
+    judged_regions,
     of_one_photo,
     toned_regions,
 )
@@ -154,7 +155,7 @@ def finetune_album(
     for note in agreement_notes(agreed):
         say(note)
     general_state = copy_state(restorer.network)
-    held_out = [region.held_out() for region in regions]
+    held_out = [region.held_out() for region in judged_regions(pages, regions)]
     general = score(restorer, held_out, device)
 
     own = OmegaDegrader(net, pool, settings.scale, tone=tone)

@@ -21,8 +21,9 @@ from redeg_cli.seeds import numpy_generator, sample_seed
 SIDE = 64
 """Photo pixels of a part's side."""
 COUNT = 12
+"""Parts, at most."""
 _AT_ONCE = 4
-"""Parts that are restored and degraded together: an album has hundreds."""
+"""Parts that are restored and degraded together."""
 SMOOTH = 3.0
 """Standard deviation in photo pixels of the blur behind which grain and dots do not count."""
 

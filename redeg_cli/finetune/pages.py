@@ -1,5 +1,6 @@
 """The photos of an album, and the parts of them whose sharp version is known."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.turns import turn_note
-from redeg_cli.finetune.consistency import draw_parts
+from redeg_cli.finetune.consistency import COUNT, draw_parts
 from redeg_cli.finetune.regions import (
     Region,
     brought_region,
@@ -25,6 +26,10 @@ from redeg_cli.omega.find_print import FoundPrint
 from redeg_cli.omega.photo_pairs import photo_pairs
 from redeg_cli.omega.tone import Tone
 from redeg_cli.progress import OnProgress
+
+MOST_JUDGED = 8
+"""Regions that a restorer is judged on. Eight faces of 190 px take as long as four steps of
+fine-tuning, at each of up to eight checks."""
 
 
 def find_pages(
@@ -116,9 +121,29 @@ def toned_regions(regions: Sequence[Region], tone: Tone | None) -> list[Region]:
     ]
 
 
+def judged_regions(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
+    """Return those of all ``regions``, page by page, that a restorer is judged on.
+
+    They are the largest, ``MOST_JUDGED`` at most: the largest of every photo comes before the
+    second of any.
+    """
+    owners = _owners(pages)
+    larger: Counter[int] = Counter()
+    ranked = []
+    for index in sorted(range(len(regions)), key=lambda i: -regions[i].pair.hq.numel()):
+        ranked.append((larger[owners[index]], len(ranked), index))
+        larger[owners[index]] += 1
+    return [regions[index] for index in sorted(index for *_, index in sorted(ranked)[:MOST_JUDGED])]
+
+
 def draw_photo_parts(pages: Sequence[Page], seed: int) -> Tensor:
-    """Return parts of the photos, outside of the faces, for the consistency check."""
-    count = max(2, 12 // len(pages))
+    """Return parts of the photos, outside of the faces, for the consistency check.
+
+    They are ``COUNT`` at most: of an album with more photos, one of each that is evenly spread.
+    """
+    if len(pages) > COUNT:
+        pages = [pages[index * len(pages) // COUNT] for index in range(COUNT)]
+    count = COUNT // len(pages)
     drawn = []
     for page in pages:
         rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
