@@ -1,5 +1,6 @@
 """The main job: photos -> their faces -> Ω -> training pairs -> a restorer -> restored photos."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -200,9 +201,10 @@ def finetune_album(
     fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
     fitting.run(settings.steps, stages.within, say)
     chosen = choose(method, fitting.nearest, general)
-    say(verdict(chosen, fitting.nearest, general))
-    assert fitting.best_state is not None
-    state = blend_weights(general_state, fitting.best_state, chosen.share)
+    say(verdict(chosen, fitting.nearest, fitting.best, general))
+    state = general_state
+    if fitting.best_state is not None and chosen.share > 0:
+        state = blend_weights(general_state, fitting.best_state, chosen.share)
     restorer.network.load_state_dict(state)
     fitted = Fitted(
         state, chosen, pool, None if adapted is None or jpeg is None else (adapted, jpeg)
@@ -267,7 +269,7 @@ def finetune_album(
         restored=restored,
         summary=summary,
         pages=pages,
-        curves={method: tuning.losses},
+        curves={method: [loss for loss in tuning.losses if math.isfinite(loss)]},
         likeness=_likeness(own, parts, store, settings, device),
     )
 

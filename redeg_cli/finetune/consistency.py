@@ -5,6 +5,7 @@ without any sharp original: SynNet(restored, Ω) then has too much of one thing 
 other. It is asked of the photo itself, not of the faces, on which everything else was fitted.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,12 +76,15 @@ def draw_parts(
 def consistency(
     restorer: Restorer, degrader: Degrader, parts: Tensor, device: torch.device, seed: int
 ) -> Consistency:
-    """Return how near ``degrader`` brings the restored ``parts`` (B, 3, s, s) to themselves."""
+    """Return how near ``degrader`` brings the restored ``parts`` (B, 3, s, s) to themselves; NaN
+    where what is restored is no number."""
     rows = []
     for start in range(0, len(parts), _AT_ONCE):
         few = parts[start : start + _AT_ONCE]
         with autocast(device):
             restored = restorer(few.to(device)).float().clamp(0, 1)
+        if not restored.isfinite().all():
+            return Consistency(math.nan, math.nan)
         seeds = [sample_seed(seed, "consistency", start + row) for row in range(len(few))]
         rows.append(degrader.apply(restored, [degrader.draw(each) for each in seeds]).cpu())
     made = torch.cat(rows)

@@ -1,5 +1,6 @@
 """The whole job on a photo of 64 pixels with a face pair that was brought: no detector is run."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import Finetuned, finetune_photo
 from redeg_cli.finetune.settings import Settings
-from redeg_cli.finetune.tune import copy_state
+from redeg_cli.finetune.tune import Tuning, copy_state
 from redeg_cli.io.images import Photo, read_photo, to_array, to_tensor, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.lite import COLOURS, PRINT, ReDegNetLite
@@ -97,6 +98,35 @@ def test_a_better_one_is_chosen_and_used(
     assert [check["steps"] for check in result.summary["checks"]] == [4]
     scores = result.summary["held_out_scores"]
     assert set(scores) == {"general", "adapted"}
+
+
+@pytest.mark.parametrize("steps", [40, 80])
+def test_a_tuning_that_diverges_does_not_spoil_the_general_restorer(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """At once, and after a check that was far behind."""
+    run = Tuning.run
+
+    def diverge(tuning: Tuning, count: int, *more: Any) -> None:
+        run(tuning, 1, *more)
+        tuning.done += count - 1
+        if tuning.done >= steps:
+            tuning.losses.append(math.nan)
+            tuning.state = {name: each * math.nan for name, each in tuning.state.items()}
+            tuning.restorer.network.load_state_dict(tuning.state)
+
+    monkeypatch.setattr(Tuning, "run", diverge)
+    margin(monkeypatch, 100.0, lost=-100.0)
+    said: list[str] = []
+    result = finetune_photo(photo, replace(settings, steps=80), say=said.append)
+    assert f"fine-tuning diverged, within {steps} steps" in said
+    assert any(line.startswith("the general restorer is kept") for line in said)
+    assert len(result.summary["checks"]) == steps // 40 - 1
+    assert (result.summary["chosen"], result.summary["kept_step"]) == ("general", 0)
+    restorer = load_restorer(settings.model, 2)
+    assert same(result.state, copy_state(restorer.network))
+    assert_restored_by(result, photo, restorer)
+    assert np.isfinite(sum(result.curves["adapted"]))
 
 
 def test_the_summary_and_the_pool(photo: Photo, settings: Settings) -> None:
