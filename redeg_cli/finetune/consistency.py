@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.device import autocast
+from redeg_cli.finetune.choose import smoothed
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.seeds import numpy_generator, sample_seed
 
@@ -37,11 +37,6 @@ class Consistency:
     """dB, both smoothed: tones and shapes."""
     spectrum: float
     """dB, mean distance of the logarithmic radial power spectra: dots, grain and sharpness."""
-
-    @property
-    def figure(self) -> float:
-        """Both in one, dB: more is better."""
-        return self.smooth_psnr - self.spectrum
 
 
 def draw_parts(
@@ -88,21 +83,12 @@ def consistency(
         seeds = [sample_seed(seed, "consistency", start + row) for row in range(len(few))]
         rows.append(degrader.apply(restored, [degrader.draw(each) for each in seeds]).cpu())
     made = torch.cat(rows)
-    error = _smooth(made) - _smooth(parts)
+    error = smoothed(made, SMOOTH) - smoothed(parts, SMOOTH)
     # Inside: the restorer sees no context beyond a part's border.
     inner = error[..., 8:-8, 8:-8]
     psnr = float(-10 * inner.square().mean().clamp(min=1e-8).log10())
     distance = float((_log_spectrum(made) - _log_spectrum(parts)).abs().mean())
     return Consistency(psnr, distance)
-
-
-def _smooth(images: Tensor) -> Tensor:
-    reach = int(3 * SMOOTH)
-    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    kernel = torch.exp(-(x**2) / (2 * SMOOTH**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, -1, 1).repeat(3, 1, 1, 1)
-    padded = F.pad(images, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel, groups=3), kernel.transpose(2, 3), groups=3)
 
 
 def _log_spectrum(images: Tensor) -> Tensor:
