@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -45,15 +46,17 @@ def find_pages(
         region = brought_region(
             *settings.face_pair, settings.scale, keep_colours=settings.true_colours
         )
+        region = replace(region, kind="pair")
         say(f"using {region.name}")
         first, *others = photos
         pages = [Page(*first, faces=[], dropped=[], regions=[region])]
         return pages + [Page(*other, faces=[], dropped=[], regions=[]) for other in others]
+    # Before the faces: a wrong box or file is told at once.
+    given = [_given_regions(photo, settings) for _, photo in photos]
     if settings.true_colours and settings.region is not None:
-        ((name, photo),) = photos
-        region = photo_region(photo.rgb, *settings.region, settings.scale, keep_colours=True)
-        say(f"using {region.name}")
-        return [Page(name, photo, faces=[], dropped=[], regions=[region])]
+        for region in chain(*given):
+            say(f"using {region.name}")
+        return [Page(*each, [], [], regions) for each, regions in zip(photos, given, strict=True)]
     face_restorer = load_face_restorer(settings.face_restorer, device)
     pages = []
     for index, (name, photo) in enumerate(photos):
@@ -67,9 +70,7 @@ def find_pages(
         )
         if note := turn_note([pair.face for pair in faces]):
             say(f"{name}: {note}" if several else note)
-        regions = face_regions(photo.rgb, faces)
-        if settings.region is not None:
-            regions.append(photo_region(photo.rgb, *settings.region, settings.scale))
+        regions = face_regions(photo.rgb, faces) + given[index]
         if several:
             regions = [replace(region, name=f"{name}: {region.name}") for region in regions]
         for region in regions:
@@ -80,12 +81,21 @@ def find_pages(
         on_progress(index + 1, len(photos))
     if not any(page.regions for page in pages):
         reasons = "; ".join(reason for page in pages for reason in page.dropped)
+        place = "another --face-box" if settings.boxes else "its place with --face-box"
         raise NoFaceError(
-            f"no usable face ({reasons}): give its place with --face-box "
-            "LEFT,TOP,RIGHT,BOTTOM, bring your own restored face with --face-pair LQ HQ, or use "
-            "`redeg restore`, which needs no face"
+            f"no usable face ({reasons}): give {place} LEFT,TOP,RIGHT,BOTTOM, bring your own "
+            "restored face with --face-pair LQ HQ, or use `redeg restore`, which needs no face"
         )
     return pages
+
+
+def _given_regions(photo: Photo, settings: Settings) -> list[Region]:
+    """Return the part of a photo that the user has a sharp version of, if that was given."""
+    if settings.region is None:
+        return []
+    keep_colours = settings.true_colours
+    region = photo_region(photo.rgb, *settings.region, settings.scale, keep_colours=keep_colours)
+    return [replace(region, kind="region")]
 
 
 def find_prints(pages: Sequence[Page], regions: Sequence[Region]) -> list[FoundPrint | None]:
@@ -147,6 +157,8 @@ def draw_photo_parts(pages: Sequence[Page], seed: int) -> Tensor:
     drawn = []
     for page in pages:
         rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
-        drawn.append(draw_parts(rgb.float(), [region.box for region in page.regions], seed, count))
+        # A pair has no place in the photo that is known.
+        boxes = [region.box for region in page.regions if region.kind != "pair"]
+        drawn.append(draw_parts(rgb.float(), boxes, seed, count))
     side = min(parts.shape[-1] for parts in drawn)
     return torch.cat([parts[..., :side, :side] for parts in drawn])

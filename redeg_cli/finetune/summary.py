@@ -113,7 +113,8 @@ def summarise(
                 "size": _size(page.photo),
                 "restored_size": [settings.scale * side for side in _size(page.photo)],
                 "in_turns": in_turns,
-                "faces": [_describe(region) for region in page.regions],
+                "faces": [_describe(each) for each in page.regions if each.kind == "face"],
+                "given": [_describe(each) for each in page.regions if each.kind != "face"],
                 "faces_pasted": names,
                 "faces_not_used": page.dropped,
             }
@@ -219,7 +220,10 @@ def _check_row(check: Check) -> dict[str, Any]:
 
 
 def _describe(region: Region) -> dict[str, Any]:
-    return {"name": region.name, "region": list(region.box), "fitted_rows": region.split}
+    told: dict[str, Any] = {"name": region.name, "fitted_rows": region.split}
+    if region.kind != "pair":  # whose place in the photo is not known
+        told["region"] = list(region.box)
+    return told
 
 
 def _describe_print(how: Print, scale: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``redeg finetune`` from end to end: a real face, the real detector, tiny networks."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,8 +124,31 @@ def test_a_face_that_was_restored_elsewhere(
     result = finetune(place.folder / "empty.png", "-o", tmp_path / "out", *pair, "--json")
     assert result.exit_code == 0, result.stderr
     (told,) = json.loads(result.stdout)["photos"]
-    assert [face["name"] for face in told["faces"]] == ["lq.png and hq.png"]
+    assert told["faces"] == []
+    assert [each["name"] for each in told["given"]] == ["lq.png and hq.png"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2 + 2
     assert told["faces_pasted"] == []
+
+
+def test_a_region_is_told_from_the_faces(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The coat, beside the face."""
+    sharp = cv2.resize(read_rgb(place.photo)[128:192, 16:80], (128, 128))
+    write_rgb(tmp_path / "coat.png", sharp)
+    region = ("--region", "16,128,80,192", tmp_path / "coat.png")
+    result = finetune(place.photo, "-o", tmp_path / "out", *region, "--json")
+    assert result.exit_code == 0, result.stderr
+    (told,) = json.loads(result.stdout)["photos"]
+    assert [face["name"].split(" of ")[0] for face in told["faces"]] == ["face"]
+    assert [each["name"] for each in told["given"]] == ["coat.png at 16,128"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    assert data is not None
+    face, coat = json.loads(data[1])["regions"]
+    assert [label for label, _ in face["pictures"]][1] == "restored by the face restorer"
+    assert [label for label, _ in coat["pictures"]][1] == "the sharp version"
 
 
 def test_faces_are_pasted_only_when_asked(

@@ -134,7 +134,9 @@ def test_the_summary_and_the_pool(photo: Photo, settings: Settings) -> None:
     summary = result.summary
     (found,) = summary["photos"]
     assert (found["size"], found["restored_size"]) == ([64, 64], [128, 128])
-    assert found["faces"][0]["name"] == "lq.png and hq.png"
+    assert found["faces"] == []
+    assert [each["name"] for each in found["given"]] == ["lq.png and hq.png"]
+    assert "region" not in found["given"][0]
     assert found["faces_pasted"] == []
     assert len(summary["models"]["redegnet"]["fingerprint"]) == 12
     assert len(result.pool) == 2
@@ -184,6 +186,9 @@ def test_a_photo_without_a_face_says_what_can_be_done(photo: Photo, settings: Se
         NoFaceError, match=r"no usable face.*--face-box.*--face-pair.*redeg restore"
     ):
         finetune_photo(photo, replace(settings, face_pair=None))
+    boxed = replace(settings, face_pair=None, boxes=((8.0, 8.0, 18.0, 19.0),))
+    with pytest.raises(NoFaceError, match=r"no usable face.*give another --face-box LEFT"):
+        finetune_photo(photo, boxed)
 
 
 @pytest.mark.parametrize(
@@ -229,11 +234,23 @@ def test_a_region_needs_no_face(photo: Photo, settings: Settings, tmp_path: Path
     region = ((8.0, 8.0, 56.0, 56.0), tmp_path / "sharp.png")
     result = finetune_photo(photo, replace(settings, face_pair=None, region=region))
     (found,) = result.summary["photos"]
-    assert len(found["faces"]) == 1
+    assert found["faces"] == []
+    (given,) = found["given"]
+    assert given["name"] == "sharp.png at 16,16"
+    assert given["region"] == [16, 16, 56, 56]
     assert found["faces_not_used"]
-    wrong = ((60.0, 60.0, 20.0, 90.0), tmp_path / "sharp.png")
-    with pytest.raises((InputError, PairError), match="60"):
-        finetune_photo(photo, replace(settings, face_pair=None, region=wrong))
+
+
+def test_a_wrong_region_is_told_before_the_faces(
+    photo: Photo, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("faces were sought first")
+
+    monkeypatch.setattr(pages_module, "photo_pairs", work)
+    for region in (((60.0, 60.0, 20.0, 90.0), tmp_path / "hq.png"), ((0, 0, 48, 48), Path("gone"))):
+        with pytest.raises((InputError, PairError), match=r"60|gone"):
+            finetune_photo(photo, replace(settings, face_pair=None, region=region))
 
 
 def fade(rgb: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The photos of an album: what of them is looked at."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,3 +61,7 @@ def test_parts_of_a_photo_lie_outside_of_its_faces(scene: Scene) -> None:
     box = (64, 64, 192, 192)
     wanted = draw_parts(torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None], [box], 3)
     assert torch.equal(draw_photo_parts([page_of(region_of(32, box), rgb=rgb)], 3), wanted)
+    # A pair that was given lies nowhere in the photo.
+    pair = replace(region_of(32, box), kind="pair")
+    wanted = draw_parts(torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None], [], 3)
+    assert torch.equal(draw_photo_parts([page_of(pair, rgb=rgb)], 3), wanted)
