@@ -29,8 +29,8 @@ from redeg_cli.cli.common import (
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
-from redeg_cli.errors import RedegError
-from redeg_cli.finetune.effort import EFFORT
+from redeg_cli.errors import InputError, RedegError
+from redeg_cli.finetune.effort import EFFORT, LEAST_SIDE
 
 Read = TypeVar("Read")
 
@@ -184,7 +184,6 @@ def finetune(
         raise typer.BadParameter("--true-colours needs --region or --face-pair to know them from")
     boxes = tuple(_box(text) for text in face_box or ())
     part = (_box(region[0], "--region"), region[1]) if region else None
-    from redeg_cli.io.images import image_size
     from redeg_cli.io.listing import list_usable
 
     first = photos[0].resolve()
@@ -203,11 +202,11 @@ def finetune(
     effort = EFFORT[quality.value]
     wanted = steps or effort[0]
     adapt = min(wanted, effort[1])
-    sizes = _readable(files, image_size, outcome)
+    sizes = _readable(files, _size, outcome)
     announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns))
 
-    from redeg_cli.finetune.album import finetune_album
-    from redeg_cli.finetune.outputs import Photos, plan_outputs, write_outputs
+    from redeg_cli.finetune.album import Fitted, finetune_album
+    from redeg_cli.finetune.outputs import Photos, plan_outputs, write_fitted, write_outputs
     from redeg_cli.finetune.settings import Settings
     from redeg_cli.io.images import read_photo
 
@@ -242,10 +241,22 @@ def finetune(
         raise typer.BadParameter("--face-strength mixes in restored faces: give --faces blend too")
     written = Photos(outputs, scale, [photo for _, photo in pictures])
     named = [(file.name, filled(photo, file.name, masks.get(file))) for file, photo in pictures]
-    with progress("finetune", every_seconds=15) as on_progress:
-        result = finetune_album(named, settings, on_progress, say, written.write)
     title = files[0].name if len(files) == 1 else f"{len(files)} photos of {_album(first)}"
-    summary = write_outputs(written, title, result, settings)
+    kept = False
+
+    def keep(fitted: Fitted) -> None:
+        nonlocal kept
+        write_fitted(outputs, title, fitted, settings)
+        kept = True
+
+    try:
+        with progress("finetune", every_seconds=15) as on_progress:
+            result = finetune_album(named, settings, on_progress, say, written.write, keep)
+        summary = write_outputs(written, title, result)
+    except BaseException:  # Ctrl-C too: hours of tuning may lie behind it
+        if kept:
+            say(f"the fine-tuned restorer is {outputs.weights}: `redeg restore --model` takes it")
+        raise
     say(f"look at {outputs.page} in a browser: a slider uncovers the restored photo")
     if as_json:
         emit_json({**summary, "folder": folder, "failed": outcome.failed})
@@ -259,7 +270,7 @@ def finetune(
 def _readable(
     files: Sequence[Path], read: Callable[[Path], Read], outcome: Outcome
 ) -> list[tuple[Path, Read]]:
-    """Return the files with what ``read`` makes of them; those that it cannot read are told and
+    """Return the files with what ``read`` makes of them; those that it refuses are told and
     noted in ``outcome``. Leaves the command when none is left."""
     done = []
     for file in files:
@@ -272,6 +283,19 @@ def _readable(
     if not done:
         outcome.finish()
     return done
+
+
+def _size(file: Path) -> tuple[int, int]:
+    """Return (height, width) of a photo. Raises InputError for one that is too small."""
+    from redeg_cli.io.images import image_size
+
+    height, width = image_size(file)
+    if min(height, width) < LEAST_SIDE:
+        raise InputError(
+            f"{file} is {width}x{height} pixels: at least {LEAST_SIDE}x{LEAST_SIDE} are needed, "
+            "give a larger picture"
+        )
+    return height, width
 
 
 def _album(first: Path) -> str:

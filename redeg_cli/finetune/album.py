@@ -1,5 +1,6 @@
 """The main job: photos -> their faces -> Ω -> training pairs -> a restorer -> restored photos."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,14 @@ from redeg_cli.degrade.tone import is_gray
 from redeg_cli.device import pick_device
 from redeg_cli.finetune.checked import Checked
 from redeg_cli.finetune.choose import score, turns_help
+from redeg_cli.finetune.effort import LEAST_SIDE
 from redeg_cli.finetune.either import Either
-from redeg_cli.finetune.images import load_hq, tone_range
+from redeg_cli.finetune.images import load_hq, tone_range, toned_store
 from redeg_cli.finetune.pages import (
     draw_photo_parts,
     find_pages,
     find_prints,
+    judged_regions,
     of_one_photo,
     toned_regions,
 )
@@ -27,10 +30,9 @@ from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.regions import Region, clean_regions, printed_region
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
-from redeg_cli.finetune.summary import Method, Page, choose, summarise, verdict
+from redeg_cli.finetune.summary import Choice, Method, Page, choose, summarise, verdict
 from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
-from redeg_cli.io.listing import list_images
 from redeg_cli.models import find_model, load_redegnet, load_restorer, model_fingerprint
 from redeg_cli.nets.blend import blend_weights
 from redeg_cli.nets.lite import PRINT, ReDegNetLite, has_room
@@ -52,20 +54,27 @@ from redeg_cli.train.data import ImageStore
 
 
 @dataclass
-class Finetuned:
+class Fitted:
+    """What was learned from the photos, before they are restored."""
+
+    state: State
+    """Weights of the chosen restorer."""
+    chosen: Choice
+    pool: Pool
+    adapted: tuple[Adapted, JpegStages] | None
+    """SynNet fitted to the photo, and the compression that goes with it."""
+
+
+@dataclass(kw_only=True)
+class Finetuned(Fitted):
     """What came out."""
 
     restored: list[Photo]
     """In the order of the photos; none when each was handed on."""
-    state: State
-    """Weights of the chosen restorer."""
-    pool: Pool
     summary: dict[str, Any] = field(default_factory=dict)
     pages: list[Page] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Method -> its loss at each step."""
-    adapted: tuple[Adapted, JpegStages] | None = None
-    """SynNet fitted to the photo, and the compression that goes with it."""
     likeness: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     """Parts of the photo beside parts that SynNet made, native, (3, s, s) in [0, 1] each."""
 
@@ -86,6 +95,7 @@ def finetune_album(
     on_progress: OnProgress | None = None,
     say: Callable[[str], None] = lambda _: None,
     hand_on: Callable[[int, Page, Photo], None] | None = None,
+    keep: Callable[[Fitted], None] = lambda _: None,
 ) -> Finetuned:
     """Fine-tune one restorer on photos of one origin, by name, and restore them (ReDegNet,
     sections 3.3 and 4.4).
@@ -93,6 +103,7 @@ def finetune_album(
     The Ωs of all faces are pooled. SynNet is adapted on the photo with the largest face, since
     the phases of a screen are each print's own. ``say`` gets one line per finding. ``hand_on`` is
     given each restored photo by its number, and it is not held then: an album's fill the memory.
+    ``keep`` is given what was learned, before a photo is restored: one that fails loses nothing.
     Raises NoFaceError when no photo has a usable face, and what reading models and images raises.
     """
     started = time.monotonic()
@@ -102,13 +113,15 @@ def finetune_album(
     stages = Stages(on_progress or no_progress, *efforts)
     device = pick_device(settings.device)
     for name, photo in photos:
-        require_size(photo, 32, name)
+        require_size(photo, LEAST_SIDE, name)
     restorer = load_restorer(settings.model, settings.scale, device)
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
-    # Before the faces, which take the time: a wrong folder is told at once.
-    if settings.hq_dir is not None:
-        list_images([settings.hq_dir])
+
+    # Before the faces: a wrong folder is told at once.
+    stages.enter("sharp")
+    sharp, source = load_hq(settings.hq_dir, CROP * settings.scale, stages.within)
+    say(f"sharp images: {source}")
 
     stages.enter("faces")
     pages = find_pages(photos, settings, device, stages.within, say)
@@ -132,8 +145,8 @@ def finetune_album(
             if tone is None
             else "the photo's colours differ from the sharp version's: they are put right"
         )
-    store, source = load_hq(settings.hq_dir, CROP * settings.scale, *_tones(photos, tone))
-    say(f"sharp images: {source}")
+    store = toned_store(sharp, *_tones(photos, tone))
+    del sharp
 
     stages.enter("omega")
     toned = toned_regions(regions, tone)
@@ -143,7 +156,7 @@ def finetune_album(
     for note in agreement_notes(agreed):
         say(note)
     general_state = copy_state(restorer.network)
-    held_out = [region.held_out() for region in regions]
+    held_out = [region.held_out() for region in judged_regions(pages, regions)]
     general = score(restorer, held_out, device)
 
     own = OmegaDegrader(net, pool, settings.scale, tone=tone)
@@ -188,10 +201,15 @@ def finetune_album(
     fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
     fitting.run(settings.steps, stages.within, say)
     chosen = choose(method, fitting.nearest, general)
-    say(verdict(chosen, fitting.nearest, general))
-    assert fitting.best_state is not None
-    state = blend_weights(general_state, fitting.best_state, chosen.share)
+    say(verdict(chosen, fitting.nearest, fitting.best, general))
+    state = general_state
+    if fitting.best_state is not None and chosen.share > 0:
+        state = blend_weights(general_state, fitting.best_state, chosen.share)
     restorer.network.load_state_dict(state)
+    fitted = Fitted(
+        state, chosen, pool, None if adapted is None or jpeg is None else (adapted, jpeg)
+    )
+    keep(fitted)
 
     stages.enter("restore")
     turned = [settings.in_turns(size) for size in sizes]
@@ -247,14 +265,12 @@ def finetune_album(
         seconds=time.monotonic() - started,
     )
     return Finetuned(
-        restored,
-        state,
-        pool,
-        summary,
-        pages,
-        {method: tuning.losses},
-        None if adapted is None or jpeg is None else (adapted, jpeg),
-        _likeness(own, parts, store, settings, device),
+        **vars(fitted),
+        restored=restored,
+        summary=summary,
+        pages=pages,
+        curves={method: [loss for loss in tuning.losses if math.isfinite(loss)]},
+        likeness=_likeness(own, parts, store, settings, device),
     )
 
 

@@ -47,8 +47,9 @@ class Checked:
     device: torch.device
     seed: int = 0
     checks: list[Check] = field(default_factory=list)
+    """Without that of weights that are no numbers any more."""
     best: Check | None = None
-    """The one that is kept: the last that is as good as the best."""
+    """The one that is kept: the last that is as good as the best. None if there is none."""
     best_state: State | None = None
     highest: float = -math.inf
     """The best figure."""
@@ -58,10 +59,10 @@ class Checked:
         steps: int,
         on_progress: OnProgress = no_progress,
         say: Callable[[str], None] = lambda _: None,
-    ) -> Check:
+    ) -> Check | None:
         """Tune for ``steps`` at most and return the best check, whose weights are ``best_state``.
 
-        It ends when it gets no better.
+        It ends when it gets no better, and when it diverges: None if it did so before any check.
         """
         every = max(APART, -(-steps // CHECKS))
         worse = 0
@@ -73,28 +74,30 @@ class Checked:
                 on_progress(before + done, steps, text)
 
             self.tuning.run(min(every, steps - before), self.device, within)
-            worse = 0 if self._keep(self._check()) else worse + 1
+            check = self._check()
+            if not math.isfinite(_figure(check)):
+                say(f"fine-tuning diverged, within {self.tuning.done} steps")
+                return self.best
+            self.checks.append(check)
+            worse = 0 if self._keep(check) else worse + 1
         if self.tuning.done < steps:
             say(f"fine-tuning got no better after {self.tuning.done - worse * every} steps")
-        assert self.best is not None
         return self.best
 
     @property
-    def nearest(self) -> Check:
+    def nearest(self) -> Check | None:
         """The check at which the restorer came nearest to the smoothed faces.
 
         By it the tuning is compared with the general restorer: as it gets sharper than the
         restored faces are, it moves away from them, however near it comes to the truth.
         """
-        return max(self.checks, key=lambda check: check.score.smooth_psnr)
+        return max(self.checks, key=lambda check: check.score.smooth_psnr, default=None)
 
     def _check(self) -> Check:
         restorer = self.tuning.restorer
         found = score(restorer, self.held_out, self.device)
         again = consistency(restorer, self.degrader, self.parts, self.device, self.seed)
-        check = Check(self.tuning.done, found, again)
-        self.checks.append(check)
-        return check
+        return Check(self.tuning.done, found, again)
 
     def _keep(self, check: Check) -> bool:
         """Remember a check that is as good as the best, with its weights; return whether it is."""

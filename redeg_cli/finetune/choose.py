@@ -14,6 +14,9 @@ from redeg_cli.restore.photo import mean_of_turns
 CONTEXT = 16
 """Photo pixels around a region that the restorer sees but that are not judged."""
 
+SMOOTH = 0.8
+"""Standard deviation in photo pixels of the blur of ``Score.smooth_psnr``."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -60,7 +63,7 @@ def score(restorer: Restorer, parts: Sequence[HeldOut], device: torch.device) ->
         shift = ((part.hq - restored) * weight).sum((2, 3), keepdim=True)
         error = restored + shift - part.hq
         plain.append(_decibels((error.square() * weight).sum((2, 3)).mean()))
-        blurred = _blur(error * part.mask, restorer.scale)
+        blurred = smoothed(error * part.mask, SMOOTH * restorer.scale)
         smooth.append(_decibels((blurred.square() * weight).sum((2, 3)).mean()))
     return Score(sum(plain) / len(plain), sum(smooth) / len(smooth))
 
@@ -84,14 +87,13 @@ def turns_help(restorer: Restorer, pairs: Sequence[tuple[Tensor, Tensor]]) -> bo
     return bool(torch.stack(turned).mean() < torch.stack(once).mean())
 
 
-def _blur(x: Tensor, scale: int) -> Tensor:
-    """Smooth with a Gaussian of 0.8 photo pixels."""
-    sigma = 0.8 * scale
+def smoothed(images: Tensor, sigma: float) -> Tensor:
+    """Return images (B, 3, H, W) blurred by a Gaussian of ``sigma`` pixels, edges repeated."""
     reach = int(3 * sigma + 0.5)
     axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (axis / sigma) ** 2)
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).repeat(3, 1, 1, 1)
-    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
+    x = F.conv2d(F.pad(images, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
     return F.conv2d(
         F.pad(x, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3), groups=3
     )

@@ -5,24 +5,26 @@ without any sharp original: SynNet(restored, Ω) then has too much of one thing 
 other. It is asked of the photo itself, not of the faces, on which everything else was fitted.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.tone import to_luma
 from redeg_cli.device import autocast
+from redeg_cli.finetune.choose import smoothed
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.seeds import numpy_generator, sample_seed
 
 SIDE = 64
 """Photo pixels of a part's side."""
 COUNT = 12
+"""Parts, at most."""
 _AT_ONCE = 4
-"""Parts that are restored and degraded together: an album has hundreds."""
+"""Parts that are restored and degraded together."""
 SMOOTH = 3.0
 """Standard deviation in photo pixels of the blur behind which grain and dots do not count."""
 
@@ -35,11 +37,6 @@ class Consistency:
     """dB, both smoothed: tones and shapes."""
     spectrum: float
     """dB, mean distance of the logarithmic radial power spectra: dots, grain and sharpness."""
-
-    @property
-    def figure(self) -> float:
-        """Both in one, dB: more is better."""
-        return self.smooth_psnr - self.spectrum
 
 
 def draw_parts(
@@ -74,30 +71,24 @@ def draw_parts(
 def consistency(
     restorer: Restorer, degrader: Degrader, parts: Tensor, device: torch.device, seed: int
 ) -> Consistency:
-    """Return how near ``degrader`` brings the restored ``parts`` (B, 3, s, s) to themselves."""
+    """Return how near ``degrader`` brings the restored ``parts`` (B, 3, s, s) to themselves; NaN
+    where what is restored is no number."""
     rows = []
     for start in range(0, len(parts), _AT_ONCE):
         few = parts[start : start + _AT_ONCE]
         with autocast(device):
             restored = restorer(few.to(device)).float().clamp(0, 1)
+        if not restored.isfinite().all():
+            return Consistency(math.nan, math.nan)
         seeds = [sample_seed(seed, "consistency", start + row) for row in range(len(few))]
         rows.append(degrader.apply(restored, [degrader.draw(each) for each in seeds]).cpu())
     made = torch.cat(rows)
-    error = _smooth(made) - _smooth(parts)
+    error = smoothed(made, SMOOTH) - smoothed(parts, SMOOTH)
     # Inside: the restorer sees no context beyond a part's border.
     inner = error[..., 8:-8, 8:-8]
     psnr = float(-10 * inner.square().mean().clamp(min=1e-8).log10())
     distance = float((_log_spectrum(made) - _log_spectrum(parts)).abs().mean())
     return Consistency(psnr, distance)
-
-
-def _smooth(images: Tensor) -> Tensor:
-    reach = int(3 * SMOOTH)
-    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    kernel = torch.exp(-(x**2) / (2 * SMOOTH**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, -1, 1).repeat(3, 1, 1, 1)
-    padded = F.pad(images, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel, groups=3), kernel.transpose(2, 3), groups=3)
 
 
 def _log_spectrum(images: Tensor) -> Tensor:

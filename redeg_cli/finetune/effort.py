@@ -2,6 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+LEAST_SIDE = 32
+"""Pixels of a photo's side, at least."""
+
 Quality = Literal["fast", "standard", "best"]
 
 

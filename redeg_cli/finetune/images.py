@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError, RedegError
 from redeg_cli.io.images import read_rgb, to_tensor
 from redeg_cli.io.listing import list_images
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.train.data import ImageStore
 
 # Photographs, sharp and in colour, that scikit-image and scikit-learn install with themselves.
@@ -28,7 +30,8 @@ _SCIKIT_LEARN = ("china.jpg", "flower.jpg")
 LARGEST = 2048
 """Longer sides are shrunk to this: more pixels only cost memory."""
 MOST_FILES = 400
-"""Of a larger folder, files evenly spread over it are read."""
+MOST_BYTES = 512 << 20
+"""Of images as they are held. Of a folder with more, those evenly spread over it are read."""
 
 
 def embedded_files() -> list[Path]:
@@ -51,45 +54,87 @@ def embedded_files() -> list[Path]:
 
 
 def load_hq(
-    folder: Path | None,
-    minimum: int,
-    tone: tuple[np.ndarray, np.ndarray],
-    gray: bool,
-) -> tuple[ImageStore, str]:
-    """Return the HQ images as a store, in the photo's tone range, and how many are from where.
+    folder: Path | None, minimum: int, on_progress: OnProgress = no_progress
+) -> tuple[list[Tensor], str]:
+    """Return the HQ images, (3, H, W) uint8, and how many are from where.
 
-    ``tone`` is the photo's (black, white) as RGB in [0, 1]: a faded print is restored as a faded
-    picture, so what it is trained on has the same range; ``gray`` makes them gray. Images
-    whose shorter side is under ``minimum`` px are left out; InputError when none is left.
+    Of a folder with more than ``MOST_FILES`` or ``MOST_BYTES`` those are read that are evenly
+    spread over it, the same ones each time. What cannot be read and images whose shorter side is
+    under ``minimum`` px are left out and told; InputError when none is left.
     """
     if folder is None:
         paths: Sequence[Path] = embedded_files()
         source = "embedded photographs (your own sharp ones, --hq-dir, are better)"
     else:
         paths = [file.path for file in list_images([folder])]
-        paths = paths[:: max(1, math.ceil(len(paths) / MOST_FILES))]
         source = f"images of {folder}"
-    black, white = (torch.from_numpy(v.astype(np.float32)).view(1, 3, 1, 1) for v in tone)
-    images: list[torch.Tensor] = []
-    for path in paths:
-        image = to_tensor(read_rgb(path))
-        if max(image.shape[2:]) > LARGEST:
-            factor = LARGEST / max(image.shape[2:])
-            image = F.interpolate(image, scale_factor=factor, mode="bicubic", antialias=True)
-        if min(image.shape[2:]) < minimum:
+    there = len(paths)
+    paths = paths[:: max(1, math.ceil(there / MOST_FILES))]
+    images: dict[int, Tensor] = {}
+    small, unread, size = 0, [], 0
+    # Numbers by their bits read backwards: wherever it stops, what was read is evenly spread.
+    for done, index in enumerate(sorted(range(len(paths)), key=lambda i: f"{i:032b}"[::-1])):
+        if size >= MOST_BYTES:
+            break
+        on_progress(max(done * MOST_BYTES, size * len(paths)), len(paths) * MOST_BYTES)
+        try:
+            image = _read(paths[index])
+        except InputError as error:
+            unread.append(str(error))
             continue
-        if gray:
-            image = to_gray(image)
-        image = (black + (white - black) * image).clamp(0, 1)
-        images.append((image[0] * 255).round().to(torch.uint8))
+        if min(image.shape[1:]) < minimum:
+            small += 1
+            continue
+        images[index] = image
+        size += image.numel()
     if not images:
+        others = f" ({len(unread)} could not be read: {unread[0]})" if unread else ""
         raise InputError(
-            f"{folder} has no image of at least {minimum} px on its shorter side: "
+            f"{folder} has no image of at least {minimum} px on its shorter side{others}: "
             "--hq-dir wants sharp photographs"
         )
-    if left_out := len(paths) - len(images):
-        source += f"; {left_out} under {minimum} px left out"
-    return ImageStore([images], [1.0]), f"{len(images)} {source}"
+    if there > len(images) + small + len(unread):
+        source += f", evenly spread over its {there}"
+    if small:
+        source += f"; {small} under {minimum} px left out"
+    if unread:
+        source += f"; {len(unread)} could not be read and left out: {unread[0]}"
+        source += ", ..." if len(unread) > 1 else ""
+    return [images[index] for index in sorted(images)], f"{len(images)} {source}"
+
+
+def _read(path: Path) -> Tensor:
+    """Return an image (3, H, W) uint8, its longer side ``LARGEST`` px at most."""
+    image = to_tensor(read_rgb(path, LARGEST))
+    if max(image.shape[2:]) > LARGEST:
+        factor = LARGEST / max(image.shape[2:])
+        image = F.interpolate(image, scale_factor=factor, mode="bicubic", antialias=True)
+    return _to_bytes(image)
+
+
+def toned_store(
+    images: Sequence[Tensor], tone: tuple[np.ndarray, np.ndarray], gray: bool
+) -> ImageStore:
+    """Bring HQ images (3, H, W) uint8 into the photo's tone range, in place, and return them all.
+
+    ``tone`` is the photo's (black, white) as RGB in [0, 1]: a faded print is restored as a faded
+    picture, so what it is trained on has the same range; ``gray`` makes them gray.
+    """
+    black, white = (torch.from_numpy(v.astype(np.float32)).view(1, 3, 1, 1) for v in tone)
+    levels = torch.arange(256.0).expand(1, 3, 1, 256) / 255
+    table = _to_bytes(black + (white - black) * levels)[:, 0].numpy()
+    for image in images:
+        if gray:
+            values = to_gray(image[None].float() / 255)
+            image.copy_(_to_bytes(black + (white - black) * values))
+            continue
+        for channel, toned in zip(image.numpy(), table, strict=True):
+            channel[:] = toned[channel]
+    return ImageStore([list(images)], [1.0])
+
+
+def _to_bytes(image: Tensor) -> Tensor:
+    return (image[0].clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def tone_range(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from redeg_cli.degrade.resize import to_aligned
-from redeg_cli.finetune.album import Finetuned
+from redeg_cli.finetune.album import Finetuned, Fitted
 from redeg_cli.finetune.report import (
     Views,
     eight_bits,
@@ -79,7 +79,7 @@ class Photos:
     sources: Sequence[Photo]
     """The photos as they were given: what stands before each restored one."""
     sliders: list[dict[str, Any]] = field(default_factory=list)
-    faces: list[tuple[str, list[tuple[str, np.ndarray]]]] = field(default_factory=list)
+    regions: list[tuple[str, list[tuple[str, np.ndarray]]]] = field(default_factory=list)
 
     def write(self, index: int, page: Page, restored: Photo) -> None:
         """Write the photo of this number, and it beside the enlarged one."""
@@ -90,20 +90,25 @@ class Photos:
         after = eight_bits(restored.rgb)
         write_before_after(self.outputs.before_after[index], before, after)
         self.sliders.append(slider(page.name, before, after))
-        self.faces += _faces(page, restored, self.scale)
+        self.regions += _regions(page, restored, self.scale)
 
 
-def write_outputs(
-    photos: Photos, title: str, result: Finetuned, settings: Settings
-) -> dict[str, Any]:
-    """Write all but the photos, the summary last, and return it with the files' names."""
+def write_fitted(outputs: Outputs, title: str, fitted: Fitted, settings: Settings) -> None:
+    """Write what was learned from the photos: the weights first, which took the time."""
+    metadata = weights_metadata(settings, fitted.chosen)
+    save_tensors(outputs.weights, fitted.state, metadata, half=True)
+    fitted.pool.save(outputs.pool)
+    if fitted.adapted is not None:
+        adapted, jpeg = fitted.adapted
+        save_adapted(outputs.adapted, adapted, jpeg, settings.scale, settings.redegnet, title)
+
+
+def write_outputs(photos: Photos, title: str, result: Finetuned) -> dict[str, Any]:
+    """Write the page and, last, the summary, and return it with the names of all files."""
     outputs = photos.outputs
     others = {key: path.name for key, path in _others(outputs).items()}
     if result.adapted is None:
         del others["adapted"]
-    else:
-        adapted, jpeg = result.adapted
-        save_adapted(outputs.adapted, adapted, jpeg, settings.scale, settings.redegnet, title)
     summary = {
         **result.summary,
         "files": {
@@ -116,10 +121,8 @@ def write_outputs(
         (part.permute(1, 2, 0).numpy(), made.permute(1, 2, 0).numpy())
         for part, made in result.likeness
     ]
-    views = Views(photos.sliders, photos.faces, likeness, result.curves)
+    views = Views(photos.sliders, photos.regions, likeness, result.curves)
     write_page(outputs.page, title, views, summary)
-    result.pool.save(outputs.pool)
-    save_tensors(outputs.weights, result.state, weights_metadata(settings, summary), half=True)
     write_json(outputs.summary, summary)
     return summary
 
@@ -128,17 +131,19 @@ def _others(outputs: Outputs) -> dict[str, Path]:
     return {key: path for key, path in vars(outputs).items() if isinstance(path, Path)}
 
 
-def _faces(
+def _regions(
     page: Page, restored: Photo, scale: int
 ) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
-    """Return the regions of the faces: of the photo, of the restored face and in the result."""
+    """Return what the degradation was read off: in the photo, sharp, and in the result."""
     found = []
-    for region in page.regions if page.faces else ():
-        x0, y0, x1, y1 = (scale * each for each in region.box)
+    for region in page.regions:
+        sharp = "restored by the face restorer" if region.kind == "face" else "the sharp version"
         pictures = [
             ("in the photo", to_array(region.pair.lq)),
-            ("restored by the face restorer", to_array(region.pair.hq)),
-            ("in the restored photo", restored.rgb[y0:y1, x0:x1].copy()),
+            (sharp, to_array(region.pair.hq)),
         ]
+        if region.kind != "pair":  # whose place in the photo is not known
+            x0, y0, x1, y1 = (scale * each for each in region.box)
+            pictures.append(("in the restored photo", restored.rgb[y0:y1, x0:x1].copy()))
         found.append((region.name, pictures))
     return found

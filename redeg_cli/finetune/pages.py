@@ -1,7 +1,9 @@
 """The photos of an album, and the parts of them whose sharp version is known."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from redeg_cli.errors import NoFaceError
 from redeg_cli.faces.turns import turn_note
-from redeg_cli.finetune.consistency import draw_parts
+from redeg_cli.finetune.consistency import COUNT, draw_parts
 from redeg_cli.finetune.regions import (
     MOST,
     Region,
@@ -27,6 +29,10 @@ from redeg_cli.omega.photo_pairs import photo_pairs
 from redeg_cli.omega.tone import Tone
 from redeg_cli.progress import OnProgress
 
+MOST_JUDGED = 8
+"""Regions that a restorer is judged on. Eight faces of 190 px take as long as four steps of
+fine-tuning, at each of up to eight checks."""
+
 
 def find_pages(
     photos: Sequence[tuple[str, Photo]],
@@ -41,15 +47,17 @@ def find_pages(
         region = brought_region(
             *settings.face_pair, settings.scale, keep_colours=settings.true_colours
         )
+        region = replace(region, kind="pair")
         say(f"using {region.name}")
         first, *others = photos
         pages = [Page(*first, faces=[], dropped=[], regions=[region])]
         return pages + [Page(*other, faces=[], dropped=[], regions=[]) for other in others]
+    # Before the faces: a wrong box or file is told at once.
+    given = [_given_regions(photo, settings) for _, photo in photos]
     if settings.true_colours and settings.region is not None:
-        ((name, photo),) = photos
-        region = photo_region(photo.rgb, *settings.region, settings.scale, keep_colours=True)
-        say(f"using {region.name}")
-        return [Page(name, photo, faces=[], dropped=[], regions=[region])]
+        for region in chain(*given):
+            say(f"using {region.name}")
+        return [Page(*each, [], [], regions) for each, regions in zip(photos, given, strict=True)]
     face_restorer = load_face_restorer(settings.face_restorer, device)
     pages = []
     for index, (name, photo) in enumerate(photos):
@@ -64,9 +72,7 @@ def find_pages(
         )
         if note := turn_note([pair.face for pair in faces]):
             say(f"{name}: {note}" if several else note)
-        regions = face_regions(photo.rgb, faces)
-        if settings.region is not None:
-            regions.append(photo_region(photo.rgb, *settings.region, settings.scale))
+        regions = face_regions(photo.rgb, faces) + given[index]
         if several:
             regions = [replace(region, name=f"{name}: {region.name}") for region in regions]
         for region in regions:
@@ -77,12 +83,21 @@ def find_pages(
         on_progress(index + 1, len(photos))
     if not any(page.regions for page in pages):
         reasons = "; ".join(reason for page in pages for reason in page.dropped)
+        place = "another --face-box" if settings.boxes else "its place with --face-box"
         raise NoFaceError(
-            f"no usable face ({reasons}): give its place with --face-box "
-            "LEFT,TOP,RIGHT,BOTTOM, bring your own restored face with --face-pair LQ HQ, or use "
-            "`redeg restore`, which needs no face"
+            f"no usable face ({reasons}): give {place} LEFT,TOP,RIGHT,BOTTOM, bring your own "
+            "restored face with --face-pair LQ HQ, or use `redeg restore`, which needs no face"
         )
     return pages
+
+
+def _given_regions(photo: Photo, settings: Settings) -> list[Region]:
+    """Return the part of a photo that the user has a sharp version of, if that was given."""
+    if settings.region is None:
+        return []
+    keep_colours = settings.true_colours
+    region = photo_region(photo.rgb, *settings.region, settings.scale, keep_colours=keep_colours)
+    return [replace(region, kind="region")]
 
 
 def find_prints(pages: Sequence[Page], regions: Sequence[Region]) -> list[FoundPrint | None]:
@@ -118,12 +133,34 @@ def toned_regions(regions: Sequence[Region], tone: Tone | None) -> list[Region]:
     ]
 
 
+def judged_regions(pages: Sequence[Page], regions: Sequence[Region]) -> list[Region]:
+    """Return those of all ``regions``, page by page, that a restorer is judged on.
+
+    They are the largest, ``MOST_JUDGED`` at most: the largest of every photo comes before the
+    second of any.
+    """
+    owners = _owners(pages)
+    larger: Counter[int] = Counter()
+    ranked = []
+    for index in sorted(range(len(regions)), key=lambda i: -regions[i].pair.hq.numel()):
+        ranked.append((larger[owners[index]], len(ranked), index))
+        larger[owners[index]] += 1
+    return [regions[index] for index in sorted(index for *_, index in sorted(ranked)[:MOST_JUDGED])]
+
+
 def draw_photo_parts(pages: Sequence[Page], seed: int) -> Tensor:
-    """Return parts of the photos, outside of the faces, for the consistency check."""
-    count = max(2, 12 // len(pages))
+    """Return parts of the photos, outside of the faces, for the consistency check.
+
+    They are ``COUNT`` at most: of an album with more photos, one of each that is evenly spread.
+    """
+    if len(pages) > COUNT:
+        pages = [pages[index * len(pages) // COUNT] for index in range(COUNT)]
+    count = COUNT // len(pages)
     drawn = []
     for page in pages:
         rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
-        drawn.append(draw_parts(rgb.float(), [region.box for region in page.regions], seed, count))
+        # A pair has no place in the photo that is known.
+        boxes = [region.box for region in page.regions if region.kind != "pair"]
+        drawn.append(draw_parts(rgb.float(), boxes, seed, count))
     side = min(parts.shape[-1] for parts in drawn)
     return torch.cat([parts[..., :side, :side] for parts in drawn])

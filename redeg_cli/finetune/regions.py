@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -48,6 +49,8 @@ class Region:
     """(y, x) of the region in ``context``, photo pixels."""
     box: tuple[int, int, int, int]
     """(x0, y0, x1, y1) in photo pixels."""
+    kind: Literal["face", "region", "pair"] = "face"
+    """A face that was found; a region that a sharp version was given of; a pair that was given."""
 
     @property
     def split(self) -> int:

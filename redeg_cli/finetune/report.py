@@ -33,8 +33,8 @@ class Views:
 
     photos: Sequence[dict[str, Any]]
     """Of each, its ``slider``."""
-    faces: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]] = ()
-    """Name, and labelled pictures of the face."""
+    regions: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]] = ()
+    """Name, and labelled pictures of what the degradation was read off: faces and others."""
     likeness: Sequence[tuple[np.ndarray, np.ndarray]] = ()
     """A part of the photo and a synthetic one."""
     curves: dict[str, list[float]] | None = None
@@ -72,14 +72,14 @@ def slider(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
 
 def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) -> None:
     """Write a self-contained HTML page: sliders that uncover the restored photos, what was found,
-    the faces, synthetic LQs beside the photo, and the losses."""
+    the faces and other regions, synthetic LQs beside the photo, and the losses."""
     curves, every = _shortened(views.curves or {})
     data = {
         "title": title,
         "photos": list(views.photos),
-        "faces": [
+        "regions": [
             {"name": name, "pictures": [(label, _data_url(each)) for label, each in pictures]}
-            for name, pictures in views.faces
+            for name, pictures in views.regions
         ],
         "likeness": [
             [_data_url(each, lossless=True) for each in pictures] for pictures in views.likeness
@@ -96,6 +96,7 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
     photos = summary["photos"]
     scores = ", ".join(_score_text(*each) for each in summary["held_out_scores"].items())
     faces = [face["name"] for photo in photos for face in photo["faces"]]
+    given = [region["name"] for photo in photos for region in photo["given"]]
     dropped = [reason for photo in photos for reason in photo["faces_not_used"]]
     pattern = f"{len(summary['lattice'])} frequencies" if summary["lattice"] else "none"
     if dots := summary["print"]:
@@ -108,9 +109,10 @@ def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
     )
     return [
         ("restored by", _restored_by(summary)),
-        ("faces used", ", ".join(faces) or "none: a pair that was brought"),
+        ("faces used", ", ".join(faces) or "none"),
+        *([("sharp versions given", ", ".join(given))] if given else []),
         ("faces left out", "; ".join(dropped) or "none"),
-        ("checked on parts of the faces that were not fitted", scores),
+        ("checked on parts that were not fitted", scores),
         ("periodic pattern", pattern),
         ("size", sizes),
         ("time", f"{summary['seconds']:.0f} s on {summary['device']}"),

@@ -3,6 +3,7 @@
 from redeg_cli.progress import OnProgress
 
 TEXTS = {
+    "sharp": "reading the sharp images",
     "faces": "finding and restoring the faces",
     "omega": "reading the degradation off the faces",
     "adapt": "fitting the degradation to this photo",
@@ -20,13 +21,14 @@ class Stages:
         self._report = on_progress
         # Seconds measured on two CPU cores; on other machines the proportions are much the same.
         self._plan = {
+            "sharp": 1.0,
             "faces": 3.0,
             "omega": 1.0,
             "adapt": 0.18 * adapt_steps,
             "tune": 0.66 * tune_steps,
             "restore": 7.5 * megapixels,
         }
-        self._current = "faces"
+        self._current = "sharp"
 
     def enter(self, stage: str) -> None:
         """Begin a stage; those before it count as done."""

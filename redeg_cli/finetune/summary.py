@@ -70,12 +70,14 @@ class Choice:
     """
 
 
-def choose(method: Method, nearest: Check, general: Score) -> Choice:
+def choose(method: Method, nearest: Check | None, general: Score) -> Choice:
     """Return the tuned restorer if it clearly beats the general one, else half of it.
 
-    ``nearest`` is its check that is looked at (``Checked.nearest``). If it is far behind, the
-    general restorer is kept.
+    ``nearest`` is its check that is looked at (``Checked.nearest``). If it is far behind or there
+    is none, the general restorer is kept.
     """
+    if nearest is None:
+        return Choice("general", 0.0)
     if nearest.score.beats(general, MARGIN, SMOOTH_MARGIN):
         return Choice(method, 1.0)
     if nearest.score.beats(general, -LOST, -LOST):
@@ -102,8 +104,7 @@ def summarise(
     seconds: float,
 ) -> dict[str, Any]:
     """Return what is written as summary.json, as JSON values."""
-    best = fitting.best
-    assert best is not None
+    best, nearest = fitting.best, fitting.nearest
     return {
         "scale": settings.scale,
         "photos": [
@@ -112,7 +113,8 @@ def summarise(
                 "size": _size(page.photo),
                 "restored_size": [settings.scale * side for side in _size(page.photo)],
                 "in_turns": in_turns,
-                "faces": [_describe(region) for region in page.regions],
+                "faces": [_describe(each) for each in page.regions if each.kind == "face"],
+                "given": [_describe(each) for each in page.regions if each.kind != "face"],
                 "faces_pasted": names,
                 "faces_not_used": page.dropped,
             }
@@ -139,34 +141,43 @@ def summarise(
         "held_out_scores": {
             "general": _figures(general),
             # What is compared with the general restorer, and what is kept.
-            method: {**_scored(fitting.nearest), "best": _scored(best)},
+            **({method: {**_scored(nearest), "best": _scored(best)}} if nearest and best else {}),
         },
         "checks": [_check_row(check) for check in fitting.checks],
         "chosen": chosen.method,
         "share": chosen.share,
         "steps": fitting.tuning.done,
-        "kept_step": 0 if chosen.method == "general" else best.steps,
+        "kept_step": best.steps if best and chosen.share else 0,
         "grain": settings.grain,
         "seed": settings.seed,
         "seconds": round(seconds, 1),
     }
 
 
-def weights_metadata(settings: Settings, summary: dict[str, Any]) -> dict[str, str]:
+def weights_metadata(settings: Settings, chosen: Choice) -> dict[str, str]:
     """Return the metadata of the fine-tuned weights: those of the model they started from."""
     metadata = dict(model_info(settings.model).metadata)
     return metadata | {
         "finetuned_from": find_model(settings.model).stem,
-        "chosen": str(summary["chosen"]),
-        "share": str(summary["share"]),
+        "chosen": chosen.method,
+        "share": str(chosen.share),
     }
 
 
-def verdict(chosen: Choice, nearest: Check, general: Score) -> str:
+def verdict(chosen: Choice, nearest: Check | None, best: Check | None, general: Score) -> str:
+    """Return in one line what was chosen and why: by ``nearest``, of ``best`` are the weights."""
+    if nearest is None or best is None:
+        return "the general restorer is kept"
     gain = nearest.score.psnr - general.psnr
     smooth = nearest.score.smooth_psnr - general.smooth_psnr
     if chosen.share == 1:
-        return f"chosen: fine-tuned, {gain:+.2f} dB on held-out parts of the faces"
+        kept = f"{best.score.psnr - general.psnr:+.2f} dB on held-out parts"
+        if best == nearest:
+            return f"chosen: fine-tuned, {kept}"
+        return (
+            f"chosen: fine-tuned, {kept} after {best.steps} steps, those that are kept; compared "
+            f"after {nearest.steps} steps: {gain:+.2f} dB"
+        )
     what, asked = (
         ("the general restorer is kept", f"at least -{LOST} dB are asked for")
         if chosen.method == "general"
@@ -176,8 +187,8 @@ def verdict(chosen: Choice, nearest: Check, general: Score) -> str:
         )
     )
     return (
-        f"{what}: fine-tuning changed the held-out parts of the faces by {gain:+.2f} "
-        f"dB, {smooth:+.2f} dB when smoothed; {asked}"
+        f"{what}: fine-tuning changed the held-out parts by {gain:+.2f} dB, {smooth:+.2f} dB when "
+        f"smoothed; {asked}"
     )
 
 
@@ -209,7 +220,10 @@ def _check_row(check: Check) -> dict[str, Any]:
 
 
 def _describe(region: Region) -> dict[str, Any]:
-    return {"name": region.name, "region": list(region.box), "fitted_rows": region.split}
+    told: dict[str, Any] = {"name": region.name, "fitted_rows": region.split}
+    if region.kind != "pair":  # whose place in the photo is not known
+        told["region"] = list(region.box)
+    return told
 
 
 def _describe_print(how: Print, scale: int) -> dict[str, Any]:

@@ -74,13 +74,14 @@ def read_photo(path: Path | str) -> Photo:
     return photo
 
 
-def read_rgb(path: Path | str) -> np.ndarray:
+def read_rgb(path: Path | str, enough: int | None = None) -> np.ndarray:
     """Read a picture's colours, float32 (H, W, 3) in [0, 1]; see ``read_photo``.
 
-    Says nothing of further pages: training reads the same pictures over and over.
+    Says nothing of further pages: training reads the same pictures over and over. Where ``enough``
+    pixels of the longer side are, large JPEGs are read smaller, see ``decode``.
     """
     path = Path(path)
-    return decode(path, read_bytes(path))[0]
+    return decode(path, read_bytes(path), enough)[0]
 
 
 def image_size(path: Path | str) -> tuple[int, int]:

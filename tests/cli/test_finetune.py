@@ -1,29 +1,25 @@
 """``redeg finetune`` from end to end: a real face, the real detector, tiny networks."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from PIL import Image
 from safetensors.torch import load
-from tiny_models import COMPACT, FACE, REDEGNET
+from tiny_models import COMPACT
 
-from redeg_cli.finetune import album as album_module
-from redeg_cli.finetune import summary as summary_module
 from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.compact import CompactF2N
-from redeg_cli.nets.face import FaceUNet
-from redeg_cli.nets.lite import ReDegNetLite
-from redeg_cli.omega.adapt import adapt
 from redeg_cli.omega.pool import load_pool
+
+pytestmark = pytest.mark.usefixtures("few_steps")
 
 FILES = {
     "old_restored.png",
@@ -34,47 +30,6 @@ FILES = {
     "adapted.safetensors",
     "summary.json",
 }
-
-
-@pytest.fixture(autouse=True)
-def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two steps of adaptation, and the fine-tuned restorer is always chosen."""
-
-    def quick(*arguments: Any, **options: Any) -> Any:
-        return adapt(*arguments, **{**options, "steps": 2})
-
-    monkeypatch.setattr(album_module, "adapt", quick)
-    monkeypatch.setattr(summary_module, "MARGIN", -100.0)
-    monkeypatch.setattr(summary_module, "SMOOTH_MARGIN", -100.0)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A photo with a face, two sharp images, and the options that name the tiny networks."""
-    folder = tmp_path_factory.mktemp("finetune")
-    astronaut = skimage.data.astronaut()
-    Image.fromarray(astronaut[30:226, 130:322]).save(folder / "old.png")
-    Image.fromarray(astronaut[380:480, 10:110]).save(folder / "empty.png")
-    (folder / "hq").mkdir()
-    for index, top in enumerate((0, 256)):
-        piece = astronaut[top : top + 128, 256:384]
-        Image.fromarray(piece).save(folder / "hq" / f"{index}.png")
-    torch.manual_seed(0)
-    options: list[object] = ["--hq-dir", folder / "hq", "--device", "cpu", "--steps", 4]
-    for option, architecture, config, network in (
-        ("--model", "f2n-compact", COMPACT, CompactF2N(**COMPACT)),
-        ("--redegnet", "redegnet-lite", REDEGNET, ReDegNetLite(**REDEGNET)),
-        ("--face-restorer", "face-restorer", FACE, FaceUNet(**FACE)),
-    ):
-        path = folder / f"{architecture}.safetensors"
-        save_network(path, architecture, config, network.state_dict())
-        options += [option, path]
-    return SimpleNamespace(folder=folder, photo=folder / "old.png", options=options)
-
-
-@pytest.fixture
-def finetune(place: SimpleNamespace, redeg: Callable) -> Callable:
-    return lambda photo, *arguments: redeg("finetune", photo, *place.options, *arguments)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -169,8 +124,31 @@ def test_a_face_that_was_restored_elsewhere(
     result = finetune(place.folder / "empty.png", "-o", tmp_path / "out", *pair, "--json")
     assert result.exit_code == 0, result.stderr
     (told,) = json.loads(result.stdout)["photos"]
-    assert [face["name"] for face in told["faces"]] == ["lq.png and hq.png"]
+    assert told["faces"] == []
+    assert [each["name"] for each in told["given"]] == ["lq.png and hq.png"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2 + 2
     assert told["faces_pasted"] == []
+
+
+def test_a_region_is_told_from_the_faces(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The coat, beside the face."""
+    sharp = cv2.resize(read_rgb(place.photo)[128:192, 16:80], (128, 128))
+    write_rgb(tmp_path / "coat.png", sharp)
+    region = ("--region", "16,128,80,192", tmp_path / "coat.png")
+    result = finetune(place.photo, "-o", tmp_path / "out", *region, "--json")
+    assert result.exit_code == 0, result.stderr
+    (told,) = json.loads(result.stdout)["photos"]
+    assert [face["name"].split(" of ")[0] for face in told["faces"]] == ["face"]
+    assert [each["name"] for each in told["given"]] == ["coat.png at 16,128"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    assert data is not None
+    face, coat = json.loads(data[1])["regions"]
+    assert [label for label, _ in face["pictures"]][1] == "restored by the face restorer"
+    assert [label for label, _ in coat["pictures"]][1] == "the sharp version"
 
 
 def test_faces_are_pasted_only_when_asked(
@@ -229,28 +207,6 @@ def test_a_network_of_spandrel_is_tuned(
     tuned, before = (read_rgb(tmp_path / name) for name in ("tuned.png", "before.png"))
     difference = np.abs(read_rgb(tmp_path / "a" / "old_restored.png") - tuned).mean()
     assert difference < np.abs(before - tuned).mean() / 4
-
-
-def test_an_album_gets_one_restorer(
-    finetune: Callable, place: SimpleNamespace, tmp_path: Path
-) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / "album" / folder).mkdir(parents=True)
-    (tmp_path / "album" / "a" / "one.png").write_bytes(place.photo.read_bytes())
-    empty = (place.folder / "empty.png").read_bytes()
-    (tmp_path / "album" / "b" / "one.png").write_bytes(empty)
-    result = finetune(tmp_path / "album", "-o", tmp_path / "out", "--json")
-    assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    # A photo without a face is restored with what the others tell.
-    assert [len(photo["faces"]) for photo in told["photos"]] == [1, 0]
-    assert told["files"]["restored"] == ["a_one_restored.png", "b_one_restored.png"]
-    assert read_rgb(tmp_path / "out" / "b_one_restored.png").shape == (200, 200, 3)
-    assert "2 photos, to be restored by one restorer" in result.stderr
-    assert "using one.png: face of" in result.stderr
-    boxed = finetune(tmp_path / "album", "-o", tmp_path / "no", "--face-box", "1,2,30,40")
-    assert boxed.exit_code == 2
-    assert "--region belong to one photo, 2 were given" in boxed.stderr
 
 
 @pytest.mark.parametrize(
@@ -347,31 +303,6 @@ def test_the_name_of_a_picture_is_no_folder(
     assert result.exit_code == 2
     assert "is a file name, and several files are written" in result.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_of_an_album_bad_photos_and_results_are_left_out(
-    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The results lie in the album's folder by default: they are no photos of the next run."""
-    album = tmp_path / "album"
-    album.mkdir()
-    whole = place.photo.read_bytes()
-    (album / "one.png").write_bytes(whole)
-    (album / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (album / "text.png").write_text("not a picture")
-    monkeypatch.chdir(album)
-    for more in ((), ("--overwrite",)):
-        result = finetune(".", "--json", *more)
-        assert result.exit_code == 1, result.stderr
-        told = json.loads(result.stdout)
-        assert [photo["name"] for photo in told["photos"]] == ["one.png"]
-        assert sorted(Path(name).name for name, _ in told["failed"]) == ["cut.png", "text.png"]
-        assert result.stderr.count("left out: ") == 2
-        assert "2 of 3 failed" in result.stderr
-        assert {path.name for path in (album / "album_restored").iterdir()} == {
-            *(FILES - {"old_restored.png"}),
-            "one_restored.png",
-        }
 
 
 def test_marked_scratches_are_filled_first_and_seen_before(

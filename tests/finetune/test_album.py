@@ -1,5 +1,6 @@
 """The whole job on a photo of 64 pixels with a face pair that was brought: no detector is run."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from redeg_cli.finetune import pages as pages_module
 from redeg_cli.finetune import summary as summary_module
 from redeg_cli.finetune.album import Finetuned, finetune_photo
 from redeg_cli.finetune.settings import Settings
-from redeg_cli.finetune.tune import copy_state
+from redeg_cli.finetune.tune import Tuning, copy_state
 from redeg_cli.io.images import Photo, read_photo, to_array, to_tensor, write_rgb
 from redeg_cli.models import load_restorer, save_network
 from redeg_cli.nets.lite import COLOURS, PRINT, ReDegNetLite
@@ -99,12 +100,43 @@ def test_a_better_one_is_chosen_and_used(
     assert set(scores) == {"general", "adapted"}
 
 
+@pytest.mark.parametrize("steps", [40, 80])
+def test_a_tuning_that_diverges_does_not_spoil_the_general_restorer(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """At once, and after a check that was far behind."""
+    run = Tuning.run
+
+    def diverge(tuning: Tuning, count: int, *more: Any) -> None:
+        run(tuning, 1, *more)
+        tuning.done += count - 1
+        if tuning.done >= steps:
+            tuning.losses.append(math.nan)
+            tuning.state = {name: each * math.nan for name, each in tuning.state.items()}
+            tuning.restorer.network.load_state_dict(tuning.state)
+
+    monkeypatch.setattr(Tuning, "run", diverge)
+    margin(monkeypatch, 100.0, lost=-100.0)
+    said: list[str] = []
+    result = finetune_photo(photo, replace(settings, steps=80), say=said.append)
+    assert f"fine-tuning diverged, within {steps} steps" in said
+    assert any(line.startswith("the general restorer is kept") for line in said)
+    assert len(result.summary["checks"]) == steps // 40 - 1
+    assert (result.summary["chosen"], result.summary["kept_step"]) == ("general", 0)
+    restorer = load_restorer(settings.model, 2)
+    assert same(result.state, copy_state(restorer.network))
+    assert_restored_by(result, photo, restorer)
+    assert np.isfinite(sum(result.curves["adapted"]))
+
+
 def test_the_summary_and_the_pool(photo: Photo, settings: Settings) -> None:
     result = finetune_photo(photo, settings)
     summary = result.summary
     (found,) = summary["photos"]
     assert (found["size"], found["restored_size"]) == ([64, 64], [128, 128])
-    assert found["faces"][0]["name"] == "lq.png and hq.png"
+    assert found["faces"] == []
+    assert [each["name"] for each in found["given"]] == ["lq.png and hq.png"]
+    assert "region" not in found["given"][0]
     assert found["faces_pasted"] == []
     assert len(summary["models"]["redegnet"]["fingerprint"]) == 12
     assert len(result.pool) == 2
@@ -154,6 +186,9 @@ def test_a_photo_without_a_face_says_what_can_be_done(photo: Photo, settings: Se
         NoFaceError, match=r"no usable face.*--face-box.*--face-pair.*redeg restore"
     ):
         finetune_photo(photo, replace(settings, face_pair=None))
+    boxed = replace(settings, face_pair=None, boxes=((8.0, 8.0, 18.0, 19.0),))
+    with pytest.raises(NoFaceError, match=r"no usable face.*give another --face-box LEFT"):
+        finetune_photo(photo, boxed)
 
 
 @pytest.mark.parametrize(
@@ -199,11 +234,23 @@ def test_a_region_needs_no_face(photo: Photo, settings: Settings, tmp_path: Path
     region = ((8.0, 8.0, 56.0, 56.0), tmp_path / "sharp.png")
     result = finetune_photo(photo, replace(settings, face_pair=None, region=region))
     (found,) = result.summary["photos"]
-    assert len(found["faces"]) == 1
+    assert found["faces"] == []
+    (given,) = found["given"]
+    assert given["name"] == "sharp.png at 16,16"
+    assert given["region"] == [16, 16, 56, 56]
     assert found["faces_not_used"]
-    wrong = ((60.0, 60.0, 20.0, 90.0), tmp_path / "sharp.png")
-    with pytest.raises((InputError, PairError), match="60"):
-        finetune_photo(photo, replace(settings, face_pair=None, region=wrong))
+
+
+def test_a_wrong_region_is_told_before_the_faces(
+    photo: Photo, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("faces were sought first")
+
+    monkeypatch.setattr(pages_module, "photo_pairs", work)
+    for region in (((60.0, 60.0, 20.0, 90.0), tmp_path / "hq.png"), ((0, 0, 48, 48), Path("gone"))):
+        with pytest.raises((InputError, PairError), match=r"60|gone"):
+            finetune_photo(photo, replace(settings, face_pair=None, region=region))
 
 
 def fade(rgb: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A fine-tuning on its way: which of its weights are kept, and when it ends."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from redeg_cli.finetune import checked as checked_module
-from redeg_cli.finetune.checked import Checked
+from redeg_cli.finetune.checked import Check, Checked
 from redeg_cli.finetune.choose import Score
 from redeg_cli.finetune.consistency import Consistency
 from redeg_cli.finetune.summary import Choice, choose, verdict
@@ -63,6 +64,7 @@ def test_it_goes_on_to_the_end_and_says_how_far_it_is() -> None:
     tuned = Tuned({step: float(step) for step in range(401)})
     fitting, said, told = checked(tuned), [], []
     best = fitting.run(400, lambda done, total, _text="": told.append((done, total)), said.append)
+    assert best == fitting.best == fitting.checks[-1]
     assert best.steps == 400
     assert fitting.best_state == {"step": 400}
     assert tuned.stretches == [50] * 8
@@ -122,4 +124,35 @@ def test_it_is_chosen_by_the_check_that_is_nearest_to_the_faces() -> None:
         assert choose("omega", nearest, general) == Choice("omega", 0.5)
     for general in (Score(38.6, 31.4), Score(31.7, 38.6)):
         assert choose("adapted", nearest, general) == Choice("general", 0.0)
-    assert "+0.80 dB" in verdict(Choice("adapted", 1.0), nearest, Score(31.7, 31.4))
+    told = verdict(Choice("adapted", 1.0), nearest, kept, Score(31.7, 31.4))
+    # What is kept, and what it was chosen by.
+    assert "-2.70 dB on held-out parts after 400 steps" in told
+    assert "after 50 steps: +0.80 dB" in told
+    told = verdict(Choice("adapted", 1.0), nearest, nearest, Score(31.7, 31.4))
+    assert told == "chosen: fine-tuned, +0.80 dB on held-out parts"
+
+
+def test_a_tuning_that_diverges_ends_and_is_not_kept() -> None:
+    fitting, said = checked(Tuned({0: 30.0, 150: math.nan})), []
+    best = fitting.run(400, say=said.append)
+    assert best is not None
+    assert best.steps == 100
+    assert fitting.best_state == {"step": 100}
+    assert [check.steps for check in fitting.checks] == [50, 100]
+    assert fitting.nearest is not None
+    assert said == ["fine-tuning diverged, within 150 steps"]
+    # In the photo alone.
+    assert checked(Tuned({0: 30.0}, {0: 40.0, 200: math.nan})).run(400) == Check(
+        150, Score(30, 30), Consistency(40.0, 1.0)
+    )
+
+
+def test_a_tuning_that_diverges_at_once_leaves_the_general_restorer() -> None:
+    fitting = checked(Tuned({0: math.nan}))
+    assert fitting.run(400) is None
+    assert fitting.best_state is None
+    chosen = choose("adapted", fitting.nearest, Score(31.7, 31.4))
+    assert chosen == Choice("general", 0.0)
+    assert verdict(chosen, fitting.nearest, fitting.best, Score(31.7, 31.4)).startswith(
+        "the general restorer is kept"
+    )

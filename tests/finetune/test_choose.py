@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from redeg_cli.finetune.choose import HeldOut, Score, score, turns_help
+from redeg_cli.finetune.choose import HeldOut, Score, score, smoothed, turns_help
 from redeg_cli.nets.wrap import Restorer
 
 CPU = torch.device("cpu")
@@ -73,6 +74,13 @@ def test_what_is_not_known_is_not_judged() -> None:
     masked = HeldOut(part.lq, hq, mask, part.offset)
     assert score(restorer_of(2), [masked], CPU).psnr > 60
     assert score(restorer_of(2), [HeldOut(part.lq, hq, part.mask, part.offset)], CPU).psnr < 20
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.6, 3.0])
+def test_what_smooths_is_a_gaussian(sigma: float) -> None:
+    image = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+    wanted = gaussian_filter(image.numpy(), (0, 0, sigma, sigma), mode="nearest", truncate=3)
+    np.testing.assert_allclose(smoothed(image, sigma).numpy(), wanted, atol=1e-6)
 
 
 def test_scores_of_parts_are_averaged_in_decibels() -> None:

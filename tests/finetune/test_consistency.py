@@ -1,5 +1,6 @@
 """Consistency: what restores and degrades to the photo itself is told from what does not."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,3 +104,7 @@ def test_parts_do_not_show_the_same(photo: Tensor) -> None:
     apart = (corners[:, None] - corners[None]).abs().amax(2) + 1000 * torch.eye(len(corners))
     assert len(corners) > 3
     assert apart.min() >= SIDE // 2
+
+
+def test_what_is_no_number_is_told_and_not_degraded(photo: Tensor) -> None:
+    assert all(map(math.isnan, measure(photo, None, lambda image: repeat(image) * math.nan)))

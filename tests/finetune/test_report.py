@@ -22,6 +22,7 @@ SUMMARY: dict[str, Any] = {
             "size": [30, 20],
             "restored_size": [60, 40],
             "faces": [{"name": "face of 60 px at 32,16"}, {"name": "<b>second</b>"}],
+            "given": [],
             "faces_not_used": ["the face of 20 px: too small & cut"],
         }
     ],
@@ -93,8 +94,9 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
     assert data["title"] == name
     findings = dict(data["findings"])
     assert findings["faces used"] == "face of 60 px at 32,16, <b>second</b>"
+    assert "sharp versions given" not in findings
     assert findings["faces left out"] == "the face of 20 px: too small & cut"
-    checked = findings["checked on parts of the faces that were not fitted"]
+    checked = findings["checked on parts that were not fitted"]
     assert checked == "general 21.03 dB, omega 23.50 dB after 62 steps"
     assert findings["size"] == "30x20 to 60x40 px"
     assert findings["periodic pattern"] == "2 frequencies"
@@ -111,10 +113,12 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
 )
 def test_what_was_chosen_is_said(tmp_path: Path, chosen: str, share: float, words: str) -> None:
     photo = {**SUMMARY["photos"][0], "faces": [], "faces_not_used": []}
+    photo["given"] = [{"name": "wall.png at 0,16"}]
     data, _ = page_of(tmp_path, chosen=chosen, share=share, lattice=[], photos=[photo])
     findings = dict(data["findings"])
     assert findings["restored by"].startswith(words)
-    assert findings["faces used"] == "none: a pair that was brought"
+    assert findings["faces used"] == "none"
+    assert findings["sharp versions given"] == "wall.png at 0,16"
     assert findings["faces left out"] == findings["periodic pattern"] == "none"
 
 

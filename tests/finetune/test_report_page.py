@@ -18,6 +18,7 @@ SUMMARY: dict[str, Any] = {
             "size": [200, 150],
             "restored_size": [400, 300],
             "faces": [{"name": "face of 60 px at 32,16"}],
+            "given": [],
             "faces_not_used": [],
         }
     ],
@@ -84,8 +85,8 @@ def test_the_name_is_text(page: Watched) -> None:
 
 def test_faces_synthetic_parts_and_losses_are_shown(page: Watched) -> None:
     locate = page.page.locator
-    assert locate("#faces img").evaluate_all("all => all.map(e => e.naturalWidth)") == [60, 60]
-    assert locate("#faces .tile").text_content() == "<b>first</b> face"
+    assert locate("#regions img").evaluate_all("all => all.map(e => e.naturalWidth)") == [60, 60]
+    assert locate("#regions .tile").text_content() == "<b>first</b> face"
     assert locate("#likeness img").evaluate_all("all => all.map(e => e.naturalWidth)") == [64, 64]
     points = locate("#curves polyline").evaluate_all("all => all.map(e => e.points.length)")
     assert points == [3, 2]

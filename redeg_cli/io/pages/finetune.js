@@ -54,10 +54,10 @@ function tiles(id, items) {
   section.querySelector(".tiles").append(...items);
 }
 
-tiles("faces", data.faces.map(face => make(
+tiles("regions", data.regions.map(({ name, pictures }) => make(
   "div", { class: "tile" },
-  make("div", { class: "row" }, ...face.pictures.map(([what, src]) => make("img", { src, alt: `${face.name}: ${what}` }))),
-  make("div", { class: "faint" }, face.name),
+  make("div", { class: "row" }, ...pictures.map(([what, src]) => make("img", { src, alt: `${name}: ${what}`, title: what }))),
+  make("div", { class: "faint" }, name),
 )));
 tiles("likeness", data.likeness.map(([real, synthetic]) => make(
   "div", { class: "tile" },
