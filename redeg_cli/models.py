@@ -220,6 +220,12 @@ def load_redegnet(name_or_path: str | Path, device: torch.device | str = "cpu") 
     return cast("DegradationNet", load_network(name_or_path, "redegnet", device))
 
 
+def tuned_scale(name_or_path: str | Path) -> int | None:
+    """Return the scale that a restorer was fine-tuned at by ``redeg finetune``; None for others."""
+    found = model_info(name_or_path).metadata.get("finetuned_scale", "")
+    return int(found) if found.isdecimal() else None
+
+
 def load_restorer(
     name_or_path: str | Path, scale: int | None = None, device: torch.device | str = "cpu"
 ) -> Restorer:

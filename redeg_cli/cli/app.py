@@ -20,26 +20,54 @@ class Entry(NamedTuple):
 
     module: str
     attribute: str
+    summary: str
+    """Of the help page: at most 55 characters, as of 80 columns more are cut off."""
 
 
 # Every command, in the order of the help page. A module is imported when its command is used or
 # the help page is shown, so it must be cheap to import: no torch, cv2, scipy, skimage, spandrel.
 COMMANDS: dict[str, Entry] = {
-    "finetune": Entry("redeg_cli.cli.finetune", "finetune"),
-    "restore": Entry("redeg_cli.cli.restore", "restore"),
-    "extract-omega": Entry("redeg_cli.cli.extract", "extract_omega"),
-    "build-pool": Entry("redeg_cli.cli.build_pool", "build_pool"),
-    "build-kernels": Entry("redeg_cli.cli.build_kernels", "build_kernels"),
-    "build-noise": Entry("redeg_cli.cli.build_noise", "build_noise"),
-    "pool": Entry("redeg_cli.cli.pool", "app"),
-    "synthesize": Entry("redeg_cli.cli.synthesize", "synthesize"),
-    "degraders": Entry("redeg_cli.cli.degraders", "degraders"),
-    "degrade-preview": Entry("redeg_cli.cli.preview", "degrade_preview"),
-    "evaluate": Entry("redeg_cli.cli.evaluate", "app"),
-    "compare": Entry("redeg_cli.cli.compare", "compare"),
-    "train": Entry("redeg_cli.cli.train", "train"),
-    "models": Entry("redeg_cli.cli.models", "app"),
-    "doctor": Entry("redeg_cli.cli.doctor", "doctor"),
+    "finetune": Entry(
+        "redeg_cli.cli.finetune", "finetune", "Restore a photo by what its own faces tell."
+    ),
+    "restore": Entry("redeg_cli.cli.restore", "restore", "Restore any photos, no faces needed."),
+    "extract-omega": Entry(
+        "redeg_cli.cli.extract", "extract_omega", "Read the degradation Ω off an LQ/HQ pair."
+    ),
+    "build-pool": Entry(
+        "redeg_cli.cli.build_pool",
+        "build_pool",
+        "Collect Ωs from many pairs, or from photos' faces.",
+    ),
+    "build-kernels": Entry(
+        "redeg_cli.cli.build_kernels",
+        "build_kernels",
+        "Estimate blur kernels from LR images alone.",
+    ),
+    "build-noise": Entry(
+        "redeg_cli.cli.build_noise", "build_noise", "Cut patches of noise out of real images."
+    ),
+    "pool": Entry("redeg_cli.cli.pool", "app", "Say what pools hold, plot them, merge them."),
+    "synthesize": Entry(
+        "redeg_cli.cli.synthesize", "synthesize", "Degrade HQ images: make training pairs."
+    ),
+    "degraders": Entry(
+        "redeg_cli.cli.degraders", "degraders", "List the degraders, or print the file of one."
+    ),
+    "degrade-preview": Entry(
+        "redeg_cli.cli.preview", "degrade_preview", "Show on one image what a degrader does."
+    ),
+    "evaluate": Entry("redeg_cli.cli.evaluate", "app", "Measure restorers, Ωs, faces and kernels."),
+    "compare": Entry(
+        "redeg_cli.cli.compare", "compare", "Make a page of pictures side by side, zoomed in step."
+    ),
+    "train": Entry("redeg_cli.cli.train", "train", "Train a network by a recipe."),
+    "models": Entry(
+        "redeg_cli.cli.models", "app", "List the models, bring others in, say what one is."
+    ),
+    "doctor": Entry(
+        "redeg_cli.cli.doctor", "doctor", "Say what this machine has, and what is missing."
+    ),
 }
 
 # Click's, which newer Typers have inside.
@@ -64,10 +92,12 @@ class _LazyGroup(TyperGroup):
         if isinstance(target, typer.Typer):
             command = typer.main.get_command(target)
         else:
-            single = typer.Typer(add_completion=False, context_settings=_SETTINGS)
+            single = typer.Typer(
+                add_completion=False, context_settings=_SETTINGS, rich_markup_mode=None
+            )
             single.command(cmd_name)(target)
             command = typer.main.get_command(single)
-        command.name = cmd_name
+        command.name, command.short_help = cmd_name, entry.summary
         return command
 
     def invoke(self, ctx: Any) -> Any:
@@ -92,6 +122,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=_SETTINGS,
+    # Plain help: of 80 columns Rich's tables leave 25 to what is said of an option.
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.",
 )
 
 

@@ -199,7 +199,6 @@ def _bar(total: int | None) -> tuple[Any, Any]:
         Progress,
         TaskProgressColumn,
         TextColumn,
-        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
@@ -207,9 +206,8 @@ def _bar(total: int | None) -> tuple[Any, Any]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         TextColumn("{task.fields[text]}", markup=False),
         console=Console(stderr=True),
         transient=True,
@@ -225,7 +223,7 @@ def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgre
 
     A bar on a terminal; otherwise one plain line at most every ``every_seconds``.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _plain_lines(description, every_seconds)
         return
     display, task = _bar(None)

@@ -26,6 +26,7 @@ app = typer.Typer(
     help="List the models, bring others in, say what one is.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 

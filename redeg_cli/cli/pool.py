@@ -32,11 +32,12 @@ app = typer.Typer(
     help="Say what pools of Ωs, kernels or noise hold, plot them, merge them.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
-plot_command = app.command("plot")(plot)
+plot_command = app.command("plot", short_help="Plot pools.")(plot)
 
 
-@app.command("info")
+@app.command("info", short_help="Say what pools hold.")
 def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
     """Say what pools hold: Ωs of which pairs, how far apart they lie, which are double or odd.
 
@@ -69,7 +70,7 @@ def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
             print(f"  {line}")
 
 
-@app.command("merge")
+@app.command("merge", short_help="Put several pools into one.")
 def merge_command(
     pools: PoolArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The pool to write (.npz).")],

@@ -1,5 +1,6 @@
 """``redeg restore``: photos in, restored photos out."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -21,6 +22,7 @@ from redeg_cli.cli.common import (
     one_line,
     run_batch,
     say,
+    warn,
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder
@@ -76,7 +78,7 @@ def restore(
             "--scale",
             min=1,
             max=4,
-            help="How much larger the result is. Default: 2, or the model's own.",
+            help="How much larger the result is. Default: 2, or what the model was made for.",
             show_default=False,
         ),
     ] = None,
@@ -102,7 +104,10 @@ def restore(
         ),
     ] = None,
     match_colour: Annotated[
-        bool, typer.Option("--match-colour", help="Take large-scale colour from the photo.")
+        bool,
+        typer.Option(
+            "--match-colour", "--match-color", help="Take large-scale colour from the photo."
+        ),
     ] = False,
     turns: Annotated[
         bool,
@@ -145,6 +150,7 @@ def restore(
     check_folder(output)
     skipped = {job for job in jobs if skip_existing and job.target.exists()}
     todo = [job for job in jobs if job not in skipped]
+    _refuse_existing(todo, overwrite)
     restorer = None
     if any(overwrite or not job.target.exists() for job in todo):
         restorer = _load(model, texture, scale, place)
@@ -190,14 +196,28 @@ def restore(
     outcome.finish()
 
 
+def _refuse_existing(jobs: Sequence[Job], overwrite: bool) -> None:
+    """Raise OutputError, before any work, when results exist that may not be replaced."""
+    existing = [job.target for job in jobs if job.target.exists() and not overwrite]
+    if len(jobs) > 1 and existing:
+        raise OutputError(
+            f"{len(existing)} of {len(jobs)} results exist ({existing[0]}"
+            f"{', ...' if len(existing) > 1 else ''}): give --skip-existing to leave them as they "
+            "are, or --overwrite to make them again"
+        )
+
+
 def _plan(
     listed: Sequence["ImageFile"],
     inputs: Sequence[Path],
     output: Path,
     output_format: OutputFormat | None,
 ) -> list[Job]:
-    """Return what goes where. Raises InputError when two results would have one name, OutputError
-    when a result would replace its photo, or is of a format that is not written."""
+    """Return what goes where. Results that would have one name have their photo's suffix in it.
+
+    Raises OutputError when a result would replace its photo, or is of a format that is not written,
+    and InputError when two results would have one name all the same.
+    """
     from redeg_cli.io.images import check_suffix, names_picture
     from redeg_cli.io.listing import file_key
 
@@ -217,15 +237,17 @@ def _plan(
                 "leave out --format, or name another file"
             )
     jobs: dict[str, Job] = {}
+    kind = output_format or OutputFormat.png
+    taken = Counter(file_key(_named(each.name, kind)) for each in listed)
     for each in listed:
-        target = (
-            output if to_file else output / _named(each.name, output_format or OutputFormat.png)
-        )
+        name = _named(each.name, kind)
+        if taken[file_key(name)] > 1:  # a.bmp and a.jp2: a.bmp.png and a.jp2.png
+            name = each.name + PurePosixPath(name).suffix
+        target = output if to_file else output / name
         if (key := file_key(target)) in jobs:
             raise InputError(
-                f"{jobs[key].name} and {each.name} would both become {target}: "
-                + ("" if output_format is OutputFormat.keep else "use --format keep, or ")
-                + "restore them into two folders"
+                f"{jobs[key].name} and {each.name} would both become {target}: restore them into "
+                "two folders"
             )
         if target.resolve() == each.path.resolve():
             raise OutputError(f"{target} is the photo itself: give another folder with -o")
@@ -249,8 +271,13 @@ def _kind(suffix: str) -> str:
 
 
 def _load(model: str, texture: float, scale: int | None, device: "torch.device") -> "Restorer":
+    from redeg_cli.models import tuned_scale
     from redeg_cli.restore.texture import load_textured
 
+    tuned = tuned_scale(model)
+    scale = scale or tuned
+    if tuned and scale != tuned:
+        warn(f"{model} was fine-tuned at scale {tuned}, and restores at {scale} as it did before")
     if scale is not None:
         return load_textured(model, texture, scale, device)
     try:

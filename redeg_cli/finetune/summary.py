@@ -154,11 +154,20 @@ def summarise(
     }
 
 
+_OF_TRAINING = ("recipe", "steps", "minutes", "figures")
+"""What weights say of how they were trained."""
+
+
 def weights_metadata(settings: Settings, chosen: Choice) -> dict[str, str]:
-    """Return the metadata of the fine-tuned weights: those of the model they started from."""
-    metadata = dict(model_info(settings.model).metadata)
-    return metadata | {
+    """Return the metadata of the fine-tuned weights: what network it is, and where it comes from.
+
+    How the model was trained that they started from, and how good it was, is not said of them.
+    """
+    metadata = model_info(settings.model).metadata
+    network = {key: text for key, text in metadata.items() if key not in _OF_TRAINING}
+    return network | {
         "finetuned_from": find_model(settings.model).stem,
+        "finetuned_scale": str(settings.scale),
         "chosen": chosen.method,
         "share": str(chosen.share),
     }

@@ -34,7 +34,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
             raise error
 
         monkeypatch.setattr(sys.modules[__name__], "fail_command", fail, raising=False)
-        monkeypatch.setitem(COMMANDS, "fail", Entry(__name__, "fail_command"))
+        monkeypatch.setitem(COMMANDS, "fail", Entry(__name__, "fail_command", "Fail."))
 
     return put
 
@@ -43,8 +43,10 @@ def test_help_names_every_command_with_its_help(redeg: Callable) -> None:
     result = redeg("--help")
     assert result.exit_code == 0
     for name in COMMANDS:
-        [line] = [text for text in result.stdout.splitlines() if text.startswith(f"│ {name} ")]
-        assert len(line.strip("│ ").split()) > 3
+        [line] = [text for text in result.stdout.splitlines() if text.startswith(f"  {name} ")]
+        assert len(line.split()) > 3
+        assert line.endswith(".")
+        assert not line.endswith("...")
     assert {"restore", "models", "doctor"} <= set(COMMANDS)
 
 

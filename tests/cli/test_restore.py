@@ -236,19 +236,6 @@ def test_a_photo_is_never_replaced_by_its_result(restore: Callable, tmp_path: Pa
     assert (tmp_path / "a.png").read_bytes() == before
 
 
-def test_two_photos_of_one_name_are_refused_before_any_work(
-    restore: Callable, tmp_path: Path
-) -> None:
-    draw(tmp_path / "in" / "a.png")
-    draw(tmp_path / "in" / "a.jpg")
-    result = restore(tmp_path / "in", "-o", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "a.jpg" in result.stderr
-    assert "--format keep" in result.stderr
-    assert not (tmp_path / "out").exists()
-    assert restore(tmp_path / "in", "-o", tmp_path / "out", "--format", "keep").exit_code == 0
-
-
 def test_an_output_that_cannot_be_written_is_said_before_any_work(
     redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
