@@ -26,6 +26,7 @@ from redeg_cli.cli.common import (
     one_line,
     progress,
     say,
+    told_how_to_carry_on,
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
@@ -249,9 +250,13 @@ def finetune(
         write_fitted(outputs, title, fitted, settings)
         kept = True
 
+    state = folder / "state.pt"
     try:
-        with progress("finetune", every_seconds=15) as on_progress:
-            result = finetune_album(named, settings, on_progress, say, written.write, keep)
+        with (
+            told_how_to_carry_on(state),
+            progress("finetune", every_seconds=15) as on_progress,
+        ):
+            result = finetune_album(named, settings, on_progress, say, written.write, keep, state)
         summary = write_outputs(written, title, result)
     except BaseException:  # Ctrl-C too: hours of tuning may lie behind it
         if kept:

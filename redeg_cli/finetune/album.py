@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from redeg_cli.finetune.pages import (
 )
 from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.finetune.regions import Region, clean_regions, printed_region
+from redeg_cli.finetune.resume import Resumed, tuning_key
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
 from redeg_cli.finetune.summary import Choice, Method, Page, choose, summarise, verdict
@@ -96,6 +98,7 @@ def finetune_album(
     say: Callable[[str], None] = lambda _: None,
     hand_on: Callable[[int, Page, Photo], None] | None = None,
     keep: Callable[[Fitted], None] = lambda _: None,
+    state_file: Path | None = None,
 ) -> Finetuned:
     """Fine-tune one restorer on photos of one origin, by name, and restore them (ReDegNet,
     sections 3.3 and 4.4).
@@ -104,6 +107,7 @@ def finetune_album(
     the phases of a screen are each print's own. ``say`` gets one line per finding. ``hand_on`` is
     given each restored photo by its number, and it is not held then: an album's fill the memory.
     ``keep`` is given what was learned, before a photo is restored: one that fails loses nothing.
+    ``state_file`` keeps how far the tuning is, until then; a run that was stopped goes on from it.
     Raises NoFaceError when no photo has a usable face, and what reading models and images raises.
     """
     started = time.monotonic()
@@ -199,7 +203,10 @@ def finetune_album(
     )
     parts = draw_photo_parts(pages, settings.seed)
     fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
-    fitting.run(settings.steps, stages.within, say)
+    resumed = None
+    if state_file is not None:
+        resumed = Resumed(state_file, tuning_key(photos, settings))
+    fitting.run(settings.steps, stages.within, say, resumed)
     chosen = choose(method, fitting.nearest, general)
     say(verdict(chosen, fitting.nearest, fitting.best, general))
     state = general_state
@@ -210,6 +217,8 @@ def finetune_album(
         state, chosen, pool, None if adapted is None or jpeg is None else (adapted, jpeg)
     )
     keep(fitted)
+    if resumed is not None:
+        resumed.remove()
 
     stages.enter("restore")
     turned = [settings.in_turns(size) for size in sizes]

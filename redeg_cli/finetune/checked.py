@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.finetune.choose import HeldOut, Score, score
 from redeg_cli.finetune.consistency import Consistency, consistency
+from redeg_cli.finetune.resume import EVERY, Resumed
 from redeg_cli.finetune.tune import State, Tuning
 from redeg_cli.progress import OnProgress, no_progress
 
@@ -34,6 +36,13 @@ class Check:
     consistency: Consistency | None
 
 
+def read_check(table: dict[str, Any]) -> Check:
+    """Return the check of what ``dataclasses.asdict`` made of one."""
+    again = table["consistency"]
+    found = None if again is None else Consistency(**again)
+    return Check(table["steps"], Score(**table["score"]), found)
+
+
 @dataclass
 class Checked:
     """What is tuned, by what it is checked, and what came of it."""
@@ -53,35 +62,44 @@ class Checked:
     best_state: State | None = None
     highest: float = -math.inf
     """The best figure."""
+    worse: int = 0
+    """Checks since the last that was as good as the best."""
 
     def run(
         self,
         steps: int,
         on_progress: OnProgress = no_progress,
         say: Callable[[str], None] = lambda _: None,
+        resumed: Resumed | None = None,
     ) -> Check | None:
         """Tune for ``steps`` at most and return the best check, whose weights are ``best_state``.
 
         It ends when it gets no better, and when it diverges: None if it did so before any check.
+        With ``resumed`` it goes on from where it was stopped, and ends the same.
         """
         every = max(APART, -(-steps // CHECKS))
-        worse = 0
-        while self.tuning.done < steps and worse < PATIENCE:
+        if resumed is not None and resumed.load(self):
+            say(f"carrying on after {self.tuning.done} steps of fine-tuning")
+        while self.tuning.done < steps and self.worse < PATIENCE:
             before = self.tuning.done
+            due = min(steps, before - before % every + every)
 
             def within(done: int, total: int, text: str = "", before: int = before) -> None:
                 del total
                 on_progress(before + done, steps, text)
 
-            self.tuning.run(min(every, steps - before), self.device, within)
-            check = self._check()
-            if not math.isfinite(_figure(check)):
-                say(f"fine-tuning diverged, within {self.tuning.done} steps")
-                return self.best
-            self.checks.append(check)
-            worse = 0 if self._keep(check) else worse + 1
+            self.tuning.run(min(EVERY, due - before), self.device, within)
+            if self.tuning.done == due:
+                check = self._check()
+                if not math.isfinite(_figure(check)):
+                    say(f"fine-tuning diverged, within {self.tuning.done} steps")
+                    return self.best
+                self.checks.append(check)
+                self.worse = 0 if self._keep(check) else self.worse + 1
+            if resumed is not None:
+                resumed.save(self)
         if self.tuning.done < steps:
-            say(f"fine-tuning got no better after {self.tuning.done - worse * every} steps")
+            say(f"fine-tuning got no better after {self.tuning.done - self.worse * every} steps")
         return self.best
 
     @property

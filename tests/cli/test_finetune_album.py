@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from redeg_cli.errors import OutputError
 from redeg_cli.finetune import album as album_module
+from redeg_cli.finetune import checked as checked_module
 from redeg_cli.io.images import read_rgb, write_rgb
 from redeg_cli.omega.pool import load_pool
 
@@ -48,6 +49,38 @@ def test_when_a_photo_fails_what_was_learned_is_kept(
     assert redo.exit_code == 0, redo.stderr
 
 
+def test_a_tuning_that_was_stopped_is_carried_on(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = finetune(place.photo, "-o", tmp_path / "whole")
+    assert whole.exit_code == 0
+    monkeypatch.setattr(checked_module, "EVERY", 2)
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checked_module.Checked, "_check", stop)
+        stopped = finetune(place.photo, "-o", tmp_path / "out")
+    state = tmp_path / "out" / "state.pt"
+    assert stopped.exit_code == 130
+    assert f"stopped: the same command carries on from {state}" in stopped.stderr
+    assert [path.name for path in state.parent.iterdir()] == ["state.pt"]
+    other = finetune(place.photo, "-o", tmp_path / "out", "--seed", 1)  # of another tuning
+    assert other.exit_code == 0
+    assert "carrying on" not in other.stderr
+    assert not state.exists()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checked_module.Checked, "_check", stop)
+        assert finetune(place.photo, "-o", tmp_path / "again").exit_code == 130
+    again = finetune(place.photo, "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.stderr
+    assert "carrying on after 2 steps of fine-tuning" in again.stderr
+    for name in ("f2n-finetuned.safetensors", "old_restored.png"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_when_the_tuning_fails_nothing_is_written(
     finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +91,7 @@ def test_when_the_tuning_fails_nothing_is_written(
     result = finetune(place.photo, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert "redeg restore" not in result.stderr
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["state.pt"]
 
 
 def test_an_album_gets_one_restorer(
