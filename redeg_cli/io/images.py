@@ -36,6 +36,8 @@ WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _log = logging.getLogger(__name__)
 _JPEG = (".jpg", ".jpeg")
 _DEEP = (".png", ".tif", ".tiff")
+_ROWS = 256
+"""Rows that are made ready to be written at once."""
 _LONGEST_SIDE = {".jpg": 65535, ".jpeg": 65535, ".webp": 16383}
 
 
@@ -133,11 +135,10 @@ def write_photo(path: Path | str, photo: Photo, *, quality: int = 95) -> None:
     """
     path = Path(path)
     check_can_write(path, photo)
-    colours = photo.rgb[..., :1] if photo.gray else photo.rgb
-    channels = [colours]
+    parts = [photo.rgb[..., :1] if photo.gray else photo.rgb]
     if photo.alpha is not None and path.suffix.lower() not in _JPEG:
-        channels.append(photo.alpha[..., None])
-    _write(path, np.concatenate(channels, axis=2), photo.bit_depth, quality, photo.metadata)
+        parts.append(photo.alpha[..., None])
+    _write(path, parts, photo.bit_depth, quality, photo.metadata)
 
 
 def write_rgb(path: Path | str, rgb: np.ndarray, *, bit_depth: int = 8, quality: int = 95) -> None:
@@ -146,7 +147,7 @@ def write_rgb(path: Path | str, rgb: np.ndarray, *, bit_depth: int = 8, quality:
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"expected an array (H, W, 3), got {rgb.shape}")
     _check_format(path, *rgb.shape[:2])
-    _write(path, rgb, bit_depth, quality, Metadata())
+    _write(path, [rgb], bit_depth, quality, Metadata())
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
@@ -185,21 +186,22 @@ def _check_format(path: Path, height: int, width: int) -> None:
 
 
 def _write(
-    path: Path, values: np.ndarray, bit_depth: int, quality: int, metadata: Metadata
+    path: Path, parts: list[np.ndarray], bit_depth: int, quality: int, metadata: Metadata
 ) -> None:
+    """Write the channels of ``parts``, (H, W, C) each, one after the other."""
     suffix = path.suffix.lower()
     if not 1 <= quality <= 100:
         raise OutputError(f"quality {quality} is not between 1 and 100")
     if bit_depth not in (8, 16):
         raise OutputError(f"{bit_depth} bits per channel cannot be written: 8 or 16 can")
-    if not np.isfinite(values).all():
-        raise OutputError(f"cannot write {path}: the picture holds NaN or infinite values")
     deep = bit_depth == 16 and suffix in _DEEP
-    top = 65535 if deep else 255
-    # float64 for 16 bits: 65535 steps are at the edge of what float32 rounds correctly.
-    scaled = np.clip(values, 0.0, 1.0).astype(np.float64 if deep else np.float32) * top
-    samples = np.rint(scaled).astype(np.uint16 if deep else np.uint8)
-    metadata = prepare_metadata(metadata, values.shape[0], values.shape[1])
+    try:
+        samples = _samples(parts, deep)
+    except FloatingPointError:
+        raise OutputError(
+            f"cannot write {path}: the picture holds NaN or infinite values"
+        ) from None
+    metadata = prepare_metadata(metadata, samples.shape[0], samples.shape[1])
     try:
         data = encode(samples, suffix, metadata, quality)
     except MemoryError:
@@ -208,3 +210,20 @@ def _write(
         raise OutputError(f"cannot write {path}: {error}") from error
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _samples(parts: list[np.ndarray], deep: bool) -> np.ndarray:
+    """Return the 8 or 16 bits of channels in [0, 1] (clipped), made row by row: a large picture
+    would not fit twice. Raises FloatingPointError for what is not finite."""
+    height, width = parts[0].shape[:2]
+    channels = sum(part.shape[2] for part in parts)
+    samples = np.empty((height, width, channels), np.uint16 if deep else np.uint8)
+    # float64 for 16 bits: 65535 steps are at the edge of what float32 rounds correctly.
+    kind, top = (np.float64, 65535) if deep else (np.float32, 255)
+    for y in range(0, height, _ROWS):
+        rows = [part[y : y + _ROWS] for part in parts]
+        if not all(np.isfinite(each).all() for each in rows):
+            raise FloatingPointError("not finite")
+        values = np.concatenate([each.astype(kind, copy=False) for each in rows], axis=2)
+        samples[y : y + _ROWS] = np.rint(values.clip(0, 1) * top)
+    return samples
