@@ -27,8 +27,6 @@ class ReDegNetLite(nn.Module):
 
     multiple = 4
     """H and W of what ``forward`` takes are multiples of this."""
-    random = True
-    """The LQ of one (HQ, Ω) differs with the noise."""
 
     def __init__(
         self, degnet: dict[str, Any] | None = None, synnet: dict[str, Any] | None = None

@@ -192,8 +192,6 @@ class ReDegNet(nn.Module):
 
     multiple = MULTIPLE
     """Sides that ``synthesise`` takes without padding are multiples of this."""
-    random = False
-    """The LQ of one (HQ, Ω) is always the same."""
 
     def __init__(self) -> None:
         super().__init__()
