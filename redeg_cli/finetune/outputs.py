@@ -89,7 +89,7 @@ class Photos:
         del enlarged
         after = eight_bits(restored.rgb)
         write_before_after(self.outputs.before_after[index], before, after)
-        self.sliders.append(slider(page.name, before, after))
+        self.sliders.append(slider(page.name, before, after, alone=len(self.sources) == 1))
         self.regions += _regions(page, restored, self.scale)
 
 

@@ -2,10 +2,12 @@
 
 import base64
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -13,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from redeg_cli.io.files import atomic_path, write_text
 from redeg_cli.io.page import build_page
 
-_LARGEST = 1600
-"""Pixels of the longer side of the pictures inside the page."""
+_LARGEST, _LARGEST_ALONE = 1600, 2400
+"""Pixels of the longer side of the pictures inside the page: of an album's, and of one photo's."""
 _POINTS = 120
 """Of a curve."""
 _ROWS = 256
@@ -58,25 +60,38 @@ def write_before_after(path: Path, before: np.ndarray, after: np.ndarray) -> Non
         sheet.save(temporary, format="PNG")
 
 
-def slider(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+def slider(
+    name: str, before: np.ndarray, after: np.ndarray, *, alone: bool = True
+) -> dict[str, Any]:
     """Return what the page shows of an enlarged photo and the restored one, (H, W, 3), in [0, 1]
-    or of 8 bits: small next to them, so that an album's need not be held."""
+    or of 8 bits: small next to them, so that an album's need not be held.
+
+    The pictures of a photo that is ``alone`` on its page are larger.
+    """
+    height, width = after.shape[:2]
+    largest = _LARGEST_ALONE if alone else _LARGEST
     return {
         "name": name,
-        "before": _data_url(before),
-        "after": _data_url(after),
-        "width": after.shape[1],
-        "height": after.shape[0],
+        "before": _data_url(before, largest),
+        "after": _data_url(after, largest),
+        "width": width,
+        "height": height,
+        "shown": min(1.0, largest / max(width, height)),
     }
 
 
 def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) -> None:
-    """Write a self-contained HTML page: sliders that uncover the restored photos, what was found,
-    the faces and other regions, synthetic LQs beside the photo, and the losses."""
+    """Write a self-contained HTML page: sliders that uncover the restored photos, links to their
+    files beside the page, the faces and other regions, and, for who wants to know, what was found,
+    synthetic LQs beside the photo, and the losses."""
     curves, every = _shortened(views.curves or {})
     data = {
         "title": title,
-        "photos": list(views.photos),
+        "told": _told(summary),
+        "photos": [
+            {**each, **_links(summary["files"], index), "boxes": _boxes(summary["photos"][index])}
+            for index, each in enumerate(views.photos)
+        ],
         "regions": [
             {"name": name, "pictures": [(label, _data_url(each)) for label, each in pictures]}
             for name, pictures in views.regions
@@ -90,6 +105,41 @@ def write_page(path: Path, title: str, views: Views, summary: dict[str, Any]) ->
         "findings": _findings(summary),
     }
     write_text(path, build_page("finetune", f"{title}, restored", data))
+
+
+def _told(summary: dict[str, Any]) -> str:
+    """Return in one plain sentence what was done and whether it helped."""
+    first, *others = summary["photos"]
+    (width, height), (to_width, to_height) = first["size"], first["restored_size"]
+    its = "their" if others else "its"
+    what = f"{1 + len(others)} photos were" if others else "The photo was"
+    size = f"at {to_width // width} times {its} size" if to_width > width else f"at {its} own size"
+    if not others:
+        size += f" ({width}x{height} to {to_width}x{to_height} pixels)"
+    any_photo, own = "the restorer for any photo", f"one trained on {its} own kind of damage"
+    test = "parts that were kept as a test"
+    how = f"half by {any_photo} and half by {own}: {test} did not tell which is better"
+    if summary["share"] == 0:
+        how = f"by {any_photo}: {own} did not help on {test}"
+    elif summary["share"] == 1:
+        how = f"by {own}, which helped: {test} came out clearly better"
+    return f"{what} restored {size}, {how}."
+
+
+def _links(files: dict[str, Any], index: int) -> dict[str, str]:
+    """Return the addresses, relative to the page, of what was written of a photo."""
+    keys = {"restored": "restored", "sheet": "before_after"}
+    return {key: quote(os.fsencode(files[kind][index])) for key, kind in keys.items()}
+
+
+def _boxes(photo: dict[str, Any]) -> list[tuple[float, float, float, float]]:
+    """Return where the faces and other regions are: (left, top, width, height), of the photo's."""
+    width, height = photo["size"]
+    regions = (each.get("region") for each in (*photo["faces"], *photo["given"]))
+    return [
+        (x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height)
+        for x0, y0, x1, y1 in filter(None, regions)
+    ]
 
 
 def _findings(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -162,9 +212,9 @@ def _image(picture: np.ndarray) -> Image.Image:
     return Image.fromarray(picture if picture.dtype == np.uint8 else eight_bits(picture))
 
 
-def _data_url(picture: np.ndarray, lossless: bool = False) -> str:
+def _data_url(picture: np.ndarray, largest: int = _LARGEST, lossless: bool = False) -> str:
     image = _image(picture)
-    image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
+    image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     if lossless:
         image.save(buffer, format="PNG")

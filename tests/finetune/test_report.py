@@ -32,6 +32,7 @@ SUMMARY: dict[str, Any] = {
     "share": 1.0,
     "seconds": 12.4,
     "device": "cpu",
+    "files": {"restored": ["ol d#ñ_restored.png"], "before_after": ["before_after.png"]},
 }
 
 
@@ -81,9 +82,51 @@ def test_the_pictures_are_inside(tmp_path: Path) -> None:
 def test_large_pictures_are_shrunk_for_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "_LARGEST", 30)
-    data, _ = page_of(tmp_path)
-    assert decoded(data["photos"][0]["before"]).size == (30, 20)
+    assert page_of(tmp_path)[0]["photos"][0]["shown"] == 1
+    monkeypatch.setattr(report, "_LARGEST_ALONE", 30)
+    monkeypatch.setattr(report, "_LARGEST", 15)
+    (photo,) = page_of(tmp_path)[0]["photos"]
+    assert decoded(photo["before"]).size == (30, 20)
+    assert photo["shown"] == 0.5
+    of_album = slider("", *pictures(), alone=False)
+    assert decoded(of_album["after"]).size == (15, 10)
+    assert of_album["shown"] == 0.25
+
+
+def test_the_files_and_the_regions_are_named_to_the_page(tmp_path: Path) -> None:
+    photo = {**SUMMARY["photos"][0], "given": [{"name": "pair"}]}
+    photo["faces"] = [{"name": "face", "region": [3, 5, 18, 15]}]
+    (shown,) = page_of(tmp_path, photos=[photo])[0]["photos"]
+    assert (shown["restored"], shown["sheet"]) == (
+        "ol%20d%23%C3%B1_restored.png",
+        "before_after.png",
+    )
+    assert shown["boxes"] == [[0.1, 0.25, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (
+            0.0,
+            ", by the restorer for any photo: one trained on its own kind of damage did not help",
+        ),
+        (0.5, ", half by the restorer for any photo and half by one trained on its own kind of"),
+        (1.0, ", by one trained on its own kind of damage, which helped: parts that were kept"),
+    ],
+)
+def test_one_sentence_says_whether_it_helped(tmp_path: Path, share: float, words: str) -> None:
+    told = page_of(tmp_path, share=share)[0]["told"]
+    assert told.startswith(
+        "The photo was restored at 2 times its size (30x20 to 60x40 pixels)" + words
+    )
+    photo = {**SUMMARY["photos"][0], "restored_size": [30, 20]}
+    same = page_of(tmp_path, share=share, photos=[photo, photo], files=two_files())[0]["told"]
+    assert same.startswith("2 photos were restored at their own size, ")
+
+
+def two_files() -> dict[str, list[str]]:
+    return {kind: names * 2 for kind, names in SUMMARY["files"].items()}
 
 
 def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ SUMMARY: dict[str, Any] = {
             "name": "old.png",
             "size": [200, 150],
             "restored_size": [400, 300],
-            "faces": [{"name": "face of 60 px at 32,16"}],
+            "faces": [{"name": "face of 60 px at 32,16", "region": [50, 30, 100, 60]}],
             "given": [],
             "faces_not_used": [],
         }
@@ -28,6 +28,7 @@ SUMMARY: dict[str, Any] = {
     "share": 1.0,
     "seconds": 12.4,
     "device": "cpu",
+    "files": {"restored": ["ol d#ñ_restored.png"], "before_after": ["before_after.png"]},
 }
 
 
@@ -92,3 +93,55 @@ def test_faces_synthetic_parts_and_losses_are_shown(page: Watched) -> None:
     assert points == [3, 2]
     assert "SynNet adapted" in (locate("#curves .legend").text_content() or "")
     assert "200x150 to 400x300 px" in (locate("#findings").text_content() or "")
+
+
+def test_the_restored_photo_can_be_opened_and_looked_at_closely(page: Watched) -> None:
+    locate, near = page.page.locator, page.page.get_by_role
+    hrefs = locate("a").evaluate_all("all => all.map(e => e.getAttribute('href'))")
+    assert hrefs == ["ol%20d%23%C3%B1_restored.png", "before_after.png"]
+    assert locate(".label").all_text_contents() == ["before", "after"]
+    page.page.set_viewport_size({"width": 300, "height": 300})
+    assert locate(".pair").bounding_box()["width"] < 300
+    near("button", name="200 %").click()
+    assert locate(".pair").bounding_box()["width"] == 800
+    seen = "e => [e.clientWidth, e.scrollWidth, document.documentElement.scrollWidth]"
+    inside, whole, window = locate(".frame").evaluate(seen)
+    assert inside < window == 300 < whole == 800
+    # The line stays in the middle of the frame, wherever that is scrolled to.
+    locate(".frame").evaluate("e => e.scrollTo(500, 0)")
+    page.page.wait_for_timeout(100)
+    assert edge(page) == pytest.approx((500 + inside / 2) / 800, abs=0.01)
+    near("button", name="whole").click()
+    assert edge(page) == pytest.approx(0.5)
+    assert page.requests == []
+
+
+def test_labels_go_where_nothing_of_their_picture_is_left(page: Watched) -> None:
+    before, after = page.page.locator(".label.left"), page.page.locator(".label.right")
+    assert before.is_visible()
+    assert after.is_visible()
+    page.page.locator("input[type=range]").fill("2")
+    assert not before.is_visible()
+    assert after.is_visible()
+
+
+def test_regions_are_marked_when_that_is_asked_for(page: Watched) -> None:
+    box = page.page.locator(".box")
+    assert not box.is_visible()
+    page.page.get_by_role("checkbox").check()
+    photo, marked = page.page.locator(".pair").bounding_box(), box.bounding_box()
+    assert marked["x"] - photo["x"] == pytest.approx(photo["width"] / 4, abs=1)
+    assert marked["width"] == pytest.approx(photo["width"] / 4, abs=1)
+    assert marked["y"] - photo["y"] == pytest.approx(photo["height"] / 5, abs=1)
+
+
+def test_the_page_scrolls_under_a_finger_and_says_the_rest_when_asked(page: Watched) -> None:
+    touch = "e => getComputedStyle(e).touchAction"
+    assert page.page.locator(".pair").evaluate(touch) == "pan-y"
+    page.page.get_by_role("button", name="100 %").click()
+    assert page.page.locator(".pair").evaluate(touch) == "auto"
+    findings = page.page.locator("#findings")
+    assert not findings.is_visible()
+    page.page.locator("summary").click()
+    assert findings.is_visible()
+    assert (page.page.locator("#told").text_content() or "").startswith("The photo was restored")

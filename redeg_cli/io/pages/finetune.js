@@ -14,35 +14,88 @@ function draw(name, attributes) {
   return element;
 }
 
-// A photo: the restored picture lies over the other, right of the line.
-function photo({ name, before, after, width, height }) {
+// A photo: the restored picture lies over the other, right of the line. The line keeps its place in
+// the frame, where the picture may be scrolled.
+function photo({ name, before, after, width, height, shown, restored, sheet, boxes }) {
   const still = { draggable: "false" };
   const pair = make(
     "div", { class: "pair" },
     make("img", { ...still, class: "before", src: before, alt: "before" }),
     make("img", { ...still, class: "after", src: after, alt: "after" }),
+    ...boxes.map(() => make("div", { class: "box" })),
     make("div", { class: "line" }),
   );
+  pair.querySelectorAll(".box").forEach((box, i) => {
+    const [x, y, w, h] = boxes[i].map(share => `${100 * share}%`);
+    Object.assign(box.style, { left: x, top: y, width: w, height: h });
+  });
   pair.style.aspectRatio = `${width} / ${height}`;
-  pair.style.width = `${width}px`;
+  const frame = make("div", { class: "frame" }, pair);
+  const left = make("div", { class: "label left" }, "before");
+  const right = make("div", { class: "label right" }, "after");
   const slider = make("input", {
     type: "range", min: "0", max: "100", step: "0.5", value: "50",
     "aria-label": `${name}: before on the left of the line, after on the right`,
   });
-  slider.style.maxWidth = `${width}px`;
-  const show = at => { pair.style.setProperty("--at", `${at}%`); slider.value = at; };
-  slider.addEventListener("input", () => show(slider.value));
-  const follow = event => {
-    const box = pair.getBoundingClientRect();
-    show(Math.max(0, Math.min(100, 100 * (event.clientX - box.left) / box.width)));
+  const view = make("div", { class: "view" }, frame, left, right);
+  const scrolled = () => {
+    const seen = frame.clientWidth, all = pair.offsetWidth, at = slider.value / 100 * seen;
+    pair.style.setProperty("--at", all ? `${100 * (frame.scrollLeft + at) / all}%` : "50%");
+    left.hidden = at < 40;
+    right.hidden = seen - at < 40;
   };
-  pair.addEventListener("pointerdown", event => { pair.setPointerCapture(event.pointerId); follow(event); });
-  pair.addEventListener("pointermove", event => { if (event.buttons) follow(event); });
-  const caption = data.photos.length > 1 ? [make("p", { class: "faint" }, name)] : [];
-  return make("div", { class: "photo" }, pair, slider, ...caption);
+  const show = at => { slider.value = at; scrolled(); };
+  slider.addEventListener("input", scrolled);
+  frame.addEventListener("scroll", scrolled);
+  new ResizeObserver(scrolled).observe(frame);
+  const follow = event => {
+    const box = frame.getBoundingClientRect();
+    show(Math.max(0, Math.min(100, 100 * (event.clientX - box.left) / frame.clientWidth)));
+  };
+  // In a picture that is scrolled a finger scrolls, the mouse moves the line.
+  const moves = event => view.classList.contains("zoomed") ? event.pointerType === "mouse" : true;
+  pair.addEventListener("pointerdown", event => {
+    if (moves(event)) { pair.setPointerCapture(event.pointerId); follow(event); }
+  });
+  pair.addEventListener("pointermove", event => { if (event.buttons && moves(event)) follow(event); });
+
+  const zooms = [["whole", 0], ["100 %", 1], ["200 %", 2]].map(([text, zoom]) => {
+    const button = make("button", { type: "button" }, text);
+    button.addEventListener("click", () => size(zoom));
+    return [button, zoom];
+  });
+  function size(zoom) {
+    const wide = Math.round(width * shown), whole = `min(${wide}px, ${85 * width / height}vh)`;
+    const x = (frame.scrollLeft + frame.clientWidth / 2) / (pair.offsetWidth || 1);
+    const y = (frame.scrollTop + frame.clientHeight / 2) / (pair.offsetHeight || 1);
+    view.classList.toggle("zoomed", zoom > 0);
+    frame.style.width = zoom ? "" : whole;
+    pair.style.width = zoom ? `${wide * zoom}px` : "100%";
+    frame.scrollTo(x * pair.offsetWidth - frame.clientWidth / 2, y * pair.offsetHeight - frame.clientHeight / 2);
+    for (const [button, its] of zooms) button.setAttribute("aria-pressed", its === zoom);
+    slider.style.maxWidth = zoom ? `${wide * zoom}px` : whole;
+    scrolled();
+  }
+  size(0);
+
+  const bar = make("div", { class: "bar" }, ...zooms.map(([button]) => button));
+  if (boxes.length) {
+    const mark = make("input", { type: "checkbox" });
+    mark.addEventListener("change", () => pair.classList.toggle("marked", mark.checked));
+    bar.append(make("label", {}, mark, "mark what it was learned from"));
+  }
+  const links = make(
+    "div", { class: "bar" },
+    make("a", { href: restored }, "open the restored photo"),
+    make("a", { href: sheet }, "both side by side"),
+  );
+  const small = shown < 1 ? `shrunk to ${Math.round(100 * shown)} % for this page` : "";
+  const caption = [data.photos.length > 1 ? name : "", small].filter(Boolean).join(", ");
+  return make("div", { class: "photo" }, bar, view, slider, links, ...(caption ? [make("p", { class: "faint" }, caption)] : []));
 }
 
 document.getElementById("title").textContent = data.title;
+document.getElementById("told").textContent = data.told;
 document.getElementById("photos").append(...data.photos.map(photo));
 document.getElementById("findings").append(
   ...data.findings.map(([key, value]) => make("tr", {}, make("th", { scope: "row" }, key), make("td", {}, value))),
