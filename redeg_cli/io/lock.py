@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""One process at a time in a folder, or at a file."""
 
 import os
 from collections.abc import Iterator
@@ -22,11 +22,25 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Raises OutputError when another process has it, or it cannot be written. The lock goes with
     the process, killed or not. Nothing is locked on Windows and where the file system has no locks.
     """
+    with _lock(folder / _NAME, f"in {folder}: wait for it, or give another folder"):
+        yield
+
+
+@contextmanager
+def file_lock(file: Path) -> Iterator[None]:
+    """Have a file that is to be written, and what lies beside it under its name, as ``folder_lock``
+    has a folder."""
+    name = f".{file.name}{_NAME}"
+    with _lock(file.parent / name, f"on {file}: wait for it, or give another file"):
+        yield
+
+
+@contextmanager
+def _lock(path: Path, where: str) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    path = folder / _NAME
-    handle = _locked(path, folder)
+    handle = _locked(path, where)
     try:
         yield
     finally:
@@ -35,8 +49,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _locked(path: Path, folder: Path) -> int:
+def _locked(path: Path, where: str) -> int:
     assert fcntl is not None
+    folder = path.parent
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,9 +62,7 @@ def _locked(path: Path, folder: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise OutputError(
-                f"another redeg is at work in {folder}: wait for it, or give another folder"
-            ) from None
+            raise OutputError(f"another redeg is at work {where}") from None
         except OSError:
             return handle  # a file system without locks
         if _is_still(path, handle):

@@ -32,7 +32,7 @@ class Part:
     """What one pair of files, or one photo, gives."""
 
     pairs: Sequence[PairOmegas]
-    """One of a pair of files, one of each face of a photo."""
+    """One of a pair of files, one of each usable face of a photo: there may be none."""
     left_out: Sequence[str] = ()
     """Of a photo's faces, and why."""
     doubt: str = ""

@@ -11,8 +11,10 @@ import skimage.data
 from degraded import draw, draw_pair, save_face_restorer, save_pool, save_redegnet
 
 from redeg_cli.io.images import write_rgb
+from redeg_cli.io.lock import file_lock
 from redeg_cli.io.pairs import ImagePair
 from redeg_cli.omega import extract as extracting
+from redeg_cli.omega import photo_pairs
 from redeg_cli.omega.pool import Pool, load_pool
 
 
@@ -147,8 +149,9 @@ def test_faces_of_photos_become_pairs(build: Callable) -> None:
     restorer = ("--face-restorer", "face.safetensors")
     arguments = ("--photos", "photos", *restorer, "--scale", 2, "--crops", 2)
     result = build("-o", "pool.npz", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 0, result.stderr
     assert "wall.png: no usable face (no face was found)" in result.stderr
+    assert "1 of 2 without a face" in result.stderr
     assert result.stdout == "pool.npz\n"
     pool = load_pool(Path("pool.npz"))
     assert pool.names == ("astronaut.png face 1",) * 2
@@ -158,6 +161,75 @@ def test_faces_of_photos_become_pairs(build: Callable) -> None:
     both = build("pairs", "-o", "both.npz", "--photos", "photos/astronaut.png", *arguments[2:])
     assert both.exit_code == 0, both.stderr
     assert len(load_pool(Path("both.npz"))) == 8
+
+
+FACE = ("--face-restorer", "face.safetensors", "--scale", 2, "--crops", 1)
+
+
+def test_a_photo_without_a_face_is_not_searched_again(
+    build: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_face_restorer(Path("face.safetensors"))
+    write_rgb(Path("photos/1.png"), np.full((120, 160, 3), 0.5))
+    write_rgb(Path("photos/2.png"), skimage.data.astronaut()[:300, 60:400] / 255)
+    find, searched = photo_pairs.photo_pairs, []
+
+    def stopped(rgb: np.ndarray, *rest: object, **how: object) -> object:
+        if searched:
+            raise KeyboardInterrupt
+        searched.append(rgb.shape)
+        return find(rgb, *rest, **how)  # pyright: ignore
+
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_pairs, "photo_pairs", stopped)
+        assert build("--photos", "photos", "-o", "pool.npz", *FACE).exit_code == 130
+    result = build("--photos", "photos", "-o", "pool.npz", *FACE, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "carrying on from pool.npz.part: 1 of 2 are done" in result.stderr
+    told = json.loads(result.stdout)
+    assert (told["without_face"], told["failed"]) == (["1.png"], [])
+    assert told["dropped"] == {"1.png": ["no face was found"]}
+
+
+def test_photos_without_any_face_are_a_failure(build: Callable) -> None:
+    save_face_restorer(Path("face.safetensors"))
+    write_rgb(Path("photos/1.png"), np.full((120, 160, 3), 0.5))
+    write_rgb(Path("photos/2.png"), np.full((120, 160, 3), 0.4))
+    result = build("--photos", "photos", "-o", "pool.npz", *FACE)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1].startswith(
+        "error: none of the photos has a usable face: "
+    )
+    assert not Path("pool.npz").exists()
+    # Beside pairs they are only left out.
+    assert build("pairs", "--photos", "photos", "-o", "pool.npz", *FACE).exit_code == 0
+
+
+def test_photos_that_a_shell_put_in_the_place_of_a_pattern(build: Callable) -> None:
+    save_face_restorer(Path("face.safetensors"))
+    for name in ("1.png", "2.jpg", "3.PNG"):
+        write_rgb(Path("photos") / name, skimage.data.astronaut()[:300, 60:400] / 255)
+    photos = [f"photos/{name}" for name in ("1.png", "2.jpg", "3.PNG")]
+    result = build("--photos", *photos, "pairs", "-o", "pool.npz", *FACE, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["pairs"] == 6
+    refused = build(*photos, "-o", "other.npz")
+    assert refused.exit_code == 1
+    assert "photos/1.png is not a set of pairs" in refused.stderr
+
+
+def test_two_cannot_build_one_pool(build: Callable) -> None:
+    pytest.importorskip("fcntl", reason="nothing is locked on Windows")
+    with file_lock(Path("pool.npz")):
+        refused = build("pairs", "-o", "pool.npz", "--crops", 1)
+        assert refused.exit_code == 1
+        wanted = "error: another redeg is at work on pool.npz: wait for it, or give another file\n"
+        assert refused.stderr == wanted
+        assert not Path("pool.npz.part").exists()
+        assert build("pairs", "-o", "other.npz", "--crops", 1).exit_code == 0
+    assert build("pairs", "-o", "pool.npz", "--crops", 1).exit_code == 0
+    assert not list(Path().glob(".*"))
 
 
 def test_a_stopped_run_goes_on(build: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

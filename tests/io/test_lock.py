@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from redeg_cli.errors import OutputError
-from redeg_cli.io.lock import folder_lock
+from redeg_cli.io.lock import file_lock, folder_lock
 
 pytest.importorskip("fcntl", reason="nothing is locked on Windows")
 
@@ -24,6 +24,16 @@ def test_the_second_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
             with folder_lock(tmp_path):  # another folder is free
                 pass
         assert list(folder.iterdir()) == []
+
+
+def test_a_file_is_locked_apart_from_its_neighbours(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "pool.npz"
+    with file_lock(file):
+        with pytest.raises(OutputError, match=f"at work on {file}"), file_lock(file):
+            pass
+        with file_lock(file.with_name("other.npz")), folder_lock(file.parent):
+            pass
+    assert list(file.parent.iterdir()) == []
 
 
 def test_a_killed_process_locks_no_more(tmp_path: Path) -> None:
