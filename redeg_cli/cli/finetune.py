@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -32,6 +32,9 @@ from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.errors import InputError, RedegError
 from redeg_cli.finetune.effort import EFFORT, LEAST_SIDE
+
+if TYPE_CHECKING:
+    from redeg_cli.io.images import Photo
 
 Read = TypeVar("Read")
 
@@ -208,11 +211,21 @@ def finetune(
 
     from redeg_cli.finetune.album import Fitted, finetune_album
     from redeg_cli.finetune.outputs import Photos, plan_outputs, write_fitted, write_outputs
+    from redeg_cli.finetune.photos import PhotoFiles
     from redeg_cli.finetune.settings import Settings
-    from redeg_cli.io.images import read_photo
 
-    pictures = _readable([file for file, _ in sizes], read_photo, outcome)
-    files = [file for file, _ in pictures]
+    told: set[Path] = set()
+
+    def prepare(file: Path, photo: "Photo") -> "Photo":
+        done = filled(photo, file.name, masks.get(file), tell=file not in told)
+        told.add(file)
+        return done
+
+    pictures = PhotoFiles(prepare)
+    files = [file for file, _ in _readable([file for file, _ in sizes], pictures.add, outcome)]
+    for index, file in enumerate(files):
+        if file in masks:
+            pictures[index]  # a wrong mask is told at once
     outputs = plan_outputs(files, folder)
     outputs.ensure_writable(overwrite)
     settings = Settings(
@@ -240,8 +253,7 @@ def finetune(
     )
     if face_strength != 1 and settings.face_rule == "keep":
         raise typer.BadParameter("--face-strength mixes in restored faces: give --faces blend too")
-    written = Photos(outputs, scale, [photo for _, photo in pictures])
-    named = [(file.name, filled(photo, file.name, masks.get(file))) for file, photo in pictures]
+    written = Photos(outputs, scale, pictures)
     title = files[0].name if len(files) == 1 else f"{len(files)} photos of {_album(first)}"
     kept = False
 
@@ -256,7 +268,9 @@ def finetune(
             told_how_to_carry_on(state),
             progress("finetune", every_seconds=15) as on_progress,
         ):
-            result = finetune_album(named, settings, on_progress, say, written.write, keep, state)
+            result = finetune_album(
+                pictures, settings, on_progress, say, written.write, keep, state
+            )
         summary = write_outputs(written, title, result)
     except BaseException:  # Ctrl-C too: hours of tuning may lie behind it
         if kept:

@@ -53,14 +53,15 @@ def find_masks(given: Path | None, photos: Sequence["ImageFile"]) -> Mapping[Pat
     return found
 
 
-def filled(photo: "Photo", name: str, mask: Path | None) -> "Photo":
-    """Return ``photo`` with what its mask marks filled, and tell how much that is."""
+def filled(photo: "Photo", name: str, mask: Path | None, *, tell: bool = True) -> "Photo":
+    """Return ``photo`` with what its mask marks filled, and ``tell`` how much that is."""
     if mask is None:
         return photo
     from redeg_cli.restore.scratches import fill_marked, read_mask
 
     marked = read_mask(mask, photo)
-    say(f"{name}: {marked.mean():.1%} of it is marked, and filled from around it")
+    if tell:
+        say(f"{name}: {marked.mean():.1%} of it is marked, and filled from around it")
     return fill_marked(photo, marked)
 
 

@@ -108,16 +108,18 @@ def finetune_album(
     given each restored photo by its number, and it is not held then: an album's fill the memory.
     ``keep`` is given what was learned, before a photo is restored: one that fails loses nothing.
     ``state_file`` keeps how far the tuning is, until then; a run that was stopped goes on from it.
+    Photos are taken out of ``photos`` when they are needed, and not held (``PhotoFiles``).
     Raises NoFaceError when no photo has a usable face, and what reading models and images raises.
     """
     started = time.monotonic()
-    sizes = [photo.rgb.shape[:2] for _, photo in photos]
+    sizes = []
+    for name, photo in photos:
+        require_size(photo, LEAST_SIDE, name)
+        sizes.append(photo.rgb.shape[:2])
     pixels = sum(size[0] * size[1] * (4 if settings.in_turns(size) else 1) for size in sizes)
     efforts = (settings.adapt_steps, settings.steps, pixels / 1e6)
     stages = Stages(on_progress or no_progress, *efforts)
     device = pick_device(settings.device)
-    for name, photo in photos:
-        require_size(photo, LEAST_SIDE, name)
     restorer = load_restorer(settings.model, settings.scale, device)
     net = load_redegnet(settings.redegnet, device)
     assert isinstance(net, torch.nn.Module)
@@ -201,7 +203,7 @@ def finetune_album(
         general_share=settings.general_share,
         seed=settings.seed,
     )
-    parts = draw_photo_parts(pages, settings.seed)
+    parts = draw_photo_parts(pages, photos, settings.seed)
     fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
     resumed = None
     if state_file is not None:
@@ -233,7 +235,7 @@ def finetune_album(
             stages.within(index * total + done, len(pages) * total, text)
 
         photo = restore_photo(
-            page.photo,
+            photos[index][1],
             restorer,
             tile=settings.tile,
             device=device,
@@ -287,11 +289,14 @@ def _tones(
     photos: Sequence[tuple[str, Photo]], tone: Tone | None
 ) -> tuple[tuple[np.ndarray, np.ndarray], bool]:
     """Return (black, white) of what is to come out, RGB in [0, 1], and whether that is gray."""
-    ranges = [tone_range(photo.rgb) for _, photo in photos]
+    ranges, gray = [], True
+    for _, photo in photos:
+        ranges.append(tone_range(photo.rgb))
+        gray = gray and (photo.gray or is_gray(photo.rgb))
     black, white = (np.mean(ends, 0) for ends in zip(*ranges, strict=True))
     if tone is not None:
         black, white = tone.undo(np.stack([black, white]))
-    return (black, white), all(photo.gray or is_gray(photo.rgb) for _, photo in photos)
+    return (black, white), gray
 
 
 def _extract(

@@ -9,6 +9,7 @@ import numpy as np
 
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.finetune.album import Finetuned, Fitted
+from redeg_cli.finetune.photos import PhotoFiles
 from redeg_cli.finetune.report import (
     Views,
     eight_bits,
@@ -76,15 +77,15 @@ class Photos:
 
     outputs: Outputs
     scale: int
-    sources: Sequence[Photo]
-    """The photos as they were given: what stands before each restored one."""
+    sources: PhotoFiles
+    """The photos: what stands before each restored one is as it was given."""
     sliders: list[dict[str, Any]] = field(default_factory=list)
     regions: list[tuple[str, list[tuple[str, np.ndarray]]]] = field(default_factory=list)
 
     def write(self, index: int, page: Page, restored: Photo) -> None:
         """Write the photo of this number, and it beside the enlarged one."""
         write_photo(self.outputs.restored[index], restored)
-        enlarged = to_aligned(to_tensor(self.sources[index].rgb), self.scale)
+        enlarged = to_aligned(to_tensor(self.sources.source(index).rgb), self.scale)
         before = eight_bits(enlarged[0].permute(1, 2, 0).numpy())
         del enlarged
         after = eight_bits(restored.rgb)

@@ -49,15 +49,20 @@ def find_pages(
         )
         region = replace(region, kind="pair")
         say(f"using {region.name}")
-        first, *others = photos
-        pages = [Page(*first, faces=[], dropped=[], regions=[region])]
-        return pages + [Page(*other, faces=[], dropped=[], regions=[]) for other in others]
+        pages = [Page(name, photo.rgb.shape[:2], [], [], []) for name, photo in photos]
+        pages[0].regions.append(region)
+        return pages
     # Before the faces: a wrong box or file is told at once.
-    given = [_given_regions(photo, settings) for _, photo in photos]
+    given: list[list[Region]] = [[] for _ in range(len(photos))]
+    if settings.region is not None:
+        given = [_given_regions(photo, settings) for _, photo in photos]
     if settings.true_colours and settings.region is not None:
         for region in chain(*given):
             say(f"using {region.name}")
-        return [Page(*each, [], [], regions) for each, regions in zip(photos, given, strict=True)]
+        return [
+            Page(name, photo.rgb.shape[:2], [], [], regions)
+            for (name, photo), regions in zip(photos, given, strict=True)
+        ]
     face_restorer = load_face_restorer(settings.face_restorer, device)
     pages = []
     for index, (name, photo) in enumerate(photos):
@@ -79,7 +84,7 @@ def find_pages(
             say(f"using {region.name}")
         for reason in dropped:
             say(f"not used: {name}: {reason}" if several else f"not used: {reason}")
-        pages.append(Page(name, photo, faces, dropped, regions))
+        pages.append(Page(name, photo.rgb.shape[:2], faces, dropped, regions))
         on_progress(index + 1, len(photos))
     if not any(page.regions for page in pages):
         reasons = "; ".join(reason for page in pages for reason in page.dropped)
@@ -148,19 +153,21 @@ def judged_regions(pages: Sequence[Page], regions: Sequence[Region]) -> list[Reg
     return [regions[index] for index in sorted(index for *_, index in sorted(ranked)[:MOST_JUDGED])]
 
 
-def draw_photo_parts(pages: Sequence[Page], seed: int) -> Tensor:
-    """Return parts of the photos, outside of the faces, for the consistency check.
+def draw_photo_parts(
+    pages: Sequence[Page], photos: Sequence[tuple[str, Photo]], seed: int
+) -> Tensor:
+    """Return parts of the photos, each with its page, outside of the faces, for the consistency
+    check.
 
     They are ``COUNT`` at most: of an album with more photos, one of each that is evenly spread.
     """
-    if len(pages) > COUNT:
-        pages = [pages[index * len(pages) // COUNT] for index in range(COUNT)]
-    count = COUNT // len(pages)
+    many = min(len(pages), COUNT)
+    count = COUNT // many
     drawn = []
-    for page in pages:
-        rgb = torch.from_numpy(np.ascontiguousarray(page.photo.rgb.transpose(2, 0, 1)))[None]
+    for index in (number * len(pages) // many for number in range(many)):
+        rgb = torch.from_numpy(np.ascontiguousarray(photos[index][1].rgb.transpose(2, 0, 1)))[None]
         # A pair has no place in the photo that is known.
-        boxes = [region.box for region in page.regions if region.kind != "pair"]
+        boxes = [region.box for region in pages[index].regions if region.kind != "pair"]
         drawn.append(draw_parts(rgb.float(), boxes, seed, count))
     side = min(parts.shape[-1] for parts in drawn)
     return torch.cat([parts[..., :side, :side] for parts in drawn])

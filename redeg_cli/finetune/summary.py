@@ -8,7 +8,6 @@ from redeg_cli.finetune.checked import Check, Checked
 from redeg_cli.finetune.choose import Score
 from redeg_cli.finetune.regions import Region
 from redeg_cli.finetune.settings import Settings
-from redeg_cli.io.images import Photo
 from redeg_cli.models import find_model, model_fingerprint, model_info
 from redeg_cli.omega.adapt import Adapted
 from redeg_cli.omega.agreement import Agreement
@@ -53,7 +52,8 @@ class Page:
     """A photo of an album, and what was found in it."""
 
     name: str
-    photo: Photo
+    size: tuple[int, int]
+    """(height, width)."""
     faces: list[FacePair]
     dropped: list[str]
     """Why other faces were not used."""
@@ -110,8 +110,8 @@ def summarise(
         "photos": [
             {
                 "name": page.name,
-                "size": _size(page.photo),
-                "restored_size": [settings.scale * side for side in _size(page.photo)],
+                "size": [page.size[1], page.size[0]],
+                "restored_size": [settings.scale * side for side in reversed(page.size)],
                 "in_turns": in_turns,
                 "faces": [_describe(each) for each in page.regions if each.kind == "face"],
                 "given": [_describe(each) for each in page.regions if each.kind != "face"],
@@ -244,7 +244,3 @@ def _describe_print(how: Print, scale: int) -> dict[str, Any]:
         "gain": how.gain,
         "black": how.black,
     }
-
-
-def _size(photo: Photo) -> list[int]:
-    return [photo.rgb.shape[1], photo.rgb.shape[0]]

@@ -23,9 +23,8 @@ def region_of(side: int, box: tuple[int, int, int, int] = (0, 0, 16, 16)) -> Reg
     return Region(f"{side}", AlignedPair(hq, hq, 2), hq[:, :1], hq, (0, 0), box)
 
 
-def page_of(*regions: Region, rgb: np.ndarray | None = None) -> Page:
-    photo = Photo(np.zeros((64, 64, 3), np.float32) if rgb is None else rgb)
-    return Page("a photo", photo, [], [], list(regions))
+def page_of(*regions: Region) -> Page:
+    return Page("a photo", (64, 64), [], [], list(regions))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +48,8 @@ def test_the_largest_regions_of_all_photos_are_judged(
 
 @pytest.mark.parametrize(("photos", "parts"), [(1, 12), (5, 10), (7, 7), (12, 12), (100, 12)])
 def test_of_an_album_no_more_parts_are_looked_at_than_of_a_photo(photos: int, parts: int) -> None:
-    pages = [page_of(rgb=np.full((320, 320, 3), index / photos, "f4")) for index in range(photos)]
-    drawn = draw_photo_parts(pages, 0)
+    album = [("", Photo(np.full((320, 320, 3), index / photos, "f4"))) for index in range(photos)]
+    drawn = draw_photo_parts([page_of()] * photos, album, 0)
     assert len(drawn) == parts
     shown = {round(float(part.mean()) * photos) for part in drawn}
     assert shown == {index * photos // min(photos, 12) for index in range(min(photos, 12))}
@@ -58,10 +57,11 @@ def test_of_an_album_no_more_parts_are_looked_at_than_of_a_photo(photos: int, pa
 
 def test_parts_of_a_photo_lie_outside_of_its_faces(scene: Scene) -> None:
     rgb = scene(256, 320)
+    photos = [("a photo", Photo(rgb))]
     box = (64, 64, 192, 192)
     wanted = draw_parts(torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None], [box], 3)
-    assert torch.equal(draw_photo_parts([page_of(region_of(32, box), rgb=rgb)], 3), wanted)
+    assert torch.equal(draw_photo_parts([page_of(region_of(32, box))], photos, 3), wanted)
     # A pair that was given lies nowhere in the photo.
     pair = replace(region_of(32, box), kind="pair")
     wanted = draw_parts(torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None], [], 3)
-    assert torch.equal(draw_photo_parts([page_of(pair, rgb=rgb)], 3), wanted)
+    assert torch.equal(draw_photo_parts([page_of(pair)], photos, 3), wanted)
