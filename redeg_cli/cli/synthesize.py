@@ -74,6 +74,14 @@ def synthesize(
         int, typer.Option("--variants", min=1, max=9999, help="LQs of each HQ: name_0001 ...")
     ] = 1,
     seed: SeedOption = 0,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Pairs for training: LQs in lq/ and, by the same names, their HQs in hq/, as PNG "
+            "and cut to multiples of the scale.",
+        ),
+    ] = False,
     aligned: Annotated[
         bool, typer.Option("--aligned", help="LQs as large as the HQ, not on their own grid.")
     ] = False,
@@ -116,13 +124,13 @@ def synthesize(
         asked.check("--adapted, --replay, ")
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg, output_format) != (
+    elif (degrader, noise_sigma, scale, variants, seed, pairs, aligned, jpeg, output_format) != (
         *(None, None, None, 1, 0),
-        *(False, None, None),
+        *(False, False, None, None),
     ):
         raise typer.BadParameter(
-            "--replay takes the degrader, its noise, scale, variants, seed, --aligned, --jpeg and "
-            "--format from the manifest"
+            "--replay takes the degrader, its noise, scale, variants, seed, --pairs, --aligned, "
+            "--jpeg and --format from the manifest"
         )
 
     from redeg_cli.device import pick_device
@@ -136,7 +144,7 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         suffix = f".{(output_format or LqFormat.png).value}"
-        jobs = plan(images or [], output, variants, suffix)
+        jobs = plan(images or [], output, variants, suffix, pairs)
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
@@ -208,6 +216,10 @@ def _make(
 
     with ManifestWriter(run.manifest, append=True) as writer:
 
+        def report(job: Job) -> None:
+            for name in job.files:
+                emit_path(output / name)
+
         def work(job: Job, on_progress: OnProgress) -> None:
             run.run(job, writer, on_progress)
 
@@ -216,10 +228,17 @@ def _make(
             work,
             lambda job: job.label,
             title="synthesising",
-            report=None if as_json else lambda job: emit_path(output / job.lq),
+            report=None if as_json else report,
             threads=run.threads,
         )
     run.finish(jobs)
+    if run.uneven:
+        count = len(run.uneven)
+        these = "1 image has" if count == 1 else f"{count} images have"
+        say(
+            f"{these} sides that are no multiple of {chosen.settings.scale}: their LQs are rounded "
+            "up; --pairs cuts HQs to fit"
+        )
     failed, labels = dict(outcome.failed), {job.lq: job.label for job in jobs}
     rows = [
         # Of one that was to be made again, the manifest says what is there still.

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
@@ -57,6 +58,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Make ``path`` a hard link to the file ``source``, or a copy of it where there can be none.
+
+    Whole or not at all, and replacing what is there. Raises OutputError.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            os.link(os.path.realpath(source), temporary)
+        except OSError:  # another file system, or one without links, or too many of them
+            shutil.copyfile(source, temporary)
 
 
 def remove_leftovers(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from redeg_cli.degrade.base import Record
@@ -51,6 +51,13 @@ class Job:
     """What the HQ's file must be, if it must."""
     tile: int | None = None
     """Side of the tiles that it is to be cut into, if it matters."""
+    pair: str | None = None
+    """In a set of pairs where the HQ of the LQ goes, relative to the output folder."""
+
+    @property
+    def files(self) -> list[str]:
+        """Names of what is written, relative to the output folder."""
+        return [self.lq] if self.pair is None else [self.lq, self.pair]
 
     @property
     def label(self) -> str:
@@ -68,9 +75,12 @@ def take_shard(jobs: Sequence[Job], number: int, count: int) -> list[Job]:
     return [job for job in jobs if sample_seed(0, job.name, -1) % count == number - 1]
 
 
-def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> list[Job]:
+def plan(
+    inputs: Sequence[Path], output: Path, variants: int, suffix: str, pairs: bool = False
+) -> list[Job]:
     """Return the LQs to make: one per HQ, or ``variants`` of each, numbered from 0001.
 
+    In a set of ``pairs`` they go to ``lq`` and their HQs, by the same names, to ``hq``.
     The folder tree of the inputs is kept; pictures in an output folder that lies inside an input
     are no inputs, unless they were given by a path of their own. Raises InputError when there is
     nothing to do, two LQs would share a name, or an LQ that of an HQ.
@@ -95,20 +105,25 @@ def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> li
                     f"{jobs[key].name} and {image.name} would both become {lq}: rename one, or "
                     "synthesise them into two folders"
                 )
-            jobs[key] = Job(image.name, image.path, lq, variant)
+            job = Job(image.name, image.path, lq, variant)
+            if pairs:
+                hq = PurePosixPath("hq", lq).with_suffix(".png")
+                job = replace(job, lq=f"lq/{lq}", pair=str(hq))
+            jobs[key] = job
     check_apart(list(jobs.values()), output)
     return list(jobs.values())
 
 
 def check_apart(jobs: Sequence[Job], output: Path) -> None:
-    """Raise InputError when an LQ would be written over one of the HQs."""
+    """Raise InputError when an LQ, or the HQ of a pair, would be written over one of the HQs."""
     hqs = {os.path.realpath(job.hq) for job in jobs}
     for job in jobs:
-        if os.path.realpath(output / job.lq) in hqs:
-            raise InputError(
-                f"the LQ of {job.label} would replace {output / job.lq}, which is an HQ: give "
-                "another folder with -o"
-            )
+        for kind, name in (("LQ", job.lq), ("HQ", job.pair)):
+            if name is not None and os.path.realpath(output / name) in hqs:
+                raise InputError(
+                    f"the {kind} of {job.label} would replace {output / name}, which is an HQ: "
+                    "give another folder with -o"
+                )
 
 
 def _lq_name(image: ImageFile, variant: int | None, suffix: str) -> str:

@@ -58,12 +58,11 @@ def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
         settings = Settings(**{n: row[n] for n in names if n in row or n not in _LATER})
         job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
         tile = row.get("tile_used") or row.get("tile")
-        job = replace(job, hq_digest=row["hq_digest"], tile=tile)
+        job = replace(job, hq_digest=row["hq_digest"], tile=tile, pair=row.get("pair"))
     except (KeyError, TypeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{manifest}: the row of {row.get('lq')} {reason}") from None
-    if not (isinstance(job.lq, str) and stays_inside(job.lq)) or not isinstance(
-        job.record, Mapping
-    ):
+    inside = all(isinstance(each, str) and stays_inside(each) for each in job.files)
+    if not inside or not isinstance(job.record, Mapping):
         raise InputError(f"{manifest}: the row of {job.lq} is none that a synthesis wrote")
     return settings, job
