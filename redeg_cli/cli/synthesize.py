@@ -15,6 +15,7 @@ from redeg_cli.cli.common import (
     TileOption,
     emit_json,
     emit_path,
+    progress,
     run_batch,
     say,
     warn,
@@ -144,7 +145,13 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         suffix = f".{(output_format or LqFormat.png).value}"
-        jobs = plan(images or [], output, variants, suffix, pairs)
+        with progress("listing", every_seconds=5) as listed:
+            jobs = plan(
+                *(images or [], output, variants, suffix),
+                pairs=pairs,
+                part=part,
+                on_progress=listed,
+            )
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
@@ -153,11 +160,10 @@ def synthesize(
         for group in replayed:
             check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
-            groups.append((chosen, group.jobs))
-    if part is not None:
-        groups = [(chosen, take_shard(jobs, *part)) for chosen, jobs in groups]
-        if not any(jobs for _, jobs in groups):
-            say(f"none of the images falls into part {shard}")
+            jobs = group.jobs if part is None else take_shard(group.jobs, *part)
+            groups.append((chosen, jobs))
+    if not any(jobs for _, jobs in groups):
+        say(f"none of the images falls into part {shard}")
 
     outcome, rows = Outcome(), []
     with folder_lock(output):

@@ -270,3 +270,22 @@ def test_a_part_that_there_is_not_is_refused(redeg: Callable, work: Path, shard:
     assert made.exit_code == 2
     assert "expected K/N" in made.stderr
     assert not (work / "out").exists()
+
+
+def test_two_images_of_one_name_are_told_in_every_part(redeg: Callable, work: Path) -> None:
+    draw(work / "hq" / "a.jpg")
+    for number in range(1, 5):
+        options = ("--degrader", "bsrgan", "--shard", f"{number}/4")
+        made = redeg("synthesize", "hq", "-o", "out", *options)
+        assert made.exit_code == 1
+        assert "a.jpg and a.png would both become a.png" in made.stderr
+
+
+def test_no_part_replaces_an_hq_of_another(redeg: Callable, work: Path) -> None:
+    draw(work / "hq" / "a_0002.png")
+    before = (work / "hq" / "a_0002.png").read_bytes()
+    command = ("synthesize", "hq/a.png", "hq/a_0002.png", "-o", "hq", "--overwrite")
+    options = ("--degrader", "bsrgan", "--variants", 2, "--shard")
+    parts = [redeg(*command, *options, f"{number}/64") for number in range(1, 65)]
+    assert sum("would replace hq/a_0002.png, which is an HQ" in each.stderr for each in parts) == 1
+    assert (work / "hq" / "a_0002.png").read_bytes() == before
