@@ -213,10 +213,7 @@ def _make(
         count, first = run.others
         warn(f"the folder holds {count} LQs of other images that were made in another way: {first}")
     if run.changed:
-        warn(
-            f"{len(run.changed)} LQs are not of the size that they were written in, the first is "
-            f"{output / run.changed[0]}: they are kept; delete them to have them made again"
-        )
+        say(f"{len(run.changed)} are made again: a file is not of the size that it was written in")
     if run.replaced:
         say(f"{len(run.replaced)} are made again: their HQ images were replaced")
 

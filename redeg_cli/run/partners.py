@@ -48,7 +48,7 @@ class Partners:
         elif hq in self._written:
             link_or_copy(self._written[hq], path)
         else:
-            write_rgb(path, photo.rgb, bit_depth=photo.bit_depth)
+            write_rgb(path, photo.rgb, bit_depth=photo.bit_depth, durable=False)
 
 
 def _is_plain(path: Path, photo: Photo) -> bool:

@@ -23,6 +23,7 @@ from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
+from redeg_cli.io.files import flush_to_disk
 from redeg_cli.io.images import (
     Photo,
     image_size,
@@ -79,8 +80,8 @@ class Synthesis:
         """LQs that are made again, since another HQ lies where theirs was."""
         self.others: tuple[int, str] | None = None
         """How many LQs of other HQs and settings the folder holds, and how the first was made."""
-        self.changed: list[str] = []
-        """LQs whose files have another size than when they were written: they are kept."""
+        self.changed: set[str] = set()
+        """LQs that are made again, since a file has another size than when it was written."""
         self.uneven: set[str] = set()
         """HQs whose sides are no multiples of the scale, so that native LQs are rounded up."""
         self._partners = Partners()
@@ -100,9 +101,10 @@ class Synthesis:
     def pending(self, jobs: Sequence[Job], skip_existing: bool = False) -> list[Job]:
         """Return the jobs that are not done yet, and make the folder ready for them.
 
-        Done is what the manifest says so of and whose file is there, if its HQ is still the same;
-        with ``skip_existing`` every file that is there. With ``overwrite`` nothing is, except what
-        a run that was to overwrite these files, and was killed, had replaced already. Raises
+        Done is what the manifest says so of and whose file is there, of the size that it was
+        written in, if its HQ is still the same; with ``skip_existing`` every file that is there.
+        With ``overwrite`` nothing is, except what a run that was to overwrite these files, and was
+        killed, had replaced already. Raises
         OutputError when the manifest says that a file of a job was made in another way, or from
         an HQ that lay elsewhere, and when another file of the same HQ would stay beside the new
         ones, see ``check_beside``.
@@ -131,16 +133,16 @@ class Synthesis:
                     todo.append(job)
             else:
                 self._check_same(job, row)
-                for name, size in ((job.lq, row.lq_bytes), (job.pair, row.pair_bytes)):
-                    if name is not None and size not in (None, (self.output / name).stat().st_size):
-                        self.changed.append(name)
                 if not self._is_of(job, row):
                     self._check_place(job, row)
                     self.replaced.add(job.lq)
                     todo.append(job)
+                elif not self._is_whole(job, row):
+                    self.changed.add(job.lq)
+                    todo.append(job)
                 elif job.pair is not None:
                     self._partners.remember(job.hq, self.output / job.pair)
-        self._replaceable |= self.replaced
+        self._replaceable |= self.replaced | self.changed
         if self.resumed:
             # What a killed run left of the file it was writing.
             names = (name for job in jobs for name in job.files)
@@ -211,6 +213,12 @@ class Synthesis:
         self._files[job.lq] = known
         return True
 
+    def _is_whole(self, job: Job, row: Known) -> bool:
+        """Return whether the files have the sizes that they were written in. They are not forced to
+        the disk one by one, so a power cut may leave less of them than of their rows."""
+        sizes = zip(job.files, (row.lq_bytes, row.pair_bytes), strict=False)
+        return all(size in (None, (self.output / name).stat().st_size) for name, size in sizes)
+
     def _check_place(self, job: Job, row: Known) -> None:
         """Refuse another HQ from another place: the LQ of the first is not to be lost."""
         if row.hq != os.path.abspath(job.hq):
@@ -237,7 +245,7 @@ class Synthesis:
             with self._room.taken(height * width * _PIXEL_BYTES):
                 photo = self._read(job)
                 rgb, record, used = self.make(job, photo, on_progress)
-                self._store(job, job.lq, lambda path: write_rgb(path, rgb))
+                self._store(job, job.lq, lambda path: write_rgb(path, rgb, durable=False))
                 self._store_hq(job, photo, (height, width) == photo.rgb.shape[:2])
         except DiskFullError:
             raise
@@ -324,7 +332,8 @@ class Synthesis:
 
     def _store(self, job: Job, name: str, write: Callable[[Path], None]) -> None:
         """Write one file of a job. One that is there without a row may stay only if it is the very
-        same: then the run was killed between the file and its row. Raises OutputError otherwise."""
+        same: then the run was killed between the file and its row. After a power cut it may be
+        empty or cut off, and is written again. Raises OutputError otherwise."""
         path = self.output / name
         if self.overwrite or job.lq in self._replaceable or not os.path.exists(path):
             write(path)
@@ -333,8 +342,11 @@ class Synthesis:
             with TemporaryDirectory() as folder:
                 again = Path(folder) / f"again{path.suffix}"
                 write(again)
-                if again.read_bytes() == path.read_bytes():
-                    return
+                made, there = again.read_bytes(), path.read_bytes()
+            if made.startswith(there):
+                if made != there:
+                    write(path)
+                return
         raise OutputError(f"{path} exists; give --overwrite to replace it")
 
     def finish(self, jobs: Sequence[Job]) -> None:
@@ -344,6 +356,7 @@ class Synthesis:
         again ends with the manifest of one that was not.
         """
         tidy(self.manifest, [job.lq for job in jobs], self._files)
+        flush_to_disk(self.manifest)
 
     def rows(self, jobs: Sequence[Job]) -> list[Row]:
         """Return the rows of ``jobs`` as the manifest has them."""

@@ -27,18 +27,45 @@ def test_nothing_is_made_twice(run: Callable, work: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in work.glob("out/**/*")} == before
 
 
-def test_a_damaged_file_is_named_and_kept(run: Callable, work: Path) -> None:
-    run("out")
-    whole = (work / "out" / "z.png").read_bytes()
-    (work / "out" / "z.png").write_bytes(whole[:50])
-    again = run("out")
-    assert again.exit_code == 0
-    assert "1 LQs are not of the size that they were written in, the first is" in again.stderr
-    assert "z.png: they are kept; delete them" in " ".join(again.stderr.split())
-    assert (work / "out" / "z.png").read_bytes() == whole[:50]
-    (work / "out" / "z.png").unlink()
-    assert "not of the size" not in run("out").stderr
-    assert (work / "out" / "z.png").read_bytes() == whole
+@pytest.mark.parametrize("more", [(), ("--pairs",)])
+@pytest.mark.parametrize("left", [0, 50])
+def test_a_file_that_was_cut_off_is_made_again(
+    run: Callable, work: Path, more: tuple, left: int
+) -> None:
+    run("out", *more)
+    whole = tree(work / "out")
+    files = list((work / "out").rglob("z.png"))
+    for path in files:
+        data = path.read_bytes()
+        path.write_bytes(data[:left])
+        again = run("out", *more)
+        assert (again.exit_code, len(again.stdout.splitlines())) == (0, len(files))
+        assert "1 are made again: a file is not of the size that it was written in" in again.stderr
+        assert tree(work / "out") == whole
+    # It may have been cut off before its row was written.
+    manifest = work / "out" / "manifest.jsonl"
+    manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[:-1]))
+    files[0].write_bytes(files[0].read_bytes()[:left])
+    assert run("out", *more).exit_code == 0
+    assert tree(work / "out") == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of open files")
+def test_only_the_manifest_is_forced_to_the_disk(
+    run: Callable, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del work
+    forced: list[str] = []
+    flush = os.fsync
+
+    def count(handle: int) -> None:
+        forced.append(Path(f"/proc/self/fd/{handle}").resolve().name)
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", count)
+    run("out", "--pairs", "--variants", 3)
+    assert set(forced) <= {"manifest.jsonl", "out"}
+    assert len(forced) <= 3
 
 
 def stop_after_one(out: Path) -> None:
