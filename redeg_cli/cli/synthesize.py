@@ -51,7 +51,8 @@ def synthesize(
     images: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="HQ images, or folders of them. With --replay: where they are now.",
+            help="HQ images, or folders of them. With --replay: the folders "
+            "where they are now, or files, to make only theirs again.",
             readable=False,
             show_default=False,
         ),
@@ -137,7 +138,7 @@ def synthesize(
     from redeg_cli.device import pick_device
     from redeg_cli.io.lock import folder_lock
     from redeg_cli.run.jobs import Job, check_apart, plan, take_shard
-    from redeg_cli.run.replay import plan_replay
+    from redeg_cli.run.replay import check_there, plan_replay
 
     place = pick_device(device)
     refuse_file_name(output)
@@ -155,13 +156,21 @@ def synthesize(
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
-        replayed = plan_replay(replay, images or [])
+        replayed, left_out = plan_replay(replay, images or [])
+        if left_out:
+            say(f"{left_out} of the LQs in {replay} are of other images: they are left out")
         check_used(asked, {group.settings.degrader for group in replayed})
         for group in replayed:
             check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
             jobs = group.jobs if part is None else take_shard(group.jobs, *part)
             groups.append((chosen, jobs))
+        gone = check_there([job for _, jobs in groups for job in jobs], output, overwrite)
+        if gone:
+            warn(
+                f"{gone} HQs are not where {replay} says: give a folder that holds all of them as "
+                "an argument"
+            )
     if not any(jobs for _, jobs in groups):
         say(f"none of the images falls into part {shard}")
 
