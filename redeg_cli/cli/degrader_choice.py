@@ -54,13 +54,18 @@ class Asked:
             raise typer.BadParameter("--model and --noise-sigma need --degrader dml")
         if self.degrader != KERNEL_NOISE and any(each is not None for each in estimated):
             raise typer.BadParameter("--kernels, --noise and --jpeg are of --degrader kernel-noise")
+        self._check_no_file()
         if self.adapted is not None:
-            if self.degrader is not None or self.pool is not None:
+            if self.degrader not in (None, ADAPTED) or self.pool is not None:
                 raise typer.BadParameter("--adapted excludes --pool and --degrader")
             return
         if self.degrader is None and self.pool is None:
             raise typer.BadParameter(
                 f"give --pool, {others}or --degrader with a preset's name or a TOML file"
+            )
+        if self.degrader == ADAPTED:
+            raise typer.BadParameter(
+                "--degrader adapted needs --adapted with the adapted.safetensors of a photo"
             )
         if self.degrader == OMEGA and self.pool is None:
             raise typer.BadParameter("--degrader omega needs --pool")
@@ -75,7 +80,24 @@ class Asked:
                 raise typer.BadParameter("--degrader kernel-noise needs --kernels and --noise")
             read_jpeg(self.jpeg)
 
+    def _check_no_file(self) -> None:
+        """Raise BadParameter for a file that is given as the degrader and belongs to an option of
+        its own."""
+        suffix = Path(self.degrader or "").suffix.lower()
+        if suffix in _OPTIONS:
+            raise typer.BadParameter(
+                f"--degrader {self.degrader}: expected a preset's name or a TOML file; give "
+                f"{_OPTIONS[suffix]}"
+            )
 
+
+_OPTIONS = {
+    ".safetensors": "a photo's degradation with --adapted, a learned model with --degrader dml "
+    "--model",
+    ".npz": "a pool of Ωs with --pool, pools of kernels and noise with --degrader kernel-noise "
+    "--kernels and --noise",
+}
+"""What to do with files of other degraders, by suffix."""
 _FILES = {
     OMEGA: ("pool",),
     ADAPTED: ("adapted",),

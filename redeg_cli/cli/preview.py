@@ -15,6 +15,7 @@ from redeg_cli.cli.common import (
 )
 from redeg_cli.cli.degrader_choice import Asked, choose
 from redeg_cli.cli.degraders import (
+    AdaptedOption,
     DegraderOption,
     JpegOption,
     KernelsOption,
@@ -31,6 +32,7 @@ def degrade_preview(
     image: Annotated[Path, typer.Argument(help="A sharp image.", readable=False)],
     degrader: DegraderOption = None,
     pool: PoolOption = None,
+    adapted: AdaptedOption = None,
     model: ModelOption = None,
     noise_sigma: NoiseSigmaOption = None,
     kernels: KernelsOption = None,
@@ -64,13 +66,14 @@ def degrade_preview(
         degrader,
         pool,
         redegnet,
+        adapted,
         model=model,
         noise_sigma=noise_sigma,
         kernels=kernels,
         noise=noise,
         jpeg=jpeg,
     )
-    asked.check()
+    asked.check("--adapted, ")
 
     from redeg_cli.degrade.preview import contact_sheet, describe_record
     from redeg_cli.device import pick_device

@@ -15,6 +15,7 @@ from redeg_cli.cli.common import (
     TileOption,
     emit_json,
     emit_path,
+    progress,
     run_batch,
     say,
     warn,
@@ -50,7 +51,8 @@ def synthesize(
     images: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="HQ images, or folders of them. With --replay: where they are now.",
+            help="HQ images, or folders of them. With --replay: the folders "
+            "where they are now, or files, to make only theirs again.",
             readable=False,
             show_default=False,
         ),
@@ -74,6 +76,14 @@ def synthesize(
         int, typer.Option("--variants", min=1, max=9999, help="LQs of each HQ: name_0001 ...")
     ] = 1,
     seed: SeedOption = 0,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Pairs for training: LQs in lq/ and, by the same names, their HQs in hq/, as PNG "
+            "and cut to multiples of the scale.",
+        ),
+    ] = False,
     aligned: Annotated[
         bool, typer.Option("--aligned", help="LQs as large as the HQ, not on their own grid.")
     ] = False,
@@ -116,19 +126,19 @@ def synthesize(
         asked.check("--adapted, --replay, ")
         if not images:
             raise typer.BadParameter("give HQ images, or folders of them")
-    elif (degrader, noise_sigma, scale, variants, seed, aligned, jpeg, output_format) != (
+    elif (degrader, noise_sigma, scale, variants, seed, pairs, aligned, jpeg, output_format) != (
         *(None, None, None, 1, 0),
-        *(False, None, None),
+        *(False, False, None, None),
     ):
         raise typer.BadParameter(
-            "--replay takes the degrader, its noise, scale, variants, seed, --aligned, --jpeg and "
-            "--format from the manifest"
+            "--replay takes the degrader, its noise, scale, variants, seed, --pairs, --aligned, "
+            "--jpeg and --format from the manifest"
         )
 
     from redeg_cli.device import pick_device
     from redeg_cli.io.lock import folder_lock
     from redeg_cli.run.jobs import Job, check_apart, plan, take_shard
-    from redeg_cli.run.replay import plan_replay
+    from redeg_cli.run.replay import check_there, plan_replay
 
     place = pick_device(device)
     refuse_file_name(output)
@@ -136,20 +146,33 @@ def synthesize(
     groups: list[tuple[Chosen, list[Job]]] = []
     if replay is None:
         suffix = f".{(output_format or LqFormat.png).value}"
-        jobs = plan(images or [], output, variants, suffix)
+        with progress("listing", every_seconds=5) as listed:
+            jobs = plan(
+                *(images or [], output, variants, suffix),
+                pairs=pairs,
+                part=part,
+                on_progress=listed,
+            )
         chosen = choose(asked, scale, aligned, seed, place)
         groups.append((chosen, jobs))
     else:
-        replayed = plan_replay(replay, images or [])
+        replayed, left_out = plan_replay(replay, images or [])
+        if left_out:
+            say(f"{left_out} of the LQs in {replay} are of other images: they are left out")
         check_used(asked, {group.settings.degrader for group in replayed})
         for group in replayed:
             check_apart(group.jobs, output)
             chosen = choose_again(group.settings, asked, place)
-            groups.append((chosen, group.jobs))
-    if part is not None:
-        groups = [(chosen, take_shard(jobs, *part)) for chosen, jobs in groups]
-        if not any(jobs for _, jobs in groups):
-            say(f"none of the images falls into part {shard}")
+            jobs = group.jobs if part is None else take_shard(group.jobs, *part)
+            groups.append((chosen, jobs))
+        gone = check_there([job for _, jobs in groups for job in jobs], output, overwrite)
+        if gone:
+            warn(
+                f"{gone} HQs are not where {replay} says: give a folder that holds all of them as "
+                "an argument"
+            )
+    if not any(jobs for _, jobs in groups):
+        say(f"none of the images falls into part {shard}")
 
     outcome, rows = Outcome(), []
     with folder_lock(output):
@@ -199,14 +222,15 @@ def _make(
         count, first = run.others
         warn(f"the folder holds {count} LQs of other images that were made in another way: {first}")
     if run.changed:
-        warn(
-            f"{len(run.changed)} LQs are not of the size that they were written in, the first is "
-            f"{output / run.changed[0]}: they are kept; delete them to have them made again"
-        )
+        say(f"{len(run.changed)} are made again: a file is not of the size that it was written in")
     if run.replaced:
         say(f"{len(run.replaced)} are made again: their HQ images were replaced")
 
     with ManifestWriter(run.manifest, append=True) as writer:
+
+        def report(job: Job) -> None:
+            for name in job.files:
+                emit_path(output / name)
 
         def work(job: Job, on_progress: OnProgress) -> None:
             run.run(job, writer, on_progress)
@@ -216,10 +240,17 @@ def _make(
             work,
             lambda job: job.label,
             title="synthesising",
-            report=None if as_json else lambda job: emit_path(output / job.lq),
+            report=None if as_json else report,
             threads=run.threads,
         )
     run.finish(jobs)
+    if run.uneven:
+        count = len(run.uneven)
+        these = "1 image has" if count == 1 else f"{count} images have"
+        say(
+            f"{these} sides that are no multiple of {chosen.settings.scale}: their LQs are rounded "
+            "up; --pairs cuts HQs to fit"
+        )
     failed, labels = dict(outcome.failed), {job.lq: job.label for job in jobs}
     rows = [
         # Of one that was to be made again, the manifest says what is there still.

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
@@ -23,13 +24,14 @@ _HIDDEN = ".redeg-"
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it becomes ``path`` when the block ends well.
 
     The temporary file has the suffix of ``path`` (encoders choose the format by it) and a hidden
     name. Missing parent folders are made. After any exception, KeyboardInterrupt too, it is
-    deleted and ``path`` is as it was. Raises OutputError when the place cannot be written,
-    DiskFullError when nothing can be written there any more.
+    deleted and ``path`` is as it was. What is not ``durable`` may be empty or cut off after a power
+    cut: for files of which somebody knows how long they are. Raises OutputError when the place
+    cannot be written, DiskFullError when nothing can be written there any more.
     """
     if "\0" in str(path):
         raise OutputError(f"cannot write {str(path)!r}: the name holds a null character")
@@ -46,9 +48,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise OutputError(f"cannot write {path}: nothing was written")
-        _flush_to_disk(temporary)
+        if durable:
+            flush_to_disk(temporary)
         os.replace(temporary, target)
-        _flush_to_disk(target.parent)
+        if durable:
+            flush_to_disk(target.parent)
     except OSError as error:
         if _is_about(error, temporary, target):
             kind = DiskFullError if error.errno in _FULL else OutputError
@@ -57,6 +61,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Make ``path`` a hard link to the file ``source``, or a copy of it where there can be none.
+
+    Whole or not at all (see ``atomic_path`` for one that is not durable), and replacing what is
+    there. Raises OutputError.
+    """
+    with atomic_path(path, durable=False) as temporary:
+        try:
+            os.link(os.path.realpath(source), temporary)
+        except OSError:  # another file system, or one without links, or too many of them
+            shutil.copyfile(source, temporary)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Make ``path`` (a file or a folder) survive a power cut, where the system allows it."""
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:
+        return  # Windows opens no folders; a read-only file cannot be flushed.
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(path: Path) -> None:
@@ -127,21 +159,6 @@ def to_plain(obj: Any) -> Any:
     if isinstance(obj, set | frozenset):
         return [to_plain(value) for value in sorted(obj)]
     raise TypeError(f"{type(obj).__name__} cannot be written as JSON")
-
-
-def _flush_to_disk(path: Path) -> None:
-    """Make ``path`` (a file or a folder) survive a power cut, where the system allows it."""
-    try:
-        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    except OSError:
-        return  # Windows opens no folders; a read-only file cannot be flushed.
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno in _DISK_ERRORS:
-            raise
-    finally:
-        os.close(handle)
 
 
 def _is_about(error: OSError, temporary: Path, target: Path) -> bool:

@@ -141,13 +141,21 @@ def write_photo(path: Path | str, photo: Photo, *, quality: int = 95) -> None:
     _write(path, parts, photo.bit_depth, quality, photo.metadata)
 
 
-def write_rgb(path: Path | str, rgb: np.ndarray, *, bit_depth: int = 8, quality: int = 95) -> None:
-    """Write colours, float (H, W, 3) in [0, 1] (clipped), without metadata. Raises OutputError."""
+def write_rgb(
+    path: Path | str,
+    rgb: np.ndarray,
+    *,
+    bit_depth: int = 8,
+    quality: int = 95,
+    durable: bool = True,
+) -> None:
+    """Write colours, float (H, W, 3) in [0, 1] (clipped), without metadata; see ``atomic_path`` for
+    what is not ``durable``. Raises OutputError."""
     path = Path(path)
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"expected an array (H, W, 3), got {rgb.shape}")
     _check_format(path, *rgb.shape[:2])
-    _write(path, [rgb], bit_depth, quality, Metadata())
+    _write(path, [rgb], bit_depth, quality, Metadata(), durable)
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
@@ -186,7 +194,12 @@ def _check_format(path: Path, height: int, width: int) -> None:
 
 
 def _write(
-    path: Path, parts: list[np.ndarray], bit_depth: int, quality: int, metadata: Metadata
+    path: Path,
+    parts: list[np.ndarray],
+    bit_depth: int,
+    quality: int,
+    metadata: Metadata,
+    durable: bool = True,
 ) -> None:
     """Write the channels of ``parts``, (H, W, C) each, one after the other."""
     suffix = path.suffix.lower()
@@ -208,7 +221,7 @@ def _write(
         raise OutputError(f"cannot write {path}: not enough memory to encode it") from None
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable) as temporary:
         temporary.write_bytes(data)
 
 

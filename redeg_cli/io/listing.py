@@ -12,8 +12,11 @@ from pathlib import Path
 
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from redeg_cli.progress import OnProgress, no_progress
 
 _log = logging.getLogger(__name__)
+_TOLD = 1000
+"""Images between two calls that say how many were found."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,13 @@ class ImageFile:
     path: Path
     name: str
     """Name relative to the input it came from, with suffix and forward slashes; unique."""
+    real: str = ""
+    """The file's path without links, of a listing."""
 
 
-def list_images(inputs: Sequence[Path], recursive: bool = True) -> list[ImageFile]:
+def list_images(
+    inputs: Sequence[Path], recursive: bool = True, on_progress: OnProgress = no_progress
+) -> list[ImageFile]:
     """Return the pictures of files, folders and glob patterns, in the order given.
 
     A file is taken as it is; a folder gives its pictures (by suffix, with sub-folders when
@@ -34,10 +41,11 @@ def list_images(inputs: Sequence[Path], recursive: bool = True) -> list[ImageFil
     Raises InputError for a path that does not exist and a folder without pictures.
     """
     found: list[tuple[Path, str]] = []
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
+    real_path = RealPaths()
     for given in expand_inputs(inputs):
         if given.is_dir():
-            members = list(folder_images(given, recursive))
+            members = list(folder_images(given, recursive, on_progress))
             if not members:
                 raise InputError(
                     f"{given} holds no images: looked for {', '.join(IMAGE_SUFFIXES)}"
@@ -46,14 +54,33 @@ def list_images(inputs: Sequence[Path], recursive: bool = True) -> list[ImageFil
         else:
             members = [(given, given.name)]
         for path, name in members:
-            key = os.path.realpath(path)
+            key = real_path(path)
             if key not in seen:
-                seen.add(key)
+                seen[key] = None
                 found.append((path, name))
     if not found:
         raise InputError("no images were given: give files or folders")
     names = unique_names(found)
-    return [ImageFile(path, name) for (path, _), name in zip(found, names, strict=True)]
+    return [
+        ImageFile(path, name, real)
+        for (path, _), name, real in zip(found, names, seen, strict=True)
+    ]
+
+
+class RealPaths:
+    """``os.path.realpath`` for many files of few folders: each folder is resolved once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, path: Path | str) -> str:
+        folder, name = os.path.split(path)
+        # Windows gives names in another case, or short ones, their own form.
+        if name in ("", ".", "..") or os.name == "nt" or os.path.islink(path):
+            return os.path.realpath(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)
 
 
 def list_usable(
@@ -109,7 +136,9 @@ def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, str]]:
+def folder_images(
+    folder: Path, recursive: bool = True, on_progress: OnProgress = no_progress
+) -> Iterator[tuple[Path, str]]:
     """Yield (path, name relative to ``folder``) of its pictures in natural order.
 
     Links to folders are followed, once. A warning is logged when there are pictures of a kind that
@@ -130,12 +159,16 @@ def folder_images(folder: Path, recursive: bool = True) -> Iterator[tuple[Path, 
         visited.add(real)
         kept = [name for name in folders if not _is_hidden(name)] if recursive else []
         folders[:] = sorted(kept, key=natural_key)
+        # Names are strings here: a set may have millions of files.
+        within = Path(parent).relative_to(folder).as_posix()
         for name in files:
-            suffix = Path(name).suffix.lower()
+            suffix = os.path.splitext(name)[1].lower()
             if _is_hidden(name):
                 continue
             if suffix in IMAGE_SUFFIXES:
-                names.append((Path(parent) / name).relative_to(folder).as_posix())
+                names.append(name if within == "." else f"{within}/{name}")
+                if len(names) % _TOLD == 0:
+                    on_progress(len(names), 0, "images found")
             elif suffix in UNREAD_SUFFIXES:
                 unread[suffix] += 1
     if unread:

@@ -41,6 +41,9 @@ class Known(NamedTuple):
     """That the run began with: the same for all rows of a run, whatever the memory allowed."""
     lq_bytes: int | None
     """Size of the file as it was written; older rows do not say."""
+    pair: str | None
+    """The file of the HQ beside it, in a set of pairs."""
+    pair_bytes: int | None
 
 
 def read_known(manifest: Path) -> tuple[dict[str, Known], int]:

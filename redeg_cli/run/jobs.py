@@ -1,13 +1,15 @@
 """The LQs that are to be made, and what all of a run share."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from redeg_cli.degrade.base import Record
 from redeg_cli.errors import InputError
-from redeg_cli.io.listing import ImageFile, expand_inputs, file_key, list_images
+from redeg_cli.io.listing import ImageFile, RealPaths, expand_inputs, file_key, list_images
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import sample_seed
 
 
@@ -51,6 +53,13 @@ class Job:
     """What the HQ's file must be, if it must."""
     tile: int | None = None
     """Side of the tiles that it is to be cut into, if it matters."""
+    pair: str | None = None
+    """In a set of pairs where the HQ of the LQ goes, relative to the output folder."""
+
+    @property
+    def files(self) -> list[str]:
+        """Names of what is written, relative to the output folder."""
+        return [self.lq] if self.pair is None else [self.lq, self.pair]
 
     @property
     def label(self) -> str:
@@ -58,57 +67,92 @@ class Job:
         return f"{self.name} (variant {self.variant + 1})" if self.variant else self.name
 
 
-def take_shard(jobs: Sequence[Job], number: int, count: int) -> list[Job]:
+Named = TypeVar("Named", ImageFile, Job)
+
+
+def take_shard(items: Sequence[Named], number: int, count: int) -> list[Named]:
     """Return the ``number``-th, from 1 on, of ``count`` parts of a set, to be made apart.
 
     An image's name alone decides its part, so it stays there when others come or go, and all
     variants of an HQ are made in one place.
     """
     # No image is degraded with variant -1: the part says nothing of what is drawn.
-    return [job for job in jobs if sample_seed(0, job.name, -1) % count == number - 1]
+    return [each for each in items if sample_seed(0, each.name, -1) % count == number - 1]
 
 
-def plan(inputs: Sequence[Path], output: Path, variants: int, suffix: str) -> list[Job]:
+def plan(
+    inputs: Sequence[Path],
+    output: Path,
+    variants: int,
+    suffix: str,
+    *,
+    pairs: bool = False,
+    part: tuple[int, int] | None = None,
+    on_progress: OnProgress = no_progress,
+) -> list[Job]:
     """Return the LQs to make: one per HQ, or ``variants`` of each, numbered from 0001.
 
+    In a set of ``pairs`` they go to ``lq`` and their HQs, by the same names, to ``hq``. Of a set
+    in parts only those of ``part``, see ``take_shard``, are returned.
     The folder tree of the inputs is kept; pictures in an output folder that lies inside an input
     are no inputs, unless they were given by a path of their own. Raises InputError when there is
     nothing to do, two LQs would share a name, or an LQ that of an HQ.
     """
-    place = output.resolve()
-    # What lies in the output folder and was named all the same.
-    named = {each.resolve() for each in expand_inputs(inputs)}
-    named = {each for each in named if place in each.parents}
-    images: list[ImageFile] = []
-    for image in list_images(inputs):
-        path = image.path.resolve()
-        if place not in path.parents or not named.isdisjoint((path, *path.parents)):
-            images.append(image)
+    images = _outside(inputs, output, list_images(inputs, on_progress=on_progress))
     if not images:
         raise InputError(f"all images given lie in the output folder {output}: give the HQ images")
-    jobs: dict[str, Job] = {}
-    for image in images:
+    first = 0 if variants > 1 else None
+    lqs: dict[str, ImageFile] = {}
+    for image in images:  # equal names are equal for all variants, and in whatever part
+        lq = _lq_name(image, first, suffix)
+        other = lqs.setdefault(file_key(lq), image)
+        if other is not image:
+            raise InputError(
+                f"{other.name} and {image.name} would both become {lq}: rename one, or "
+                "synthesise them into two folders"
+            )
+    jobs: list[Job] = []
+    for image in images if part is None else take_shard(images, *part):
         for variant in range(variants):
             lq = _lq_name(image, variant if variants > 1 else None, suffix)
-            if (key := file_key(lq)) in jobs:
-                raise InputError(
-                    f"{jobs[key].name} and {image.name} would both become {lq}: rename one, or "
-                    "synthesise them into two folders"
-                )
-            jobs[key] = Job(image.name, image.path, lq, variant)
-    check_apart(list(jobs.values()), output)
-    return list(jobs.values())
+            job = Job(image.name, image.path, lq, variant)
+            if pairs:
+                hq = PurePosixPath("hq", lq).with_suffix(".png")
+                job = replace(job, lq=f"lq/{lq}", pair=str(hq))
+            jobs.append(job)
+    check_apart(jobs, output, {image.real for image in images})
+    return jobs
 
 
-def check_apart(jobs: Sequence[Job], output: Path) -> None:
-    """Raise InputError when an LQ would be written over one of the HQs."""
-    hqs = {os.path.realpath(job.hq) for job in jobs}
+def _outside(
+    inputs: Sequence[Path], output: Path, images: Sequence[ImageFile]
+) -> Sequence[ImageFile]:
+    """Return the images that are not in the output folder, or were named all the same."""
+    place = str(output.resolve())
+    inside = os.path.join(place, "")
+    named = {str(each.resolve()) for each in expand_inputs(inputs)}
+    named = {each for each in named if each.startswith(inside)}
+    return [
+        image
+        for image in images
+        if not image.real.startswith(inside)
+        or not named.isdisjoint((image.real, *map(str, Path(image.real).parents)))
+    ]
+
+
+def check_apart(jobs: Sequence[Job], output: Path, hqs: Collection[str] | None = None) -> None:
+    """Raise InputError when an LQ, or the HQ of a pair, would be written over one of the HQs:
+    ``hqs``, without links, by themselves those of the jobs."""
+    real_path = RealPaths()
+    if hqs is None:
+        hqs = {real_path(job.hq) for job in jobs}
     for job in jobs:
-        if os.path.realpath(output / job.lq) in hqs:
-            raise InputError(
-                f"the LQ of {job.label} would replace {output / job.lq}, which is an HQ: give "
-                "another folder with -o"
-            )
+        for kind, name in zip(("LQ", "HQ"), job.files, strict=False):
+            if real_path(output / name) in hqs:
+                raise InputError(
+                    f"the {kind} of {job.label} would replace {output / name}, which is an HQ: "
+                    "give another folder with -o"
+                )
 
 
 def _lq_name(image: ImageFile, variant: int | None, suffix: str) -> str:

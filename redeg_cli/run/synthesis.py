@@ -1,12 +1,14 @@
 """An LQ for each of many HQ files, and the manifest that says how each was made.
 
+In a set of pairs, of which the HQs lie beside the LQs, they are cut to multiples of the scale.
+
 Every file depends on its own seed and nothing else, so a run that was killed at any moment and
 started again leaves the same files, and the same manifest, as one that was not.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,14 +23,25 @@ from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
-from redeg_cli.io.images import image_size, read_photo, require_size, to_array, to_tensor, write_rgb
+from redeg_cli.io.files import flush_to_disk
+from redeg_cli.io.images import (
+    Photo,
+    image_size,
+    read_photo,
+    require_size,
+    to_array,
+    to_tensor,
+    write_rgb,
+)
 from redeg_cli.io.manifest import ManifestWriter
 from redeg_cli.memory import Room
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
 from redeg_cli.restore.tiles import SMALLEST_TILE, default_tile, tile_of
+from redeg_cli.run.beside import check_beside, first_difference
 from redeg_cli.run.finished import FAILED, Known, Row, read_known, read_rows, tidy
 from redeg_cli.run.jobs import Job, Settings
+from redeg_cli.run.partners import Partners, cut_to_fit
 from redeg_cli.seeds import sample_seed
 
 MANIFEST = "manifest.jsonl"
@@ -39,9 +52,6 @@ _PIXEL_BYTES = 160
 itself (``bsrgan``, 12 megapixels)."""
 MINIMUM = 16
 """Least side of an HQ in pixels."""
-
-# The same HQ or pool may lie elsewhere, the same weights may have another name.
-_LABELS = ("hq", "pool", "model", "noise")
 
 
 class Synthesis:
@@ -70,8 +80,11 @@ class Synthesis:
         """LQs that are made again, since another HQ lies where theirs was."""
         self.others: tuple[int, str] | None = None
         """How many LQs of other HQs and settings the folder holds, and how the first was made."""
-        self.changed: list[str] = []
-        """LQs whose files have another size than when they were written: they are kept."""
+        self.changed: set[str] = set()
+        """LQs that are made again, since a file has another size than when it was written."""
+        self.uneven: set[str] = set()
+        """HQs whose sides are no multiples of the scale, so that native LQs are rounded up."""
+        self._partners = Partners()
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
@@ -88,16 +101,17 @@ class Synthesis:
     def pending(self, jobs: Sequence[Job], skip_existing: bool = False) -> list[Job]:
         """Return the jobs that are not done yet, and make the folder ready for them.
 
-        Done is what the manifest says so of and whose file is there, if its HQ is still the same;
-        with ``skip_existing`` every file that is there. With ``overwrite`` nothing is, except what
-        a run that was to overwrite these files, and was killed, had replaced already. Raises
+        Done is what the manifest says so of and whose file is there, of the size that it was
+        written in, if its HQ is still the same; with ``skip_existing`` every file that is there.
+        With ``overwrite`` nothing is, except what a run that was to overwrite these files, and was
+        killed, had replaced already. Raises
         OutputError when the manifest says that a file of a job was made in another way, or from
-        an HQ that lay elsewhere, and when the folder holds another file of the same HQ that was
-        made with other settings.
+        an HQ that lay elsewhere, and when another file of the same HQ would stay beside the new
+        ones, see ``check_beside``.
         """
         rows, _ = read_known(self.manifest)
         if all(job.record is None for job in jobs):  # a replayed set is as it was
-            self._check_others(rows, jobs)
+            self.others = check_beside(rows, jobs, self.settings, self.output)
         begun = any(job.lq in rows and rows[job.lq].status == _REPLACING for job in jobs)
         if self.overwrite and not begun:
             self._mark(rows, jobs)
@@ -105,7 +119,8 @@ class Synthesis:
             self._tile = self._tile_of(rows) or self._tile
         todo: list[Job] = []
         for job in jobs:
-            there = os.path.isfile(self.output / job.lq)  # also if the name is too long for one
+            # Also if the name is too long for a file.
+            there = all(os.path.isfile(self.output / name) for name in job.files)
             if there and skip_existing:
                 continue
             row = rows.get(job.lq)
@@ -118,51 +133,36 @@ class Synthesis:
                     todo.append(job)
             else:
                 self._check_same(job, row)
-                if row.lq_bytes not in (None, (self.output / job.lq).stat().st_size):
-                    self.changed.append(job.lq)
                 if not self._is_of(job, row):
                     self._check_place(job, row)
                     self.replaced.add(job.lq)
                     todo.append(job)
-        self._replaceable |= self.replaced
+                elif not self._is_whole(job, row):
+                    self.changed.add(job.lq)
+                    todo.append(job)
+                elif job.pair is not None:
+                    self._partners.remember(job.hq, self.output / job.pair)
+        self._replaceable |= self.replaced | self.changed
         if self.resumed:
             # What a killed run left of the file it was writing.
-            for folder in {self.output, *((self.output / job.lq).parent for job in jobs)}:
+            names = (name for job in jobs for name in job.files)
+            for folder in {self.output, *((self.output / name).parent for name in names)}:
                 for leftover in folder.glob(".redeg-*"):
                     leftover.unlink(missing_ok=True)
         return todo
-
-    def _check_others(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
-        """Look at what stays in the folder beside the files of the jobs."""
-        planned, names = {job.lq for job in jobs}, {job.name for job in jobs}
-        wanted = asdict(self.settings)
-        for lq, row in rows.items():
-            if lq in planned or row.status != "ok":
-                continue
-            key = _first_difference(row.settings, wanted)
-            if key is None or not (self.output / lq).is_file():
-                continue
-            how = f"was made with {key} {row.settings[key]}, now it is {wanted[key]}"
-            if row.name in names:
-                raise OutputError(
-                    f"{self.output / lq} {how}, and would stay beside the new LQs of {row.name}: "
-                    "give another folder with -o"
-                )
-            count, first = self.others or (0, f"{self.output / lq} {how}")
-            self.others = count + 1, first
 
     def _mark(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
         """Note in the manifest which files are about to be replaced, so that a run that is killed
         can be carried on: what their rows say may not be so any more."""
         with ManifestWriter(self.manifest, append=True) as writer:
             for job in jobs:
-                if job.lq in rows or (self.output / job.lq).exists():
+                if job.lq in rows or any((self.output / name).exists() for name in job.files):
                     writer.write({"lq": job.lq, "status": _REPLACING})
 
     def _difference(self, job: Job, row: Known) -> str | None:
         """Return the name of a setting that the row was not made with."""
         made, wanted = _made(row), self._head(job)
-        return _first_difference(made, wanted) or self._cut_otherwise(job, row)
+        return first_difference(made, wanted) or self._cut_otherwise(job, row)
 
     def _check_same(self, job: Job, row: Known) -> None:
         key = self._difference(job, row)
@@ -177,7 +177,7 @@ class Synthesis:
         wanted = asdict(self.settings)
         same = (row for row in rows.values() if row.status == "ok" and row.tile is not None)
         return next(
-            (row.tile for row in same if _first_difference(row.settings, wanted) is None), None
+            (row.tile for row in same if first_difference(row.settings, wanted) is None), None
         )
 
     def _tile_for(self, job: Job) -> int | None:
@@ -213,6 +213,12 @@ class Synthesis:
         self._files[job.lq] = known
         return True
 
+    def _is_whole(self, job: Job, row: Known) -> bool:
+        """Return whether the files have the sizes that they were written in. They are not forced to
+        the disk one by one, so a power cut may leave less of them than of their rows."""
+        sizes = zip(job.files, (row.lq_bytes, row.pair_bytes), strict=False)
+        return all(size in (None, (self.output / name).stat().st_size) for name, size in sizes)
+
     def _check_place(self, job: Job, row: Known) -> None:
         """Refuse another HQ from another place: the LQ of the first is not to be lost."""
         if row.hq != os.path.abspath(job.hq):
@@ -224,6 +230,8 @@ class Synthesis:
     def _head(self, job: Job) -> Row:
         head: Row = {"lq": job.lq, "hq": os.path.abspath(job.hq), "name": job.name}
         head["variant"] = job.variant
+        if job.pair is not None:
+            head["pair"] = job.pair
         return head | asdict(self.settings) | {"tile": self._tile_for(job)}
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
@@ -235,8 +243,10 @@ class Synthesis:
             source = _check_file(job)
             height, width = image_size(job.hq)
             with self._room.taken(height * width * _PIXEL_BYTES):
-                rgb, record, used = self.make(job, on_progress)
-                self._store(job, rgb)
+                photo = self._read(job)
+                rgb, record, used = self.make(job, photo, on_progress)
+                self._store(job, job.lq, lambda path: write_rgb(path, rgb, durable=False))
+                self._store_hq(job, photo, (height, width) == photo.rgb.shape[:2])
         except DiskFullError:
             raise
         except Exception as error:
@@ -246,23 +256,34 @@ class Synthesis:
         size = [rgb.shape[1], rgb.shape[0]]
         row = {**self._head(job), **source, "status": "ok", "size": size}
         row["lq_bytes"] = (self.output / job.lq).stat().st_size
+        if job.pair is not None:
+            row["pair_bytes"] = (self.output / job.pair).stat().st_size
         if used not in (None, row["tile"]):
             row["tile_used"] = used  # there was no memory for larger ones
         row["record"] = record
         writer.write(row)
         return row
 
+    def _read(self, job: Job) -> Photo:
+        """Return a job's HQ, cut to fit if it is one of a pair."""
+        photo = read_photo(job.hq)
+        if job.pair is not None:
+            photo = cut_to_fit(photo, self.settings.scale)
+        require_size(photo, MINIMUM, str(job.hq))
+        uneven = any(side % self.settings.scale for side in photo.rgb.shape[:2])
+        if uneven and not self.settings.aligned and job.record is None:
+            self.uneven.add(job.name)
+        return photo
+
     def make(
-        self, job: Job, on_progress: OnProgress | None = None
+        self, job: Job, photo: Photo, on_progress: OnProgress | None = None
     ) -> tuple[np.ndarray, Record, int | None]:
-        """Return the LQ (h, w, 3) in [0, 1] of a job, the record it was drawn by, and the side of
-        the tiles it was cut into, None if it was not cut.
+        """Return the LQ (h, w, 3) in [0, 1] of a job's HQ, the record it was drawn by, and the side
+        of the tiles it was cut into, None if it was not cut.
 
         Sides that are no multiple of the scale s are grown to one by repeating the border: the
         native LQ is ceil(H / s) x ceil(W / s), the aligned LQ has the HQ's size.
         """
-        photo = read_photo(job.hq)
-        require_size(photo, MINIMUM, str(job.hq))
         hq, s = to_tensor(photo.rgb), self.settings.scale
         height, width = hq.shape[2:]
         hq = F.pad(hq, (0, -width % s, 0, -height % s), mode="replicate")
@@ -299,19 +320,33 @@ class Synthesis:
         free_memory(self.device)
         return self.degrader.apply(hq, [record])
 
-    def _store(self, job: Job, rgb: np.ndarray) -> None:
-        """Write one LQ. A file that is there without a row may stay only if it is the very same:
-        then the run was killed between the file and its row. Raises OutputError otherwise."""
-        path = self.output / job.lq
+    def _store_hq(self, job: Job, photo: Photo, whole: bool) -> None:
+        """Write the HQ beside an LQ, if there is to be one."""
+        if job.pair is None:
+            return
+        with self._partners.lock(job.hq):
+            self._store(
+                job, job.pair, lambda path: self._partners.write(path, job.hq, photo, whole)
+            )
+            self._partners.remember(job.hq, self.output / job.pair)
+
+    def _store(self, job: Job, name: str, write: Callable[[Path], None]) -> None:
+        """Write one file of a job. One that is there without a row may stay only if it is the very
+        same: then the run was killed between the file and its row. After a power cut it may be
+        empty or cut off, and is written again. Raises OutputError otherwise."""
+        path = self.output / name
         if self.overwrite or job.lq in self._replaceable or not os.path.exists(path):
-            write_rgb(path, rgb)
+            write(path)
             return
         if self.resumed:
             with TemporaryDirectory() as folder:
                 again = Path(folder) / f"again{path.suffix}"
-                write_rgb(again, rgb)
-                if again.read_bytes() == path.read_bytes():
-                    return
+                write(again)
+                made, there = again.read_bytes(), path.read_bytes()
+            if made.startswith(there):
+                if made != there:
+                    write(path)
+                return
         raise OutputError(f"{path} exists; give --overwrite to replace it")
 
     def finish(self, jobs: Sequence[Job]) -> None:
@@ -321,6 +356,7 @@ class Synthesis:
         again ends with the manifest of one that was not.
         """
         tidy(self.manifest, [job.lq for job in jobs], self._files)
+        flush_to_disk(self.manifest)
 
     def rows(self, jobs: Sequence[Job]) -> list[Row]:
         """Return the rows of ``jobs`` as the manifest has them."""
@@ -343,12 +379,6 @@ def _check_file(job: Job) -> Row:
 
 def _made(row: Known) -> Row:
     return {"name": row.name, "variant": row.variant, **row.settings, "tile": row.tile}
-
-
-def _first_difference(made: Row, wanted: Row) -> str | None:
-    """Return the first setting that is not as it should be. The tile is one of its own."""
-    keys = (key for key in made if key not in (*_LABELS, "tile"))
-    return next((key for key in keys if made[key] != wanted[key]), None)
 
 
 def _digest(path: Path) -> str:

@@ -62,8 +62,11 @@ def test_a_replay_needs_neither_the_toml_nor_the_place_of_the_images(
     shutil.move(work / "hq", work / "moved")
     result = redeg("synthesize", "--replay", "out/manifest.jsonl", "-o", "lost")
     assert result.exit_code == 1
-    assert "3 of 3 failed" in result.stderr
-    assert "hq/a.png" in result.stderr
+    assert result.stderr == (
+        f"error: the HQs are not where the manifest says, such as {work}/hq/a.png: give their "
+        "folder as an argument\n"
+    )
+    assert not (work / "lost").exists()
     result = redeg("synthesize", "moved", "--replay", "out/manifest.jsonl", "-o", "again")
     assert result.exit_code == 0, result.stderr
     for row in rows(work / "out"):
@@ -73,6 +76,50 @@ def test_a_replay_needs_neither_the_toml_nor_the_place_of_the_images(
     assert redeg(
         "synthesize", "moved", "--replay", "out/manifest.jsonl", "-o", "again"
     ).stderr.startswith("3 of 3 were made before")
+
+
+def test_files_restrict_a_replay_to_their_rows(redeg: Callable, work: Path) -> None:
+    redeg("synthesize", "hq", "-o", "out", "--degrader", "bsrgan", "--variants", 2)
+    (work / "odd").mkdir()
+    shutil.copy(work / "hq" / "z.jpg", work / "odd" / "z.jpg")
+    replay = ("synthesize", "--replay", "out/manifest.jsonl", "-o")
+    # By its name wherever it is, or by the place that the manifest says.
+    for files, names in (
+        (("odd/z.jpg",), ["z_0001.png", "z_0002.png"]),
+        (("hq/deep/ñ b.png",), ["deep/ñ b_0001.png", "deep/ñ b_0002.png"]),
+    ):
+        result = redeg(*replay, "part", *files)
+        assert result.exit_code == 0, result.stderr
+        assert result.stderr == (
+            "4 of the LQs in out/manifest.jsonl are of other images: they are left out\n"
+        )
+        assert result.stdout.splitlines() == [f"part/{name}" for name in names]
+        for name in names:
+            made = (work / "part" / name).read_bytes()
+            assert made == (work / "out" / name).read_bytes()
+    draw(work / "odd" / "strange.png")
+    none = redeg(*replay, "none", "odd/strange.png")
+    assert none.exit_code == 1
+    assert "has no row of strange.png, nor of another file given" in none.stderr
+    short = redeg(*replay, "none", "odd")
+    assert short.exit_code == 1
+    assert "needs a.png, which is not in the folders given" in short.stderr
+    assert not (work / "none").exists()
+
+
+def test_hqs_that_are_gone_are_told_once(redeg: Callable, work: Path) -> None:
+    redeg("synthesize", "hq", "-o", "out", "--degrader", "bsrgan")
+    (work / "hq" / "a.png").unlink()
+    replay = ("synthesize", "--replay", "out/manifest.jsonl", "-o")
+    result = redeg(*replay, "again")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == ["again/deep/ñ b.png", "again/z.png"]
+    told = "warning: 1 HQs are not where out/manifest.jsonl says: give a folder that holds all of"
+    assert result.stderr.startswith(told)
+    assert "1 of 3 failed" in result.stderr
+    # What is made already needs no HQ.
+    shutil.rmtree(work / "hq")
+    assert redeg(*replay, "out").stderr == "3 of 3 were made before\n"
 
 
 def test_runs_of_several_degraders_in_one_folder_replay(redeg: Callable, work: Path) -> None:
@@ -270,3 +317,22 @@ def test_a_part_that_there_is_not_is_refused(redeg: Callable, work: Path, shard:
     assert made.exit_code == 2
     assert "expected K/N" in made.stderr
     assert not (work / "out").exists()
+
+
+def test_two_images_of_one_name_are_told_in_every_part(redeg: Callable, work: Path) -> None:
+    draw(work / "hq" / "a.jpg")
+    for number in range(1, 5):
+        options = ("--degrader", "bsrgan", "--shard", f"{number}/4")
+        made = redeg("synthesize", "hq", "-o", "out", *options)
+        assert made.exit_code == 1
+        assert "a.jpg and a.png would both become a.png" in made.stderr
+
+
+def test_no_part_replaces_an_hq_of_another(redeg: Callable, work: Path) -> None:
+    draw(work / "hq" / "a_0002.png")
+    before = (work / "hq" / "a_0002.png").read_bytes()
+    command = ("synthesize", "hq/a.png", "hq/a_0002.png", "-o", "hq", "--overwrite")
+    options = ("--degrader", "bsrgan", "--variants", 2, "--shard")
+    parts = [redeg(*command, *options, f"{number}/64") for number in range(1, 65)]
+    assert sum("would replace hq/a_0002.png, which is an HQ" in each.stderr for each in parts) == 1
+    assert (work / "hq" / "a_0002.png").read_bytes() == before

@@ -26,7 +26,8 @@ def test_each_hq_gets_an_lq_and_a_row(run: Callable, work: Path) -> None:
     result = run("out")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == ["out/a.png", "out/deep/ñ b.png", "out/z.png"]
-    assert result.stderr == ""
+    assert result.stderr.startswith("1 image has sides that are no multiple of 2: their LQs")
+    assert result.stderr.count("\n") == 1
     rows = read_manifest(work / "out" / "manifest.jsonl")
     assert [row["lq"] for row in rows] == ["a.png", "deep/ñ b.png", "z.png"]
     pool = load_pool(work / "pool.npz")
@@ -113,9 +114,7 @@ def test_a_file_of_the_user_is_kept(run: Callable, work: Path) -> None:
     for _ in range(2):  # the second run finds a manifest
         result = run("out")
         assert result.exit_code == 1
-        assert result.stderr.startswith(
-            ("error: out/a.png exists;", "2 of 3 were made before\nerror: out/a.png exists;")
-        )
+        assert "error: out/a.png exists;" in result.stderr
         assert np.abs(read_rgb(work / "out" / "a.png") - mine).max() < 1e-6
     assert read_manifest(work / "out" / "manifest.jsonl")[0]["status"] == "failed"
     assert run("out", "--skip-existing").exit_code == 0

@@ -52,10 +52,35 @@ def run(redeg: Callable, work: Path) -> Callable:
     return go
 
 
+def test_it_can_be_looked_at(redeg: Callable, work: Path) -> None:
+    options = ("--redegnet", "tiny.safetensors", "--device", "cpu", "-n", 2)
+    seen = redeg("degrade-preview", "hq/a.png", "--adapted", "old.safetensors", *options)
+    assert (seen.exit_code, seen.stdout) == (0, "a_adapted.png\n"), seen.stderr
+    first = (work / "a_adapted.png").read_bytes()
+    again = ("--adapted", "old.safetensors", "--degrader", "adapted", "--overwrite")
+    assert redeg("degrade-preview", "hq/a.png", *again, *options).exit_code == 0
+    assert (work / "a_adapted.png").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("degrader", "told"),
+    [
+        ("old.safetensors", "give a photo's degradation with --adapted, a learned model with"),
+        ("pool.npz", "give a pool of Ωs with --pool"),
+        ("adapted", "--degrader adapted needs --adapted"),
+    ],
+)
+def test_a_file_that_is_no_degrader_is_told(redeg: Callable, degrader: str, told: str) -> None:
+    for command in (("synthesize", "hq", "-o", "out"), ("degrade-preview", "hq/a.png")):
+        result = redeg(*command, "--degrader", degrader)
+        assert result.exit_code == 2
+        assert told in result.stderr
+
+
 def test_a_folder_is_degraded_and_made_again(run: Callable, redeg: Callable, work: Path) -> None:
     result = run("out", "old.safetensors", "--variants", 2, "--seed", 4)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
+    assert result.stderr.startswith("1 image has sides that are no multiple of 2")
     rows = read_manifest(work / "out" / "manifest.jsonl")
     assert [row["lq"] for row in rows] == [
         *("a_0001.png", "a_0002.png", "deep/b_0001.png", "deep/b_0002.png")

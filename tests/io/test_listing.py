@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from redeg_cli.errors import InputError
-from redeg_cli.io.listing import file_key, list_images, natural_key, unique_names
+from redeg_cli.io.listing import RealPaths, file_key, list_images, natural_key, unique_names
 
 
 def make(folder: Path, *names: str) -> None:
@@ -119,3 +119,34 @@ def test_names_that_differ_in_case_are_one_file_where_the_system_says_so(
 def test_a_path_that_cannot_be_looked_at_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*too long|does not exist"):
         list_images([tmp_path / (300 * "x")])
+
+
+def test_real_paths_are_those_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "there" / "deep").mkdir(parents=True)
+    (tmp_path / "there" / "a.png").touch()
+    (tmp_path / "folder").symlink_to(tmp_path / "there")
+    (tmp_path / "there" / "b.png").symlink_to(tmp_path / "there" / "a.png")
+    real_path = RealPaths()
+    names = ("there/a.png", "folder/a.png", "folder/b.png", "folder/deep", "folder/deep/..", "none")
+    for name in names:
+        assert real_path(tmp_path / name) == os.path.realpath(tmp_path / name)
+        assert real_path(f"{tmp_path}/{name}/.") == os.path.realpath(f"{tmp_path}/{name}/.")
+
+
+def test_a_folder_is_resolved_once_and_what_is_found_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(25):
+        (tmp_path / f"{index}.png").touch()
+    resolve, asked, told = os.path.realpath, [], []
+
+    def count(path: str, **more: bool) -> str:
+        asked.append(path)
+        return resolve(path, **more)
+
+    monkeypatch.setattr("os.path.realpath", count)
+    monkeypatch.setattr("redeg_cli.io.listing._TOLD", 10)
+    listed = list_images([tmp_path], on_progress=lambda *done: told.append(done))
+    assert [each.real for each in listed] == [resolve(tmp_path / f"{i}.png") for i in range(25)]
+    assert len(asked) == 2  # once on the walk
+    assert told == [(10, 0, "images found"), (20, 0, "images found")]

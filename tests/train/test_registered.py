@@ -142,3 +142,12 @@ def test_many_faults_are_counted(folder: Path) -> None:
         write_rgb(folder / f"q{number}_LR2.png", moved(image, 3, 0))
     with pytest.raises(PairError, match=r"^8 of 11 pairs .*; and 3 more$"):
         load_registered([folder], 2, 64)
+
+
+def test_pairs_that_were_made_are_not_taken_for_shifted(folder: Path) -> None:
+    write_rgb(folder / "p1_LR2.png", moved(scene(seed=1), 3, 0))
+    with pytest.raises(PairError, match="1 of 3 pairs cannot be used: .*p1_LR2.png is shifted"):
+        load_registered([folder], 2, 64)
+    (folder / "manifest.jsonl").write_text("")
+    assert len(load_registered([folder], 2, 64).pairs) == 3
+    assert check_registered([folder], 2, 64, 0.5) == []
