@@ -146,7 +146,7 @@ def test_many_faults_are_counted(folder: Path) -> None:
 
 def test_pairs_that_were_made_are_not_taken_for_shifted(folder: Path) -> None:
     write_rgb(folder / "p1_LR2.png", moved(scene(seed=1), 3, 0))
-    with pytest.raises(PairError, match="1 of 3 pairs cannot be used: .*p1_LR2.png is shifted"):
+    with pytest.raises(PairError, match=r"1 of 3 pairs cannot be used: .*p1_LR2\.png is shifted"):
         load_registered([folder], 2, 64)
     (folder / "manifest.jsonl").write_text("")
     assert len(load_registered([folder], 2, 64).pairs) == 3
