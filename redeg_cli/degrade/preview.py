@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from redeg_cli.degrade.base import Record
+from redeg_cli.io.lettering import drawable
 
 COLUMNS = 4
 _GAP, _LINE, _FONT_SIZE = 12, 15, 12
@@ -69,7 +70,7 @@ def contact_sheet(
         y = _GAP + place // columns * cell[1]
         sheet.paste(Image.fromarray((rgb.clip(0, 1) * 255).round().astype(np.uint8)), (x, y))
         y += height + 3
-        pen.text((x, y), title, _INK, font)
+        pen.text((x, y), drawable(title), _INK, font)
         for number, line in enumerate(lines, 1):
-            pen.text((x, y + number * _LINE), line, _FAINT, font)
+            pen.text((x, y + number * _LINE), drawable(line), _FAINT, font)
     return np.asarray(sheet, dtype=np.float32) / 255

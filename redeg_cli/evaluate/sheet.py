@@ -16,6 +16,7 @@ from redeg_cli.evaluate.metrics import METRICS
 from redeg_cli.evaluate.restoration import Evaluation
 from redeg_cli.evaluate.tables import number
 from redeg_cli.io.images import read_rgb, to_array, to_tensor
+from redeg_cli.io.lettering import drawable
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.validation import did_you_mean
 
@@ -266,6 +267,7 @@ def _write(
     room: int,
 ) -> None:
     """Write a line, its end left out where there is too little room."""
+    text = drawable(text)
     if pen.textlength(text, font) > room:
         while text and pen.textlength(text + "…", font) > room:
             text = text[:-1]

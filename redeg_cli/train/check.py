@@ -135,6 +135,8 @@ def _judge(path: Path, image: _Image, need: int, firsts: dict[bytes, Path]) -> F
         return Finding(path, "unreadable", image.fault)
     for key, what in ((image.of_bytes, "bytes"), (image.of_pixels, "pixels")):
         if key in firsts:
+            if path.parent == firsts[key].parent and path.samefile(firsts[key]):
+                return None  # a hard link: in a made set the HQs of an image's variants are one
             message = f"{path} has the same {what} as {firsts[key]}"
             return Finding(path, "duplicate", message)
     firsts[image.of_bytes] = firsts[image.of_pixels] = path

@@ -54,6 +54,11 @@ def test_each_problem_is_one_line_with_the_path(workplace: Path) -> None:
     assert [found.count(each) for each in ("unreadable", "small", "duplicate")] == [2, 1, 2]
 
 
+def test_one_file_under_two_names_of_a_folder_is_no_duplicate(workplace: Path) -> None:
+    (workplace / "hq" / "linked.png").hardlink_to(workplace / "hq" / "1.png")
+    assert check_data(recipe_of(workplace)).findings == []
+
+
 def test_a_training_image_in_the_validation_is_told(workplace: Path) -> None:
     (workplace / "val").mkdir()
     (workplace / "val" / "a.png").write_bytes((workplace / "hq" / "3.png").read_bytes())
