@@ -18,8 +18,8 @@ _PER_STEP = 0.66
 _PER_PIXEL = 2.5e-5
 _PER_TURN = 7.5e-6
 
-# How much longer other CPUs take: with AVX-512 alone, measured on a step of the restorer with PyTorch
-# and oneDNN held to that; with AVX2, on two cores (AMD EPYC) that have no more, on the whole run.
+# How much longer other CPUs take: with AVX-512 alone, measured on a step of the restorer with
+# PyTorch and oneDNN held to that; with AVX2 alone, on the whole run, on two such cores (AMD EPYC).
 _AVX512 = 1.7
 _AVX2 = 2.1
 
