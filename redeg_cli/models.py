@@ -222,7 +222,10 @@ def load_redegnet(name_or_path: str | Path, device: torch.device | str = "cpu") 
 
 def tuned_scale(name_or_path: str | Path) -> int | None:
     """Return the scale that a restorer was fine-tuned at by ``redeg finetune``; None for others."""
-    found = model_info(name_or_path).metadata.get("finetuned_scale", "")
+    path = find_model(name_or_path)
+    if path.suffix != ".safetensors":  # of others the whole file would be read to know
+        return None
+    found = model_info(path).metadata.get("finetuned_scale", "")
     return int(found) if found.isdecimal() else None
 
 

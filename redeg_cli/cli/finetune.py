@@ -30,7 +30,7 @@ from redeg_cli.cli.common import (
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
-from redeg_cli.errors import InputError, RedegError
+from redeg_cli.errors import RedegError
 from redeg_cli.finetune.effort import EFFORT, LEAST_SIDE
 
 if TYPE_CHECKING:
@@ -306,15 +306,11 @@ def _readable(
 
 def _size(file: Path) -> tuple[int, int]:
     """Return (height, width) of a photo. Raises InputError for one that is too small."""
-    from redeg_cli.io.images import image_size
+    from redeg_cli.io.images import image_size, require_sides
 
-    height, width = image_size(file)
-    if min(height, width) < LEAST_SIDE:
-        raise InputError(
-            f"{file} is {width}x{height} pixels: at least {LEAST_SIDE}x{LEAST_SIDE} are needed, "
-            "give a larger picture"
-        )
-    return height, width
+    size = image_size(file)
+    require_sides(size, LEAST_SIDE, str(file))
+    return size
 
 
 def _album(first: Path) -> str:

@@ -94,7 +94,12 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 def require_size(photo: Photo, minimum: int, what: str) -> None:
     """Raise InputError when a side of ``photo`` is under ``minimum``; ``what`` names it."""
-    height, width = photo.rgb.shape[:2]
+    require_sides(photo.rgb.shape[:2], minimum, what)
+
+
+def require_sides(image_hw: tuple[int, ...], minimum: int, what: str) -> None:
+    """The same of a picture of (height, width) pixels."""
+    height, width = image_hw
     if min(height, width) < minimum:
         raise InputError(
             f"{what} is {width}x{height} pixels: at least {minimum}x{minimum} are needed, "

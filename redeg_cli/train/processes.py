@@ -12,7 +12,7 @@ def of_all_processes(rows: Tensor) -> Tensor:
     process. Each hands its gradient back to the process that a row came from, where they add up
     P-fold, which the mean over the processes that DDP takes divides again.
     """
-    if not torch.distributed.is_initialized():
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows
     from torch.distributed.nn.functional import all_gather
 

@@ -136,6 +136,13 @@ def test_wrong_usage(run: Callable, work: Path, options: tuple[object, ...]) -> 
     assert run(*options).exit_code == 2
 
 
+def test_an_image_is_not_measured_on_itself(run: Callable, work: Path) -> None:
+    del work
+    result = run("--natural", "faces")
+    assert result.exit_code == 2
+    assert "faces is given twice" in " ".join(result.output.split())
+
+
 def test_the_families_are_those_of_the_package() -> None:
     from redeg_cli.cli.evaluate_transfer import Family
     from redeg_cli.omega.families import FAMILIES
