@@ -19,7 +19,7 @@ from redeg_cli.errors import ModelError
 from redeg_cli.io.checkpoints import load_tensors, save_tensors
 from redeg_cli.nets.community import CommunityNetwork, community_run, face_run, load_community
 from redeg_cli.nets.rrdb import infer_config
-from redeg_cli.nets.wrap import FaceRestorer, Restorer
+from redeg_cli.nets.wrap import FaceRestorer, Restorer, both_ways
 
 Kind = Literal["redegnet", "restorer", "face", "degrader"]
 
@@ -272,8 +272,9 @@ def load_face_restorer(
 ) -> FaceRestorer:
     """Return a restorer of aligned faces (B, 3, S, S) in [0, 1], the same size out.
 
-    Our own takes any multiple of 16; community models (GFPGAN, CodeFormer, RestoreFormer) work
-    at 512 and other sizes are resized on the way in and out. Raises ModelError.
+    Our own takes any multiple of 16, and sees each face in its mirror image too; community models
+    (GFPGAN, CodeFormer, RestoreFormer) work at 512 and other sizes are resized on the way in and
+    out. Raises ModelError.
     """
     path = find_model(name_or_path)
     tensors, metadata = load_tensors(path)
@@ -282,7 +283,7 @@ def load_face_restorer(
     size, multiple = None, 1
     if architecture in ARCHITECTURES:
         net = _fill(path, tensors, metadata, "face").to(device)
-        run, multiple = net, int(getattr(net, "multiple", 16))
+        run, multiple = both_ways(net), int(getattr(net, "multiple", 16))
     else:
         model = load_community(str(path), tensors, device)
         net, run, size = model.model, face_run(str(path), model), 512
