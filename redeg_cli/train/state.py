@@ -122,13 +122,13 @@ class TrainingState:
     def load(self, device: torch.device) -> Clock:
         """Take up what the file holds, if there is one; return how far the run is.
 
-        Raises RecipeError for the state of other networks, and for that of another number of
-        processes where each remembers something.
+        Raises RecipeError for a damaged file and one that holds code, for the state of other
+        networks, and for that of another number of processes where each remembers something.
         """
         remove_leftovers(self.path)
         if not self.path.exists():
             return Clock()
-        found = torch.load(self.path, map_location=device, weights_only=True)
+        found = _read(self.path, device)
         if set(found.get("networks", ())) != set(self.networks) or "averages" not in found:
             raise RecipeError(
                 f"{self.path} is the state of another kind of run: give another folder with -o, "
@@ -150,6 +150,18 @@ class TrainingState:
         if self.keeper and any(keepers):
             self.keeper.load_state_dict(keepers[self.process])
         return Clock(**{each.name: found[each.name] for each in fields(Clock)})
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        found = torch.load(path, map_location=device, weights_only=True)
+    except (PermissionError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a damaged archive raises almost anything
+        raise RecipeError(
+            f"{path} is no state of a run, or damaged: remove it, or give another folder with -o"
+        ) from error
+    return found if isinstance(found, dict) else {}
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

@@ -1,6 +1,7 @@
 """The file that keeps a run: what it holds, whose it is, and a disk that is full."""
 
 import errno
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,22 @@ def test_the_state_of_other_networks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"state\.pt is the state of another kind of run"):
         other.load(CPU)
     assert torch.equal(other.networks["network"].weight, before)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("found", [b"", b"half a file", pickle.dumps(print), None])
+def test_what_is_no_state_is_refused(tmp_path: Path, found: bytes | None) -> None:
+    path = tmp_path / "state.pt"
+    state = state_of(path, 0, "network")
+    state.save(Clock(7))
+    path.write_bytes(path.read_bytes()[:-100] if found is None else found)
+    with pytest.raises(RecipeError, match=r"state\.pt is no state of a run, or damaged: remove"):
+        state.load(CPU)
+
+
+def test_a_list_is_no_state(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "state.pt")
+    with pytest.raises(RecipeError, match="another kind of run"):
+        state_of(tmp_path / "state.pt", 0, "network").load(CPU)
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
