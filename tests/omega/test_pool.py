@@ -173,6 +173,14 @@ def test_spread_in_closed_form() -> None:
     # Two Ωs at right angles: the mean lies at 1 / sqrt(2) of each.
     right = np.eye(512)[:2]
     assert pool_spread(right) == pytest.approx(np.sqrt(0.5))
+    assert pool_spread(np.zeros((3, 512))) == 0
+
+
+def test_spread_of_many_and_of_long_ones() -> None:
+    many = np.full((50_000, 512), 0.1, np.float32)
+    assert pool_spread(many) < 1e-6
+    long = np.full((2, 512), 1e30, np.float32) * np.array([[1], [-1]], np.float32)
+    assert pool_spread(long) == pytest.approx(1)
 
 
 def test_rows_become_a_pool() -> None:
