@@ -116,6 +116,7 @@ def build_pool(
     check_pool(output, overwrite)
     sources, problems = _sources(pairs or [], photos or [])
     with file_lock(output):
+        check_pool(output, overwrite)  # who had the lock before may have written it
         weights = find_model(redegnet)
         net = load_redegnet(weights, place)
         restorer = load_face_restorer(face_restorer, place) if photos else None

@@ -56,9 +56,13 @@ def kernel_summary(path: Path, pool: "KernelPool") -> dict[str, Any]:
     from redeg_cli.evaluate.kernels import describe_kernel
 
     facts = [describe_kernel(torch.from_numpy(kernel)) for kernel in pool.kernels]
-    widths = np.array([fact.widths for fact in facts if fact.widths is not None])
-    long, short = np.median(widths, 0).tolist()
-    low, high = widths.mean(1).min(), widths.mean(1).max()
+    found = [fact.widths for fact in facts if fact.widths is not None]
+    widths, text = None, "without widths: too much of them is below zero"
+    if found:
+        long, short = np.median(found, 0).tolist()
+        low, high = (float(end(np.mean(found, 1))) for end in (np.min, np.max))
+        widths = {"median": [long, short], "narrowest": low, "widest": high}
+        text = f"width {long:.2f} x {short:.2f} px (median), from {low:.2f} to {high:.2f}"
     return {
         "path": path,
         "kind": KERNELS,
@@ -66,11 +70,10 @@ def kernel_summary(path: Path, pool: "KernelPool") -> dict[str, Any]:
         "images": len(set(pool.names)),
         "scale": pool.scale,
         "side": pool.kernels.shape[1],
-        "widths": {"median": [long, short], "narrowest": float(low), "widest": float(high)},
+        "widths": widths,
         "settings": pool.settings,
         "digest": pool.digest,
-        "text": f"scale {pool.scale}, width {long:.2f} x {short:.2f} px (median), from {low:.2f} "
-        f"to {high:.2f}",
+        "text": f"scale {pool.scale}, {text}",
     }
 
 

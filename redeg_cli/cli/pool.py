@@ -13,6 +13,7 @@ from redeg_cli.cli.common import (
     OverwriteOption,
     emit_json,
     emit_path,
+    progress,
 )
 from redeg_cli.cli.estimated_pools import (
     OMEGAS,
@@ -24,6 +25,7 @@ from redeg_cli.cli.estimated_pools import (
 )
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.cli.pool_plot import PoolArgument, plot
+from redeg_cli.progress import OnProgress
 
 if TYPE_CHECKING:
     from redeg_cli.omega.pool import Pool
@@ -53,7 +55,8 @@ def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
             told.append(describe(path, kind))
         else:
             pool = load_pool(path)
-            told.append(pool_summary(path, pool) | _figures(pool))
+            with progress(f"comparing the Ωs of {path.name}") as on_progress:
+                told.append(pool_summary(path, pool) | _figures(pool, on_progress))
     if as_json:
         emit_json(told)
         return
@@ -97,12 +100,12 @@ def merge_command(
         emit_path(output)
 
 
-def _figures(pool: "Pool") -> dict[str, Any]:
+def _figures(pool: "Pool", on_progress: OnProgress) -> dict[str, Any]:
     """Return what ``pool_statistics`` finds, with names in the place of row numbers."""
     from redeg_cli.omega.pool_groups import folder_groups
     from redeg_cli.omega.pool_statistics import pool_statistics
 
-    found = pool_statistics(pool.omegas, pool.names)
+    found = pool_statistics(pool.omegas, pool.names, on_progress)
 
     def row(index: int) -> dict[str, Any]:
         return {"row": index, "name": pool.names[index], "note": pool.notes[index]}

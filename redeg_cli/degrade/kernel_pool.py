@@ -96,7 +96,7 @@ class KernelPool:
 
 def load_kernel_pool(path: Path) -> KernelPool:
     """Read a pool written by ``KernelPool.save``. Raises InputError for anything else."""
-    arrays, header = read_arrays(path, "pool of kernels")
+    arrays, header = read_arrays(path, "pool of kernels", "redeg build-kernels")
     try:
         if header.get("kind") != KIND:
             raise ValueError(f"it holds {header.get('kind', 'Ωs')}")

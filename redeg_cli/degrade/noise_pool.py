@@ -140,7 +140,7 @@ def _fade(side: int, ramp: np.ndarray, before: bool, after: bool) -> np.ndarray:
 
 def load_noise_pool(path: Path) -> NoisePool:
     """Read a pool written by ``NoisePool.save``. Raises InputError for anything else."""
-    arrays, header = read_arrays(path, "pool of noise")
+    arrays, header = read_arrays(path, "pool of noise", "redeg build-noise")
     try:
         if header.get("kind") != KIND:
             raise ValueError(f"it holds {header.get('kind', 'Ωs')}")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,8 @@ def find_picture(name: str, folders: Sequence[Path]) -> Path | None:
             continue
         for folder in folders:
             for place in (folder, folder / "lq", folder / "LQ", folder.absolute().parent):
-                if (place / wanted).is_file():
+                # A name that no file can have is none here; Path.is_file raises for some.
+                if os.path.isfile(place / wanted):
                     return place / wanted
     return None
 

@@ -6,7 +6,6 @@ each kernel every pixel takes. A model of `redeg train dml` predicts them for a 
 """
 
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.dml import load_degradation, weight_maps
 from redeg_cli.degrade.steps import run_chains
 from redeg_cli.errors import InputError
+from redeg_cli.io.arrays import DAMAGE, open_arrays, reason
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.images import to_tensor
 from redeg_cli.models import model_info
@@ -246,14 +246,11 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() == ".safetensors":
         return load_tensors(path)[0]
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("it is a single array")
-        with file:
+        with path.open("rb") as content, open_arrays(content) as file:
             return {
-                name: torch.from_numpy(np.asarray(file[name], dtype=np.float64))
+                name: torch.from_numpy(file[name].astype(np.float64, casting="same_kind"))
                 for name in file.files
                 if name in ("kernels", "weights")
             }
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as .npz: {error}") from None
+    except DAMAGE as error:
+        raise InputError(f"{path} cannot be read as .npz: {reason(error)}") from None

@@ -17,7 +17,7 @@ from redeg_cli.omega.transfer import Crops, degrade_aligned, degrader_of, to_lev
 from redeg_cli.seeds import sample_seed
 
 SIDE = 1024
-"""Pixels of the picture that is printed."""
+"""Pixels of the picture that is printed; cut to a multiple of the scale."""
 FREQUENCY, ANGLE, ENERGY = 3.0, 3.0, 2.0
 """Percent, degrees and dB within which a screen counts as the right one."""
 _COHERENT = 0.9
@@ -65,7 +65,7 @@ def measure_screens(
         face = faces([own])
         face_lq = degrade_aligned(face, records, scale)
         omega = extract_batch(net, face, face_lq, scale)  # pyright: ignore[reportArgumentType]
-        hq = large(index, SIDE)
+        hq = large(index, SIDE // scale * scale)
         learned = degrader_of(net, omega, scale)
         made = to_levels(learned.apply_large(hq, learned.record(0, own), device))
         true = find_screen(degrade_aligned(hq, records, scale, which=1), hq)

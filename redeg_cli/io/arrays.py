@@ -2,11 +2,12 @@
 
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,9 +17,12 @@ from redeg_cli.io.files import atomic_path
 # What NumPy raises for a file of another kind, or for one that was cut off or changed.
 DAMAGE = (
     *(ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError),
-    *(RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, OSError),
+    *(RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, OSError),
 )
 _HEADER = "header"
+_ALWAYS, _MOST_TIMES = 64 << 20, 64
+"""Bytes that any file may unpack to, and times its own size that a larger one may. Pools of Ωs
+unpack to 1.2 times their size; zeros, of which a file of 2 MB makes 2 GB, to 1030 times."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
@@ -33,16 +37,16 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[s
         temporary.write_bytes(buffer.getvalue())
 
 
-def read_arrays(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_arrays(
+    path: Path, what: str, command: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return what ``write_arrays`` wrote: the arrays by name, and the header.
 
-    ``what`` names the file in messages ("pool"). Raises InputError for anything else.
+    Messages name the file ("pool of noise") and the ``command`` that makes one. Raises InputError
+    for anything else.
     """
     try:
-        content = Path(path).read_bytes()
-        if not content.startswith(b"PK"):
-            raise ValueError("not an .npz file")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        with Path(path).open("rb") as content, open_arrays(content) as file:
             header = json.loads(str(file[_HEADER]))
             if not isinstance(header, dict):
                 raise ValueError("its header is no table")
@@ -52,7 +56,31 @@ def read_arrays(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str,
     except IsADirectoryError:
         raise InputError(f"{what} {path} is a folder, expected an .npz file") from None
     except DAMAGE as error:
-        raise InputError(f"{path} is not a {what} ({reason(error)})") from None
+        raise InputError(
+            f"{path} is not a {what} ({reason(error)}); make one with `{command}`"
+        ) from None
+
+
+def open_arrays(file: IO[bytes]) -> "np.lib.npyio.NpzFile":
+    """Return an .npz file, from which nothing is unpacked yet; pickles in it are refused.
+
+    Raises one of ``DAMAGE`` for a file of another kind, or one that would unpack to so much more
+    than it is that it was made to fill the memory.
+    """
+    start = file.read(2)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if start != b"PK":
+        raise ValueError("not an .npz file")
+    opened = np.load(file, allow_pickle=False)
+    assert isinstance(opened, np.lib.npyio.NpzFile)
+    assert opened.zip is not None
+    # Of a member no more is unpacked than this says, whatever is in it.
+    unpacked = sum(member.file_size for member in opened.zip.infolist())
+    if unpacked > max(_ALWAYS, _MOST_TIMES * size):
+        opened.close()
+        raise ValueError(f"its {size:,} bytes would unpack to {unpacked:,}")
+    return opened
 
 
 def reason(error: Exception) -> str:
@@ -63,8 +91,7 @@ def reason(error: Exception) -> str:
 def read_header(path: Path) -> dict[str, Any]:
     """Return the header of a file of arrays; {} for any other file, and for none."""
     try:
-        # From memory: NumPy leaves a file that is no archive open.
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
+        with Path(path).open("rb") as content, open_arrays(content) as file:
             header = json.loads(str(file[_HEADER]))
     except DAMAGE:
         return {}

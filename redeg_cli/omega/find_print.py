@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from redeg_cli.degrade.blur import filter2d, gaussian_kernels
 from redeg_cli.degrade.halftone import INK_ANGLES
 from redeg_cli.omega.lattice import Lattice
-from redeg_cli.omega.peaks import Frequency, View
+from redeg_cli.omega.peaks import Frequency, View, high_pass
 from redeg_cli.omega.printed import COARSEST, Phases, Print, print_images
 
 EXPLAINED = 0.3
@@ -160,10 +159,7 @@ def _mean_direction(wave: Frequency, crossed: Frequency | None) -> tuple[float, 
 
 def _high_pass(view: View) -> Tensor:
     """Return LQ - HQ without its local mean, (3, H, W) float64."""
-    residual = (view.lq - view.hq).double()
-    pad = min(12, min(residual.shape[2:]) - 1)
-    around = F.pad(residual, (pad,) * 4, mode="reflect")
-    return (residual - F.avg_pool2d(around, 2 * pad + 1, stride=1))[0]
+    return high_pass((view.lq - view.hq).double(), 12)[0]
 
 
 def _amplitudes(views: Sequence[View], planes: Sequence[Tensor], wave: Frequency) -> np.ndarray:

@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from redeg_cli.omega.pool import pool_spread
+from redeg_cli.progress import OnProgress, no_progress
 
 NEAR = 0.01
 """Ωs closer than this part of the pool's radius are near duplicates."""
@@ -18,8 +19,8 @@ OUTLIER_SCORE = 3.5
 LEAST_FOR_OUTLIERS = 10
 """Of fewer Ωs nobody can say what is usual."""
 
-_BLOCK = 512
-"""Rows of the distance matrix that are held at a time: 41 MB for 10,000 Ωs."""
+_BLOCK, _DISTANCES = 512, 1 << 22
+"""Rows of the distance matrix that are held at a time, or less: so many distances take 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class PoolStatistics:
     """
 
 
-def pool_statistics(omegas: np.ndarray, pairs: Sequence[str]) -> PoolStatistics:
+def pool_statistics(
+    omegas: np.ndarray, pairs: Sequence[str], on_progress: OnProgress = no_progress
+) -> PoolStatistics:
     """Return the figures of Ωs (N, 512), N >= 1; ``pairs`` names the pair of each.
 
     Every distance is worked out: the time grows with the square of N (10,000 Ωs: a few seconds).
@@ -60,7 +63,7 @@ def pool_statistics(omegas: np.ndarray, pairs: Sequence[str]) -> PoolStatistics:
     radius = float(np.sqrt((rows**2).sum(1).mean()))
     pair = np.unique(np.asarray(pairs, dtype=object), return_inverse=True)[1]
     same = _equal_rows(np.asarray(omegas))
-    found = _neighbours(rows, pair, same, NEAR * radius)
+    found = _neighbours(rows, pair, same, NEAR * radius, on_progress)
     companions = np.bincount(pair)[pair] > 1
     own = found.nearest_own <= found.nearest_other
     return PoolStatistics(
@@ -87,14 +90,17 @@ class _Found:
     """(N,): number of the set of near duplicates an Ω is in."""
 
 
-def _neighbours(rows: np.ndarray, pair: np.ndarray, same: np.ndarray, near: float) -> _Found:
+def _neighbours(
+    rows: np.ndarray, pair: np.ndarray, same: np.ndarray, near: float, on_progress: OnProgress
+) -> _Found:
     count = len(rows)
     own, other, mean = (np.full(count, np.inf) for _ in range(3))
     linked = np.arange(count)
     usable = min(NEIGHBOURS, count - int(np.bincount(pair).max()))
     squares = (rows**2).sum(1)
-    for start in range(0, count, _BLOCK):
-        block = slice(start, min(start + _BLOCK, count))
+    height = max(1, min(_BLOCK, _DISTANCES // count))
+    for start in range(0, count, height):
+        block = slice(start, min(start + height, count))
         distances = squares[block, None] + squares - 2 * rows[block] @ rows.T
         distances = np.sqrt(np.maximum(distances, 0))
         # A product of 512 numbers does not tell zero from the rounding of their sum.
@@ -109,6 +115,7 @@ def _neighbours(rows: np.ndarray, pair: np.ndarray, same: np.ndarray, near: floa
         other[block] = others.min(1)
         if usable > 0:
             mean[block] = np.partition(others, usable - 1, axis=1)[:, :usable].mean(1)
+        on_progress(block.stop, count)
     return _Found(own, other, mean, linked)
 
 

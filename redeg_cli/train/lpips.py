@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import alexnet
 
 from redeg_cli.downloads import find_download, how_to_get
 from redeg_cli.errors import ModelError
@@ -35,6 +34,8 @@ class Lpips(nn.Module):
 
         Raises ModelError when there are none or they do not fit.
         """
+        from torchvision.models import alexnet  # takes longer to import than all else here
+
         super().__init__()
         path = find_download("alexnet") if weights is None else weights
         if path is None:

@@ -12,7 +12,7 @@ from degraded import save_pool, save_redegnet
 from estimated import gaussians, kernel_pool, noise_pool, save_pools
 from PIL import Image
 
-from redeg_cli.degrade.kernel_pool import load_kernel_pool
+from redeg_cli.degrade.kernel_pool import KernelPool, load_kernel_pool
 from redeg_cli.degrade.noise_pool import load_noise_pool
 from redeg_cli.io.images import read_rgb, write_rgb
 
@@ -149,6 +149,16 @@ def test_info_says_which_kind_of_pool_it_is(redeg: Callable, tmp_path: Path) -> 
     assert told[0]["digest"] == kernel_pool().digest
     assert told[1]["deviation"]["all"] == pytest.approx(4, rel=0.1)
     assert told[1]["jpeg"]["from"] == {"tables": 1, "none": 1}
+
+
+def test_kernels_that_have_no_width_are_told_of(redeg: Callable, tmp_path: Path) -> None:
+    values = np.zeros((1, 5, 5), np.float32)
+    values[0, 2, 2], values[0, 0, 0], values[0, 4, 4] = 3, -1, -1
+    KernelPool(values, ("a.png",), 2).save(tmp_path / "k.npz")
+    told = redeg("pool", "info", tmp_path / "k.npz")
+    assert "1 kernels, scale 2, without widths" in told.stdout
+    (summary,) = json.loads(redeg("pool", "info", tmp_path / "k.npz", "--json").stdout)
+    assert summary["widths"] is None
 
 
 def test_merge(redeg: Callable, tmp_path: Path) -> None:

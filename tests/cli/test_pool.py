@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,22 @@ def test_two_cannot_build_one_pool(build: Callable) -> None:
         assert build("pairs", "-o", "other.npz", "--crops", 1).exit_code == 0
     assert build("pairs", "-o", "pool.npz", "--crops", 1).exit_code == 0
     assert not list(Path().glob(".*"))
+
+
+def test_a_pool_that_another_has_just_written_is_not_replaced(
+    build: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def finished_before(output: Path) -> Iterator[None]:
+        output.write_bytes(b"theirs")
+        with file_lock(output):
+            yield
+
+    monkeypatch.setattr("redeg_cli.io.lock.file_lock", finished_before)
+    result = build("pairs", "-o", "pool.npz", "--crops", 1)
+    assert result.exit_code == 1
+    assert result.stderr == "error: pool.npz exists; give --overwrite to replace it\n"
+    assert Path("pool.npz").read_bytes() == b"theirs"
 
 
 def test_a_stopped_run_goes_on(build: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from redeg_cli.evaluate import bootstrap
 from redeg_cli.evaluate.bootstrap import bootstrap_mean, paired_difference
 
 
@@ -40,6 +42,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.71 <= held / runs <= 0.87
 
 
+@pytest.mark.parametrize("at_once", [1 << 20, 100, 1])
+def test_it_is_that_of_scipy(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", at_once)
+    values = np.random.default_rng(4).gumbel(size=13)
+    found = bootstrap_mean(values, 0.9, 1001, seed=3)
+    settings = {"method": "percentile", "confidence_level": 0.9, "n_resamples": 1001}
+    rng = np.random.default_rng(3)
+    theirs = stats.bootstrap((values,), np.mean, batch=max(1, at_once // 13), rng=rng, **settings)
+    wanted = theirs.confidence_interval
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-12)
+
+
 def test_seeds() -> None:
     values = np.random.default_rng(2).normal(size=30)
     assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
@@ -58,6 +72,10 @@ def test_values_that_are_missing_or_infinite() -> None:
     equal = bootstrap_mean(np.array([np.inf, 30.0]))
     assert (equal.n, equal.mean) == (2, math.inf)
     assert math.isnan(equal.high)
+    # Either method has one image that is perfect.
+    both = paired_difference(np.array([np.inf, 30.0]), np.array([30.0, np.inf]))
+    assert both.n == 2
+    assert math.isnan(both.mean)
     none = bootstrap_mean(np.array([np.nan]))
     assert none.n == 0
     assert math.isnan(none.mean)

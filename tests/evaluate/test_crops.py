@@ -114,7 +114,8 @@ def test_pictures_are_looked_for_where_pairs_and_photos_lie(tmp_path: Path) -> N
     assert find_picture("a.png", [tmp_path / "blur" / "lq"]) == picture
     assert find_picture("blur/lq/a.png", [tmp_path / "blur"]) == picture
     assert find_picture("p.jpg face 2", [tmp_path / "photos"]) == tmp_path / "photos" / "p.jpg"
-    assert find_picture("b.png", [tmp_path]) is None
+    for no_file in ("b.png", "", "b\0.png", "b" * 300):
+        assert find_picture(no_file, [tmp_path]) is None
     for outside in (str(picture), "../blur/lq/a.png"):
         assert find_picture(outside, [tmp_path / "photos"]) is None
 

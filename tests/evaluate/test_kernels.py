@@ -146,6 +146,7 @@ def test_files_are_read_and_combined(tmp_path: Path, basis: KernelSet, suffix: s
         ),
         ({"kernels": np.full((1, 3, 3), np.nan)}, "kernels hold NaN"),
         ({"kernels": np.array([["a"]])}, "cannot be read as .npz"),
+        ({"kernels": np.full((1, 3, 3), 1j)}, "cannot be read as .npz"),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, arrays: dict, message: str) -> None:
@@ -162,8 +163,14 @@ def test_no_file_and_no_npz(tmp_path: Path) -> None:
         read_kernels(tmp_path / "text.npz")
     np.save(tmp_path / "one.npy", np.ones(3))
     (tmp_path / "one.npy").rename(tmp_path / "one.npz")
-    with pytest.raises(InputError, match="it is a single array"):
+    with pytest.raises(InputError, match=r"one.npz cannot be read as .npz: not an .npz file"):
         read_kernels(tmp_path / "one.npz")
+    noise = np.random.default_rng(0).random((9, 9, 9))
+    np.savez_compressed(tmp_path / "changed.npz", kernels=noise)
+    whole = (tmp_path / "changed.npz").read_bytes()
+    (tmp_path / "changed.npz").write_bytes(whole[:100] + bytes(20) + whole[120:])
+    with pytest.raises(InputError, match=r"changed.npz cannot be read as .npz: Error -3"):
+        read_kernels(tmp_path / "changed.npz")
 
 
 def test_colours_of_a_kernel() -> None:

@@ -4,6 +4,8 @@ What pyiqa and torchmetrics compute is compared with them; without pyiqa those t
 """
 
 import math
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -348,3 +350,9 @@ class TestPyiqa:
     def test_nothing_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         load_metric("nlpd", View(), CPU)
         assert capsys.readouterr().out == ""
+
+
+def test_other_metrics_do_not_wait_for_torchvision() -> None:
+    code = "import sys, redeg_cli.evaluate.metrics; print('torchvision' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -79,6 +79,11 @@ def test_a_finer_screen_and_none_at_all_are_wrong() -> None:
     assert none.hits == 0
 
 
+def test_a_scale_that_does_not_divide_the_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen_transfer, "SIDE", 194)
+    assert measure_screens(Printer(), crops, large, 3, 1, device=CPU, seed=0).count == 1
+
+
 @pytest.mark.parametrize(
     ("errors", "right"),
     [

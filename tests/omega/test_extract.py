@@ -99,6 +99,14 @@ def test_a_large_pair_is_the_mean_of_its_pieces_by_area(monkeypatch: pytest.Monk
     assert float(omega[0, 0]) == pytest.approx(float(lq.mean()), abs=1e-6)
 
 
+def test_a_strip_too_narrow_to_say_anything_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "LARGEST", 64)
+    hq = torch.rand(1, 3, 64, 95, generator=torch.Generator().manual_seed(0))
+    net = Recorder()
+    extract.extract_omega(net, AlignedPair(hq, hq, 2), CPU)
+    assert [tuple(hq.shape[2:]) for hq, _, _ in net.seen] == [(64, 64)]
+
+
 def test_crops_are_the_same_again_and_differ_by_seed(
     tiny_net: ReDegNetLite, picture: Tensor
 ) -> None:

@@ -64,6 +64,23 @@ def test_dots_lie_where_they_are_on_the_photo_whatever_part_is_seen() -> None:
     assert (again - lq).square().mean() < 0.2 * (whole - lq).square().mean()
 
 
+@pytest.mark.parametrize("gain", [0.0, 0.1, 0.2])
+def test_how_far_the_ink_has_spread(gain: float) -> None:
+    hq = scene()
+    found = look(hq, run_steps(hq, [dots(6.1, [20.0], gain=gain, softness=0.5), *SCAN], 1))
+    assert found is not None
+    assert found.how.gain == gain
+
+
+@pytest.mark.parametrize("black", [0.4, 0.7, 1.0])
+def test_how_much_black_stands_for_the_colours(black: float) -> None:
+    hq = scene()
+    angles = [15.0, 75.0, 0.0, 45.0]
+    found = look(hq, run_steps(hq, [dots(6.2, angles, softness=0.4, black=black), *SCAN], 1))
+    assert found is not None
+    assert found.how.black == black
+
+
 @pytest.mark.parametrize("angles", [[15.0, 75.0, 0.0, 45.0], [71.0, 11.0, 86.0, 41.0]])
 def test_four_inks(angles: list[float]) -> None:
     hq = scene()
@@ -94,9 +111,11 @@ def weave(hq: Tensor) -> Tensor:
         lambda hq: run_steps(hq, [{"op": "jpeg", "quality": 20}], 1),
         stripes,
         weave,
+        # Printing explains it well, but of the dots hardly a wave is left.
+        lambda hq: run_steps(hq, [dots(4.0, [20.0]), {"op": "blur", "sigma": 1.5}], 1),
         lambda hq: hq,
     ],
-    ids=["blur", "noise", "jpeg", "stripes", "weave", "nothing"],
+    ids=["blur", "noise", "jpeg", "stripes", "weave", "blurred print", "nothing"],
 )
 def test_what_is_no_print(damage: object) -> None:
     hq = scene()

@@ -70,6 +70,12 @@ def test_no_lattice_in_noise_blur_or_nothing() -> None:
     assert find_lattice(blurred, hq) is None
 
 
+@pytest.mark.parametrize(("levels", "seen"), [(1.2, False), (2.0, True)])
+def test_waves_that_nobody_sees_are_left_alone(levels: float, seen: bool) -> None:
+    hq = scene()
+    assert (find_lattice(hq + levels / 255 * plane(0.2, 0.03), hq) is not None) is seen
+
+
 def test_maps_are_sines_and_cosines() -> None:
     lattice = Lattice(((0.1, 0.0), (0.05, -0.2)))
     maps = lattice.maps(20, 30, (3.0, 5.0))

@@ -102,6 +102,14 @@ def test_detail_that_the_lq_has_of_its_own_does_not_count(scale: int) -> None:
     assert detail_gain(torch.full_like(FACE, 0.5), FACE, scale) == 1
 
 
+def test_detail_finer_than_native_pixels_does_not_count() -> None:
+    place = torch.arange(256.0)
+    coarse = (0.5 + 0.2 * torch.sin(place / 4)).expand_as(FACE)
+    fine = 0.2 * torch.sin(2 * place).expand(256, -1).T
+    assert detail_gain(coarse + fine, coarse, 1) < 0.2
+    assert detail_gain(coarse + fine, coarse, 4) > 0.98
+
+
 @pytest.mark.parametrize("hq", [FACE, COFFEE, CAT])
 @pytest.mark.parametrize("scale", [1, 4])
 def test_a_swapped_pair_is_told(hq: Tensor, scale: int) -> None:

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from redeg_cli.omega.peaks import View, bin_size, find_peaks
+from redeg_cli.omega.peaks import View, bin_size, find_peaks, high_pass
 
 SIZE = (120, 160)
 
@@ -83,3 +84,12 @@ def test_what_has_no_common_phase_is_not_coherent() -> None:
 def test_grain_has_no_peaks() -> None:
     for seed in range(4):
         assert find_peaks([View(gray(), gray() + grain(0.1, seed))], 0.04, 4.5) == []
+
+
+@pytest.mark.parametrize(("size", "side"), [((40, 33), 17), ((6, 50), 11)])
+def test_high_pass_takes_off_the_mean_of_a_square(size: tuple[int, int], side: int) -> None:
+    images = grain(1, size=size).double()
+    around = np.pad(images[0].numpy(), ((0, 0), *[(side // 2, side // 2)] * 2), mode="reflect")
+    squares = np.lib.stride_tricks.sliding_window_view(around, (side, side), (1, 2))
+    wanted = images[0].numpy() - squares.mean((3, 4))
+    np.testing.assert_allclose(high_pass(images, 8)[0].numpy(), wanted, atol=1e-12)

@@ -60,6 +60,7 @@ def test_the_common_scale() -> None:
         ({"omegas": np.zeros((3, 511), np.float32)}, r"\(3, 511\)"),
         ({"names": ("a", "b")}, "2 names"),
         ({"scales": np.ones(2, int)}, r"\(2,\) scales"),
+        ({"scales": np.array([4, 0, 4])}, "an Ω of scale 0"),
         ({"notes": ("a", "b")}, "a note for each of its 3"),
         ({"omegas": np.full((3, 512), np.nan, np.float32)}, "not finite"),
         (
@@ -95,20 +96,32 @@ def write_other(path: Path, kind: str) -> None:
         path.write_bytes(content[:middle] + bytes(40) + content[middle + 40 :])
     elif kind == "list header":
         np.savez(path, omega=np.zeros((1, 512)), header=np.array("[]"))
-    elif kind == "bad rows":
-        np.savez(
-            path,
-            omega=np.full((1, 512), np.inf),
-            name=np.array(["a"]),
-            scale=np.array([1]),
-            note=np.array([""]),
-            header=np.array('{"model": "m", "fingerprint": "f"}'),
-        )
+    else:
+        whole = {
+            "omega": np.ones((1, 512), np.float32),
+            "name": np.array(["a"]),
+            "scale": np.array([1]),
+            "note": np.array([""]),
+            "header": np.array('{"model": "m", "fingerprint": "f"}'),
+        }
+        np.savez(path, **whole)
+        assert len(load_pool(path)) == 1
+        np.savez(path, **(whole | CHANGES[kind]))  # pyright: ignore[reportArgumentType]
 
 
+CHANGES: dict[str, dict[str, np.ndarray]] = {
+    "bad rows": {"omega": np.full((1, 512), np.inf)},
+    "beyond float32": {"omega": np.full((1, 512), 1e300)},
+    "complex": {"omega": np.full((1, 512), 1j)},
+    "bytes as names": {"name": np.array([b"a"])},
+    "names of names": {"name": np.array([["a", "b"]])},
+    "broken scale": {"scale": np.array([1.5])},
+    "scale of nothing": {"scale": np.array([0])},
+    "newer": {"header": np.array('{"format": 2, "model": "m", "fingerprint": "f"}')},
+}
 KINDS = [
     *("empty", "text", "npy", "other npz", "objects", "cut", "changed", "list header"),
-    "bad rows",
+    *CHANGES,
 ]
 
 
@@ -120,6 +133,12 @@ def test_another_file_is_one_line(tmp_path: Path, kind: str) -> None:
         load_pool(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pool_of_a_newer_version_says_what_to_do(tmp_path: Path) -> None:
+    write_other(tmp_path / "pool.npz", "newer")
+    with pytest.raises(InputError, match="has format 2, this version reads 1: update redeg"):
+        load_pool(tmp_path / "pool.npz")
 
 
 def test_a_missing_pool_and_a_folder(tmp_path: Path) -> None:
@@ -154,6 +173,14 @@ def test_spread_in_closed_form() -> None:
     # Two Ωs at right angles: the mean lies at 1 / sqrt(2) of each.
     right = np.eye(512)[:2]
     assert pool_spread(right) == pytest.approx(np.sqrt(0.5))
+    assert pool_spread(np.zeros((3, 512))) == 0
+
+
+def test_spread_of_many_and_of_long_ones() -> None:
+    many = np.full((50_000, 512), 0.1, np.float32)
+    assert pool_spread(many) < 1e-6
+    long = np.full((2, 512), 1e30, np.float32) * np.array([[1], [-1]], np.float32)
+    assert pool_spread(long) == pytest.approx(1)
 
 
 def test_rows_become_a_pool() -> None:

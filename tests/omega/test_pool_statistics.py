@@ -46,9 +46,9 @@ def test_single_rows_have_no_neighbours() -> None:
     assert pool_statistics(cloud(3), one_each(3)).nearest_is_same_pair is None
 
 
-@pytest.mark.parametrize("block", [512, 7])
-def test_planted_duplicates_are_found(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK", block)
+@pytest.mark.parametrize("distances", [1 << 22, 7 * 40, 3])
+def test_planted_duplicates_are_found(distances: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DISTANCES", distances)
     rows = cloud(40)
     rows[[9, 30]] = rows[2]
     rows[[17, 25]] = rows[11]
@@ -61,6 +61,20 @@ def test_planted_duplicates_are_found(block: int, monkeypatch: pytest.MonkeyPatc
     found = pool_statistics(rows, one_each(40))
     assert found.exact_duplicates == ((2, 9, 30), (11, 17, 25))
     assert found.near_duplicates == ((5, 20, 35, 38),)
+
+
+def test_large_pools_are_compared_in_small_parts_and_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_DISTANCES", 9 * 40)
+    told: list[int] = []
+
+    def on_progress(done: int, total: int, text: str = "") -> None:
+        assert (total, text) == (40, "")
+        told.append(done)
+
+    pool_statistics(cloud(40), one_each(40), on_progress)
+    assert told == [9, 18, 27, 36, 40]
 
 
 def test_equal_rows_far_from_zero_are_exact_and_not_near() -> None:

@@ -31,8 +31,9 @@ def test_it_is_that_of_torchmetrics(checkpoint: Path, monkeypatch: pytest.Monkey
         made.load_state_dict(torch.load(checkpoint, weights_only=True), strict=False)
         return made
 
-    monkeypatch.setattr("torchvision.models.alexnet", theirs)
-    reference = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("torchvision.models.alexnet", theirs)
+        reference = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
     made, truth = images(0), images(1)
     wanted = reference.net(made, truth, normalize=True).flatten()
     found = Lpips(checkpoint)(made, truth)
