@@ -4,9 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from redeg_cli.evaluate import bootstrap
 from redeg_cli.evaluate.bootstrap import bootstrap_mean, paired_difference
 
 
@@ -40,18 +38,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         held += found.low <= np.euler_gamma <= found.high
     # 0.8 of 300 with three standard errors, and a little less for percentiles of skewed data.
     assert 0.71 <= held / runs <= 0.87
-
-
-@pytest.mark.parametrize("at_once", [1 << 20, 100, 1])
-def test_it_is_that_of_scipy(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "_AT_ONCE", at_once)
-    values = np.random.default_rng(4).gumbel(size=13)
-    found = bootstrap_mean(values, 0.9, 1001, seed=3)
-    settings = {"method": "percentile", "confidence_level": 0.9, "n_resamples": 1001}
-    rng = np.random.default_rng(3)
-    theirs = stats.bootstrap((values,), np.mean, batch=max(1, at_once // 13), rng=rng, **settings)
-    wanted = theirs.confidence_interval
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-12)
 
 
 def test_seeds() -> None:
