@@ -15,6 +15,7 @@ from redeg_cli.degrade.blur import Blur, filter2d, make_kernels
 from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.chain import load_degrader, presets
 from redeg_cli.degrade.jpeg import jpeg
+from redeg_cli.degrade.ops import OPS
 from redeg_cli.degrade.resize import resize
 from redeg_cli.degrade.steps import (
     PlannedStep,
@@ -286,7 +287,7 @@ def test_steps_are_read_with_their_defaults_and_ranges() -> None:
         (["jpeg"], "steps[0]: expected a table with an op, got 'jpeg'"),
         ([JPEG, {"quality": 3}], "steps[1]: expected a table with an op, got {'quality': 3}"),
         ([JPEG, {"op": "jpg"}], "steps[1]: unknown op 'jpg' (did you mean 'jpeg'?)"),
-        ([{"op": 3}], "steps[0]: unknown op 3"),
+        ([{"op": 3}], f"steps[0]: unknown op 3: there are {', '.join(OPS)}"),
         (
             [{"op": "jpeg", "qualty": 30}],
             # Of two faults, the first: what is missing.
