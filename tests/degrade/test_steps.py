@@ -378,3 +378,10 @@ def test_nan_and_infinity_are_refused_by_image(value: float) -> None:
 def test_a_record_of_another_scale_is_refused() -> None:
     with pytest.raises(RecipeError, match="record 1 is one of scale 4, not 2"):
         run_records(photos(2), [{"steps": [], "scale": 2}, {"steps": [], "scale": 4}], 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float64, torch.float16])
+def test_images_of_other_types_are_refused(dtype: torch.dtype) -> None:
+    """Levels from 0 to 255 would be taken for white."""
+    with pytest.raises(ValueError, match=f"expected float32 images .* got {dtype}"):
+        run_records(torch.ones(1, 3, 8, 8, dtype=dtype), [{"steps": [JPEG]}], 2)
