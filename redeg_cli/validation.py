@@ -32,6 +32,12 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+def nearest_or_all(name: object, known: Iterable[str]) -> str:
+    """Return what ``did_you_mean`` does, or ``: there are x, y`` with all if none is near."""
+    known = list(known)
+    return did_you_mean(name, known) or f": there are {', '.join(known)}"
+
+
 def explain(error: ValidationError, kind: type[BaseModel], more: Iterable[str] = ()) -> str:
     """Return the first fault of a table of ``kind`` as text that names its key.
 

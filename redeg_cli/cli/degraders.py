@@ -102,11 +102,17 @@ def degraders(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the degraders, or print the TOML file of a handcrafted one."""
+    """List the degraders, or print the TOML file of a handcrafted one (with --json its tables)."""
     from redeg_cli.degrade.chain import preset_path, preset_table, presets
 
+    if name in LEARNED:
+        raise typer.BadParameter(f"{name} has no TOML file, it is {LEARNED[name][0]}")
     if name is not None:
-        print(preset_path(name).read_text(encoding="utf-8"), end="")
+        path = preset_path(name)
+        if as_json:
+            emit_json({"name": name, **preset_table(name)})
+        else:
+            print(path.read_text(encoding="utf-8"), end="")
         return
     tables = {preset: preset_table(preset) for preset in presets()}
     if as_json:

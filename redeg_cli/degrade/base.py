@@ -37,7 +37,8 @@ class Degrader(Protocol):
         ...
 
     def apply(self, hq: torch.Tensor, records: Sequence[Record]) -> torch.Tensor:
-        """Degrade ``hq`` (B, 3, H, W) in [0, 1] to native LQ (B, 3, H/scale, W/scale) in [0, 1].
+        """Degrade float32 ``hq`` (B, 3, H, W) in [0, 1] to native LQ (B, 3, H/scale, W/scale)
+        in [0, 1].
 
         Runs on the device of ``hq``. H and W are multiples of ``scale``; one record per image.
         """
@@ -45,8 +46,10 @@ class Degrader(Protocol):
 
 
 def check_batch(hq: torch.Tensor, records: Sequence[Record], scale: int) -> None:
-    """Raise ValueError unless ``hq`` is (B, 3, H, W), finite, divisible by ``scale``, a record
-    each."""
+    """Raise ValueError unless ``hq`` is float32 (B, 3, H, W), finite, divisible by ``scale``, a
+    record each."""
+    if hq.dtype != torch.float32:
+        raise ValueError(f"expected float32 images in [0, 1], got {hq.dtype}")
     if hq.ndim != 4 or hq.shape[1] != 3 or hq.shape[0] == 0:
         raise ValueError(f"expected (B, 3, H, W) images, got {tuple(hq.shape)}")
     if hq.shape[0] != len(records):

@@ -114,7 +114,11 @@ def filter_canvas(canvas: Canvas, kernels: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1024)
 def _fast_length(length: int) -> int:
-    """Return the next length that is a product of 2, 3 and 5, which Fourier transforms favour."""
+    """Return the next even length that is a product of 2, 3 and 5, which Fourier transforms favour.
+
+    Of odd ones those of real numbers take 1.3 to 2 times as long.
+    """
+    length += length % 2
     while True:
         rest = length
         for prime in (2, 3, 5):
@@ -122,7 +126,7 @@ def _fast_length(length: int) -> int:
                 rest //= prime
         if rest == 1:
             return length
-        length += 1
+        length += 2
 
 
 def apply_blur(canvas: Canvas, steps: Sequence[Blur]) -> Canvas:

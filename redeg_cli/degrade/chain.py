@@ -20,7 +20,7 @@ from redeg_cli.degrade.draws import ChainReader
 from redeg_cli.degrade.steps import run_records
 from redeg_cli.errors import RecipeError
 from redeg_cli.seeds import numpy_generator
-from redeg_cli.validation import did_you_mean, read_toml
+from redeg_cli.validation import did_you_mean, nearest_or_all, read_toml
 
 _KEYS = ("description", "source", "steps", "chains")
 
@@ -35,7 +35,7 @@ class ChainDegrader:
         """
         for key in table:
             if key not in _KEYS:
-                raise RecipeError(f"{name}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
+                raise RecipeError(f"{name}: unknown key {key!r}{nearest_or_all(key, _KEYS)}")
         if "steps" not in table:
             raise RecipeError(f"{name}: the key 'steps' is missing")
         chains = table.get("chains", {})

@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 import numpy as np
 
 from redeg_cli.errors import RecipeError
-from redeg_cli.validation import did_you_mean
+from redeg_cli.validation import nearest_or_all
 
 
 class Distribution(Protocol):
@@ -68,12 +68,15 @@ class Uniform:
 
     def draw(self, rng: np.random.Generator) -> float:
         """See ``Distribution``."""
-        value = self.function(self.low + (self.high - self.low) * rng.random())
-        return float(f"{value:.6g}")
+        return self._at(self.low + (self.high - self.low) * rng.random())
 
     def extremes(self) -> list[Any]:
         """See ``Distribution``."""
-        return [self.function(self.low), self.function(self.high)]
+        # As they are drawn: exp(log(100)) is 100.00000000000004.
+        return [self._at(self.low), self._at(self.high)]
+
+    def _at(self, number: float) -> float:
+        return float(f"{self.function(number):.6g}")
 
 
 @dataclass(frozen=True)
@@ -250,7 +253,7 @@ class Reader:
             return Mixing(level)
         if name == "choice":
             return self._choice(value, table.get("weights"), kind, where)
-        raise RecipeError(f"{where}: unknown{did_you_mean(name, _KINDS.split(', '))}")
+        raise RecipeError(f"{where}: unknown{nearest_or_all(name, _KINDS.split(', '))}")
 
     def _choice(self, value: Any, weights: Any, kind: Any, where: str) -> Choice:
         if not isinstance(value, list) or not value:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.base import Record, check_batch
 from redeg_cli.degrade.resize import to_native
-from redeg_cli.degrade.steps import run_chains
+from redeg_cli.degrade.steps import check_records, run_chains
 from redeg_cli.errors import ModelError
 from redeg_cli.models import find_model, load_network
 from redeg_cli.nets.dml import DML, LearnedDegradation
@@ -67,8 +67,10 @@ class DmlDegrader:
         return {"degrader": NAME, "scale": self.scale, "steps": steps}
 
     def apply(self, hq: Tensor, records: Sequence[Record]) -> Tensor:
-        """See ``Degrader.apply``. The noise is that of the native grid."""
+        """See ``Degrader.apply``. The noise is that of the native grid. Raises RecipeError for a
+        record that is none, or of another scale."""
         check_batch(hq, records, self.scale)
+        check_records(records, self.scale)
         native = clean_lq(self.net, hq)
         if self.net.grid == "aligned":
             native = to_native(native, self.scale)

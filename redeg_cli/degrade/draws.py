@@ -14,7 +14,8 @@ of that ``name`` came out the other way round, they are exchanged. ``weight`` be
 ``one_of`` and ``name`` to those of ``shuffle``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from redeg_cli.degrade.base import Step
 from redeg_cli.degrade.distributions import Distribution, NewSeed, Reader, pick, read_weights
 from redeg_cli.degrade.ops import find_op
 from redeg_cli.errors import RecipeError
-from redeg_cli.validation import did_you_mean, explain
+from redeg_cli.validation import did_you_mean, explain, nearest_or_all
 
 StepTable = dict[str, Any]
 
@@ -181,7 +182,7 @@ class ChainReader:
             known = (form, *_FORMS[form], *common)
             for key in table:
                 if key not in known:
-                    raise RecipeError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+                    raise RecipeError(f"{where}: unknown key {key!r}{nearest_or_all(key, known)}")
         draw = self._step(table, where, common) if form == "op" else self._form(form, table, where)
         if "p" not in table:
             return draw
@@ -227,7 +228,7 @@ class ChainReader:
             if key == "op" or key in common:
                 continue
             if key not in step.model_fields:
-                hint = did_you_mean(key, step.model_fields)
+                hint = nearest_or_all(key, [*step.model_fields, *common])
                 raise RecipeError(f"{where} ({name}): unknown key {key!r}{hint}")
             kind = step.model_fields[key].annotation
             parameters[key] = self.distributions.read(value, kind, f"{where}.{key}")
@@ -275,12 +276,14 @@ def _name(table: Mapping[str, Any]) -> Any:
 
 def _check_extremes(step: type[Step], parameters: Mapping[str, Distribution], where: str) -> None:
     """Raise RecipeError if some value that may be drawn is one that the op refuses."""
-    first = {key: distribution.extremes()[0] for key, distribution in parameters.items()}
-    tables: Sequence[dict[str, Any]] = [
-        first | {key: value}
-        for key, distribution in parameters.items()
-        for value in distribution.extremes()
-    ] or [first]
+    extremes = {key: distribution.extremes() for key, distribution in parameters.items()}
+    first = {key: values[0] for key, values in extremes.items()}
+    tables = [first, *({**first, key: each} for key, values in extremes.items() for each in values)]
+    # What an op allows of one parameter may depend on another: on the codec, or the kernel's size.
+    some = {key: [*values[:8], *values[8:][-8:]] for key, values in extremes.items()}
+    for one, other in itertools.combinations(some, 2):
+        pairs = itertools.product(some[one], some[other])
+        tables += [{**first, one: value, other: with_it} for value, with_it in pairs]
     for table in tables:
         try:
             step.model_validate(table)

@@ -176,6 +176,10 @@ def apply_error_diffusion(canvas: Canvas, steps: Sequence[ErrorDiffusion]) -> Ca
     if any(jitter):
         shape = (inks.shape[1], inks.shape[2], inks.shape[3])
         field = uniform_field([step.seed for step in steps], shape, canvas.device)
+        if inks.shape[1] > 1:
+            # Where others of the batch have four inks, black is the fourth: with its own numbers.
+            black = [row for row, step in enumerate(steps) if step.inks == "black"]
+            field[black, 3] = field[black, 0]
         # Never 0: paper stays paper.
         thresholds = ((field - 0.5) * canvas.column(jitter) + 0.5).clamp(min=1e-3)
     printed = torch.empty_like(inks)

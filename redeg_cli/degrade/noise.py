@@ -78,12 +78,13 @@ def poisson_noise(
     and the noise common to all channels for gray images. Source: BSRGAN, section 3.3; Real-ESRGAN,
     section 3.2.
     """
-    batch, _, height, width = images.shape
-    level = torch.where(gray, to_luma(images), images).clamp(min=0)
-    field = normal_field(seeds, (3, height, width), images.device)
-    field = torch.where(gray, field[:, :1], field).view(batch, 3, height, width)
-    mean = level * photons
-    return strength * (_poisson(mean, field) - mean) / photons
+    height, width = images.shape[2:]
+    channels = 1 if bool(gray.all()) else 3
+    level = to_luma(images) if channels == 1 else torch.where(gray, to_luma(images), images)
+    field = normal_field(seeds, (channels, height, width), images.device)
+    field = torch.where(gray, field[:, :1], field)
+    mean = level.clamp(min=0) * photons
+    return (strength * (_poisson(mean, field) - mean) / photons).expand_as(images)
 
 
 def _poisson(mean: Tensor, normal: Tensor) -> Tensor:
@@ -98,6 +99,9 @@ def _poisson(mean: Tensor, normal: Tensor) -> Tensor:
     counts = (mean + root * normal + (2 + squared) / 6 - third).floor().clamp_(min=0)
     rare = mean < 2
     if bool(rare.any()):
+        # Black has no noise, and often there is much of it.
+        counts *= mean > 0
+        rare &= mean > 0
         counts[rare] = _rare_poisson(mean[rare], normal[rare])
     return counts
 
@@ -108,9 +112,11 @@ def _rare_poisson(mean: Tensor, normal: Tensor) -> Tensor:
     chance = (-mean).exp()
     below, counts = chance.clone(), torch.zeros_like(mean)
     for k in range(1, 13):
-        counts += uniform > below
-        chance = chance * mean / k
-        below += chance
+        more = uniform > below
+        if not bool(more.any()):
+            break
+        counts += more
+        below += chance.mul_(mean).div_(k)
     return counts
 
 

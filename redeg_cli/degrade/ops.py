@@ -36,7 +36,7 @@ from redeg_cli.degrade.video import Video, apply_video
 from redeg_cli.degrade.vignette import Vignette, apply_vignette
 from redeg_cli.degrade.webp import Webp, apply_webp
 from redeg_cli.errors import RecipeError
-from redeg_cli.validation import did_you_mean
+from redeg_cli.validation import nearest_or_all
 
 
 class Op(NamedTuple):
@@ -84,7 +84,7 @@ OPS: dict[str, Op] = {
 
 
 def find_op(name: Any, where: str) -> Op:
-    """Return the op of that name. Raises RecipeError that names the nearest one."""
+    """Return the op of that name. Raises RecipeError that names the nearest one, or all."""
     if not isinstance(name, str) or name not in OPS:
-        raise RecipeError(f"{where}: unknown op {name!r}{did_you_mean(name, OPS)}")
+        raise RecipeError(f"{where}: unknown op {name!r}{nearest_or_all(name, OPS)}")
     return OPS[name]

@@ -18,8 +18,9 @@ from redeg_cli.degrade.canvas import Canvas, Size
 from redeg_cli.errors import RecipeError
 
 Filter = Literal["area", "pool", "bilinear", "bicubic", "lanczos", "nearest"]
-_BLOCK = 256
-"""Rows made at a time: a matrix is mostly zeros away from its diagonal."""
+_BLOCK, _BLOCK_GPU = 64, 256
+"""Rows made at a time: a matrix is mostly zeros away from its diagonal. A core takes half the time
+at 64 (512 pixels to 189: 2.9 ms in place of 5.8), a GPU has fewer and larger products to start."""
 MOST_TIMES, ALWAYS = 16, 2048**2
 """Times the pixels of the HQ that an image may have on its way, so that no record asks for more
 than memory holds; so many pixels are always allowed."""
@@ -121,8 +122,9 @@ def _resize_lines(
     """Resize the columns (dimension 2) of (B, 3, H, W): image b from before[b] to after[b]."""
     length, out = pixels.shape[2], []
     ratios = [old / new for old, new in zip(before, after, strict=True)]
-    for start in range(0, max(after), _BLOCK):
-        rows = range(start, min(start + _BLOCK, max(after)))
+    block = _BLOCK if pixels.device.type == "cpu" else _BLOCK_GPU
+    for start in range(0, max(after), block):
+        rows = range(start, min(start + block, max(after)))
         low = min(start * ratio - _REACH[filter] * max(1, ratio) for ratio in ratios)
         high = max(rows.stop * ratio + _REACH[filter] * max(1, ratio) for ratio in ratios)
         # Rows of an image that has ended repeat its last, which lies below the block.

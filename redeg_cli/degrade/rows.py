@@ -36,15 +36,15 @@ def filter_rows(planes: Tensor, kernels: Tensor) -> Tensor:
 
     A weight behind the centre (of higher index) moves the picture to the right.
     """
-    batch, channels, height, width = planes.shape
     if kernels.ndim == 2:
-        kernels = kernels[:, None].expand(-1, channels, -1)
-    if batch * channels == 1:
-        # A single group would go to cuDNN, which takes TF32 (10 bits); more do not.
-        return filter_rows(planes.expand(-1, 2, -1, -1), kernels.expand(-1, 2, -1))[:, :1]
-    weight = kernels.flip(-1).reshape(batch * channels, 1, 1, -1)
-    out = F.conv2d(planes.reshape(1, -1, height, width), weight, groups=batch * channels)
-    return out.view(batch, channels, height, -1)
+        kernels = kernels[:, None]
+    weights = kernels.flip(-1)[:, :, None, None].unbind(-1)
+    width = planes.shape[3] - len(weights) + 1
+    # Tap by tap: on a CPU core a half to a tenth of the time of grouped conv2d.
+    out = planes[..., :width] * weights[0]
+    for tap, weight in enumerate(weights[1:], start=1):
+        out.addcmul_(planes[..., tap : tap + width], weight)
+    return out
 
 
 def bordered_rows(canvas: Canvas, planes: Tensor, reach: int) -> Tensor:

@@ -67,14 +67,19 @@ def run_records(hq: torch.Tensor, records: Sequence[Record], scale: int) -> torc
     the image.
     """
     check_batch(hq, records, scale)
+    check_records(records, scale)
+    # A step of each image's own, so that the others of the batch have no part in its last digit.
+    end = PlannedStep("resize", Resize(of="native"))
+    return _run(hq, [[*read_steps(record["steps"]), end] for record in records], scale).pixels
+
+
+def check_records(records: Sequence[Record], scale: int) -> None:
+    """Raise RecipeError unless each record holds steps and is of the scale, if it names one."""
     for place, record in enumerate(records):
         if not isinstance(record, Mapping) or "steps" not in record:
             raise RecipeError(f"record {place}: expected a table with steps, got {record!r}")
         if record.get("scale", scale) != scale:
             raise RecipeError(f"record {place} is one of scale {record['scale']}, not {scale}")
-    # A step of each image's own, so that the others of the batch have no part in its last digit.
-    end = PlannedStep("resize", Resize(of="native"))
-    return _run(hq, [[*read_steps(record["steps"]), end] for record in records], scale).pixels
 
 
 def run_chains(hq: torch.Tensor, chains: Sequence[Sequence[StepTable]], scale: int) -> Canvas:

@@ -59,7 +59,7 @@ def torn_rows(canvas: Canvas, right: Tensor, share: Tensor, seeds: Sequence[int]
     flakes = correlated(field[..., 1:], sigma, reach)
     # The rank of a flake is uniform on [0, 1]; half of those that show are white all through.
     rank = torch.special.ndtr(flakes)
-    white = (2 - 2 * rank / share.clamp(min=1e-6)).clamp(0, 1)
+    white = (2 - 2 * rank / share.clamp(min=1e-6)).clamp(0, 1) * (share > 0)
     return torch.lerp(moved, torch.ones_like(white), white)
 
 

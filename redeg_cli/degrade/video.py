@@ -96,11 +96,13 @@ def coded_clip(clip: Sequence[np.ndarray], codec: VideoCodec, quality: int) -> l
 
     Frames are uint8 (h * 3 / 2, w): the planes of yuv420p one below the other, h and w multiples
     of 16. One thread and bit-exact arithmetic: the same frames each time, on every machine with
-    the same FFmpeg and x264.
+    the same FFmpeg and x264. Raises RedegError if PyAV or its encoder is missing, and for frames
+    that the codec does not take.
     """
     try:
         import av
         from av.codec.codec import UnknownCodecError
+        from av.error import FFmpegError
     except ImportError as error:
         message = "op video needs the package av: pip install 'redeg[video]' (or pip install av)"
         raise RedegError(message) from error
@@ -128,14 +130,20 @@ def coded_clip(clip: Sequence[np.ndarray], codec: VideoCodec, quality: int) -> l
         encoder.options = {**fixed, **_EXACT}
         decoder.options = _EXACT
     frames = []
-    for time, planes in enumerate(clip):
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.pts = time
-        for packet in encoder.encode(frame):
+    try:
+        for time, planes in enumerate(clip):
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts = time
+            for packet in encoder.encode(frame):
+                frames += decoder.decode(packet)
+        for packet in encoder.encode(None):
             frames += decoder.decode(packet)
-    for packet in encoder.encode(None):
-        frames += decoder.decode(packet)
-    frames += decoder.decode(None)
+        frames += decoder.decode(None)
+    except FFmpegError as error:
+        # MPEG-4 holds sides of 8191 px, the others of 16,383.
+        size = f"{encoder.width}x{encoder.height}"
+        message = f"codec {codec} takes no frames of {size} px: cut the image, or shrink it first"
+        raise RedegError(message) from error
     return [frame.to_ndarray() for frame in frames]
 
 

@@ -15,6 +15,10 @@ from pydantic import Field
 from redeg_cli.degrade.base import Step
 from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.codec import through_codec
+from redeg_cli.errors import RedegError
+
+_LARGEST = 16383
+"""Side in pixels that the format holds."""
 
 
 class Webp(Step):
@@ -27,8 +31,11 @@ class Webp(Step):
 def webp(rgb: np.ndarray, quality: int) -> np.ndarray:
     """Return the uint8 image (h, w, 3) as WebP of ``quality`` in 1..100 shows it.
 
-    Sides of at most 16,383 pixels, which is what the format holds.
+    Raises RedegError for sides of more than 16,383 pixels.
     """
+    if max(rgb.shape[:2]) > _LARGEST:
+        size = f"{rgb.shape[1]}x{rgb.shape[0]}"
+        raise RedegError(f"WebP holds sides of at most {_LARGEST} px, got {size}: cut the image")
     options = [cv2.IMWRITE_WEBP_QUALITY, quality]
     _, file = cv2.imencode(".webp", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     decoded = cv2.imdecode(file, cv2.IMREAD_COLOR)

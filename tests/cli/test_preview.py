@@ -81,6 +81,14 @@ def test_degraders_are_listed_and_printed(redeg: Callable) -> None:
     printed = redeg("degraders", "bsrgan").stdout
     assert "\n[[steps]]\n" in printed
     assert "Zhang et al. 2021" in printed
+    tables = json.loads(redeg("degraders", "bsrgan", "--json").stdout)
+    assert tables["name"] == "bsrgan"
+    assert tables["chains"]["jpeg"] == [{"op": "jpeg", "quality": {"integers": [30, 95]}}]
+    result = redeg("degraders", "omega")
+    assert result.exit_code == 2
+    assert "omega has no TOML file, it is Ωs of a pool: --pool FILE" in " ".join(
+        result.stderr.split()
+    )
     result = redeg("degraders", "bsrgam")
     assert result.exit_code == 1
     assert "did you mean 'bsrgan'?" in result.stderr

@@ -10,7 +10,14 @@ import torch
 from pydantic import ValidationError
 from scipy import ndimage
 
-from redeg_cli.degrade.blur import Blur, apply_blur, filter2d, filter_canvas, make_kernels
+from redeg_cli.degrade.blur import (
+    Blur,
+    _fast_length,
+    apply_blur,
+    filter2d,
+    filter_canvas,
+    make_kernels,
+)
 from redeg_cli.degrade.canvas import Canvas, stack_images
 from redeg_cli.degrade.kernels import (
     gaussian_kernels,
@@ -101,6 +108,12 @@ def test_filtering_a_canvas_is_filtering_its_images() -> None:
     for row, (image, ours) in enumerate(zip(canvas.images(), made, strict=True)):
         alone = filter2d(image, kernels[row : row + 1])
         torch.testing.assert_close(ours, alone, atol=2e-6, rtol=0)
+
+
+def test_transforms_have_even_lengths_without_large_primes() -> None:
+    fast = [2**a * 3**b * 5**c for a in range(1, 10) for b in range(6) for c in range(5)]
+    for length in range(1, 600):
+        assert _fast_length(length) == min(n for n in fast if n >= length)
 
 
 def test_kernels_of_any_families_and_sizes_stand_in_the_middle_of_the_largest() -> None:

@@ -243,9 +243,9 @@ def test_functions_lie_between_those_of_the_ends(
     distribution = Reader(1).read({name: [low, high]}, float, "here")
     first, last = sorted(float(value) for value in distribution.extremes())
     function = {"log_uniform": float, "sqrt_uniform": math.sqrt, "reciprocal": lambda x: 1 / x}
-    assert [first, last] == pytest.approx(sorted(function[name](end) for end in (low, high)))
-    value = distribution.draw(numpy_generator(seed))
-    assert first * (1 - 5e-6) <= value <= last * (1 + 5e-6)
+    ends = sorted(function[name](end) for end in (low, high))
+    assert [first, last] == pytest.approx(ends, rel=5.1e-6)  # six digits
+    assert first <= distribution.draw(numpy_generator(seed)) <= last
 
 
 @quick
@@ -255,6 +255,14 @@ def test_integers_are_on_their_grid(low: int, span: int, step: int, seed: int) -
     grid = [*range(low, low + span + 1, step)]
     assert distribution.draw(numpy_generator(seed)) in grid
     assert set(distribution.extremes()) == set(grid)
+
+
+@pytest.mark.parametrize("end", [0.05, 3, 10, 100, 5000, 1e7])
+def test_the_ends_of_a_range_are_those_given(end: float) -> None:
+    """exp(log(100)) is more than 100, which the range of a parameter may end with."""
+    for name in ("uniform", "log_uniform"):
+        assert Reader(4).read({name: [end, end]}, float, "here").extremes() == [end, end]
+        assert Reader(4).read({name: [end / 2, end]}, float, "here").extremes() == [end / 2, end]
 
 
 def test_the_last_of_very_many_integers_is_among_the_extremes() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redeg_cli.degrade import dml
 from redeg_cli.degrade.dml import DmlDegrader, clean_lq, in_parts, weight_maps
 from redeg_cli.degrade.resize import to_native
-from redeg_cli.errors import ModelError
+from redeg_cli.errors import ModelError, RecipeError
 from redeg_cli.nets.dml import DML, DirectKPN, DirectNet, LearnedDegradation
 
 SMALL = {"widths": (4, 6, 6)}
@@ -105,3 +105,16 @@ def test_another_scale_than_the_models_is_refused() -> None:
     assert DmlDegrader(network(scale=4)).scale == 4
     with pytest.raises(ModelError, match="learned at scale 4, 2 was asked for"):
         DmlDegrader(network(scale=4), scale=2)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"degrader": "dml"}, "record 1: expected a table with steps"),
+        ({"scale": 4, "steps": []}, "record 1 is one of scale 4, not 2"),
+    ],
+)
+def test_records_that_are_none_are_refused(record: dict[str, object], words: str) -> None:
+    degrader = DmlDegrader(network())
+    with pytest.raises(RecipeError, match=words):
+        degrader.apply(images_of(2, 3, 16, 16), [degrader.draw(0), record])

@@ -245,6 +245,24 @@ def test_the_weight_of_sharpen_is_its_own_but_in_one_of() -> None:
         ([A, {"steps": [A, [B]]}], "steps[1].steps[1]: expected a table, got "),
         ([{"op": "jpg", "quality": 3}], "steps[0]: unknown op 'jpg' (did you mean 'jpeg'?)"),
         ([{"op": ["jpeg"]}], "steps[0]: unknown op ['jpeg']"),
+        ([{"op": "1"}], "steps[0]: unknown op '1': there are blur, resize, noise, "),
+        (
+            [{**A, "zzz": 2}],
+            "unknown key 'zzz': there are quality, subsample, p, only_scale",
+        ),
+        ([{"use": "a", "zzz": 2}], "unknown key 'zzz': there are use, scale, p, only_scale"),
+        (
+            [{"op": "jpeg", "quality": {"zzz": 1}}],
+            "steps[0].quality.zzz: unknown: there are uniform, log_uniform, ",
+        ),
+        (
+            [{"op": "video", "codec": {"choice": ["h264", "mpeg2"]}, "quality": [20, 40]}],
+            "of mpeg2: want 1 to 31",
+        ),
+        (
+            [{"op": "blur", "size": {"choice": [21, 7]}, "shift": [0, 5]}],
+            "steps[0] (blur): shift 5 is outside of a kernel of size 7",
+        ),
         (
             [{"op": "jpeg", "qualty": 3}],
             "steps[0] (jpeg): unknown key 'qualty' (did you mean 'quality'?)",

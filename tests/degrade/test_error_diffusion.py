@@ -186,8 +186,9 @@ STEPS = (
     ErrorDiffusion(inks="cmy", kernel="jarvis", jitter=0.4, seed=7),
     ErrorDiffusion(inks="cmyk", kernel="stucki", jitter=1, seed=9),
     ErrorDiffusion(jitter=0.3, seed=4, dot=5),
+    ErrorDiffusion(jitter=0.9, seed=5, dot=2),
 )
-SIZES = ((40, 52), (37, 29), (64, 20), (21, 64), (40, 41), (1, 3))
+SIZES = ((40, 52), (37, 29), (64, 20), (21, 64), (40, 41), (1, 3), (33, 50))
 
 
 def test_an_image_in_a_batch_is_printed_as_if_alone() -> None:

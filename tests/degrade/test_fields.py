@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from redeg_cli.degrade.fields import normal_field, uniform_field
+from redeg_cli.degrade.fields import _hash, normal_field, uniform_field
 
 CPU = torch.device("cpu")
 SEEDS = st.integers(0, 2**63 - 1)
@@ -62,6 +62,15 @@ def test_a_seed_always_gives_these_values() -> None:
 def test_every_value_is_the_hash_of_its_place(seed: int, c: int, row: int, column: int) -> None:
     made = uniform_field([seed], (3, 20, 20), CPU)[0, c, row, column]
     assert made.item() == pytest.approx(python_hash(seed, c, row, column) / 2**32, abs=2e-7)
+
+
+def test_other_devices_hash_alike() -> None:
+    """In int64, which every device has; no product leaves it."""
+    seeds, shape = [0, 5, (1 << 63) - 1, 0xFFFFFFFF], (4, 37, 50)
+    made = _hash(seeds, shape, lambda values: values)
+    assert made.dtype == torch.int64
+    field = made.float().mul_(2**-32).clamp_(2**-33, 1 - 2**-24)
+    assert torch.equal(field, uniform_field(seeds, shape, CPU))
 
 
 def test_the_largest_image_has_no_place_twice() -> None:

@@ -15,6 +15,7 @@ from redeg_cli.degrade.blur import Blur, filter2d, make_kernels
 from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.chain import load_degrader, presets
 from redeg_cli.degrade.jpeg import jpeg
+from redeg_cli.degrade.ops import OPS
 from redeg_cli.degrade.resize import resize
 from redeg_cli.degrade.steps import (
     PlannedStep,
@@ -286,7 +287,7 @@ def test_steps_are_read_with_their_defaults_and_ranges() -> None:
         (["jpeg"], "steps[0]: expected a table with an op, got 'jpeg'"),
         ([JPEG, {"quality": 3}], "steps[1]: expected a table with an op, got {'quality': 3}"),
         ([JPEG, {"op": "jpg"}], "steps[1]: unknown op 'jpg' (did you mean 'jpeg'?)"),
-        ([{"op": 3}], "steps[0]: unknown op 3"),
+        ([{"op": 3}], f"steps[0]: unknown op 3: there are {', '.join(OPS)}"),
         (
             [{"op": "jpeg", "qualty": 30}],
             # Of two faults, the first: what is missing.
@@ -377,3 +378,10 @@ def test_nan_and_infinity_are_refused_by_image(value: float) -> None:
 def test_a_record_of_another_scale_is_refused() -> None:
     with pytest.raises(RecipeError, match="record 1 is one of scale 4, not 2"):
         run_records(photos(2), [{"steps": [], "scale": 2}, {"steps": [], "scale": 4}], 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float64, torch.float16])
+def test_images_of_other_types_are_refused(dtype: torch.dtype) -> None:
+    """Levels from 0 to 255 would be taken for white."""
+    with pytest.raises(ValueError, match=f"expected float32 images .* got {dtype}"):
+        run_records(torch.ones(1, 3, 8, 8, dtype=dtype), [{"steps": [JPEG]}], 2)

@@ -49,6 +49,12 @@ def test_a_share_of_the_pixels_is_snow(snow: float) -> None:
     assert torch.equal(track(black, snow=snow, height=0.2)[:, :, :119], black[:, :, :119])
 
 
+def test_beyond_the_band_there_is_no_flake_however_rare() -> None:
+    black = torch.zeros(1, 3, 512, 512)
+    assert track(black, height=0.1, snow=0, seed=0).max() == 0
+    assert track(black, height=0.1, snow=0.2, seed=0)[:, :, 300:].max() == 0
+
+
 def test_flakes_are_wider_than_high() -> None:
     out = track(torch.zeros(1, 3, 300, 300), snow=0.3, height=1)[0, 0, 100:200]
     white = out - out.mean()

@@ -151,6 +151,13 @@ def test_each_image_as_if_alone() -> None:
 
 
 @pytest.mark.usefixtures("pyav")
+@pytest.mark.parametrize(("codec", "side"), [("h264", 16400), ("mpeg2", 16400), ("mpeg4", 8208)])
+def test_frames_too_large_for_a_codec_are_named(codec: str, side: int) -> None:
+    with pytest.raises(RedegError, match=f"codec {codec} takes no frames of {side}x16 px"):
+        shown(np.zeros((16, side, 3), np.uint8), codec, 20)
+
+
+@pytest.mark.usefixtures("pyav")
 def test_a_codec_that_the_package_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(video._CODECS, "h264", ("libnone264", "h264", 51))
     with pytest.raises(RedegError, match=r"no libnone264, which codec h264 needs.*pip install av"):

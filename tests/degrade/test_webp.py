@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from redeg_cli.degrade.canvas import Canvas, stack_images
 from redeg_cli.degrade.webp import Webp, apply_webp
+from redeg_cli.errors import RedegError
 
 QUALITIES = (1, 10, 30, 50, 75, 90, 100)
 
@@ -79,6 +80,11 @@ def test_extremes_stay_in_range() -> None:
     assert out.isfinite().all()
     assert out.min() >= 0
     assert out.max() <= 1
+
+
+def test_an_image_too_large_for_the_format_is_refused() -> None:
+    with pytest.raises(RedegError, match="at most 16383 px, got 16384x2"):
+        compress(np.zeros((2, 16384, 3), np.uint8), 50)
 
 
 @pytest.mark.parametrize("quality", [0, 101, 50.5])
