@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import torch
 
-from redeg_cli.errors import ModelError, OutputError
+from redeg_cli.errors import ModelChoiceError, ModelError, OutputError
 from redeg_cli.imports import import_community
 from redeg_cli.models import user_folder
 from redeg_cli.progress import OnProgress, no_progress
@@ -171,7 +171,7 @@ def fetch(name: str, progress: OnProgress = no_progress) -> Path:
 
 def _known(name: str) -> Download:
     if name not in DOWNLOADS:
-        raise ModelError(
+        raise ModelChoiceError(
             f"there is no download {name!r}{did_you_mean(name, DOWNLOADS)}: "
             f"one of {', '.join(DOWNLOADS)}"
         )

@@ -1,6 +1,7 @@
 """What every command shares: options, messages, progress, batches and exit codes.
 
-Results go to stdout and nothing else does: messages and progress bars go to stderr.
+Results go to stdout and nothing else does: messages and progress bars go to stderr. With --json
+stdout is one JSON value whatever happens: the result, or {"error": what went wrong}.
 Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
 """
 
@@ -85,6 +86,8 @@ MaxFacesOption = Annotated[
 ]
 
 _debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
+_quiet: ContextVar[bool] = ContextVar("redeg_quiet", default=False)
+_json_owed: ContextVar[bool] = ContextVar("redeg_json_owed", default=False)
 
 
 def set_debug(on: bool) -> None:
@@ -92,9 +95,24 @@ def set_debug(on: bool) -> None:
     _debug.set(on)
 
 
+def set_quiet(on: bool) -> None:
+    """Leave notes and progress out (``redeg --quiet``) or not; warnings and errors are told."""
+    _quiet.set(on)
+
+
+def is_quiet() -> bool:
+    """Return whether notes and progress are to be left out."""
+    return _quiet.get()
+
+
 def debug_on() -> bool:
     """Return whether tracebacks are wanted."""
     return _debug.get()
+
+
+def owe_json(on: bool) -> None:
+    """Have an error that comes before the result be told as JSON too (``--json``), or not."""
+    _json_owed.set(on)
 
 
 def one_line(error: BaseException | str) -> str:
@@ -104,13 +122,19 @@ def one_line(error: BaseException | str) -> str:
 
 
 def say(text: str) -> None:
+    """Write one line of what is going on to stderr, unless that is not wanted (``set_quiet``)."""
+    if not is_quiet():
+        tell(text)
+
+
+def tell(text: str) -> None:
     """Write one line to stderr; safe while a progress bar is drawn."""
     print(text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """Write one warning line to stderr."""
-    say(f"warning: {text}")
+    tell(f"warning: {text}")
 
 
 @contextmanager
@@ -145,7 +169,8 @@ def report_error(error: BaseException) -> None:
     """Write one error line to stderr, and the traceback before it when debugging."""
     if debug_on():
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    say(f"error: {describe(error)}")
+    tell(f"error: {describe(error)}")
+    emit_error(describe(error))
 
 
 def describe(error: BaseException) -> str:
@@ -175,9 +200,16 @@ def emit_json(value: object) -> None:
     """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
     from redeg_cli.io.files import to_plain
 
+    _json_owed.set(False)
     text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
     # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
     _to_stdout(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def emit_error(message: str) -> None:
+    """Write ``{"error": message}`` to stdout if ``--json`` was given and no result was written."""
+    if _json_owed.get():
+        emit_json({"error": message})
 
 
 def _to_stdout(text: str) -> None:
@@ -221,8 +253,12 @@ def _bar(total: int | None) -> tuple[Any, Any]:
 def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgress]:
     """Yield a callback that shows how far the work is and the time left, on stderr.
 
-    A bar on a terminal; otherwise one plain line at most every ``every_seconds``.
+    A bar on a terminal; otherwise one plain line at most every ``every_seconds``. When that is not
+    wanted (``set_quiet``) nothing.
     """
+    if is_quiet():
+        yield no_progress
+        return
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _plain_lines(description, every_seconds)
         return
@@ -284,15 +320,19 @@ class Outcome:
         """Name every failure on stderr and leave the command with code 1 if there was one."""
         self.tell_failures()
         if self.failed and self.done + len(self.failed) > 1:
-            say(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
+            tell(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
         if self.failed:
+            emit_error("; ".join(self._failures()))
             raise typer.Exit(self.exit_code)
 
     def tell_failures(self) -> None:
         """Name every failure on stderr."""
-        for name, message in self.failed:
-            # Most messages name the file themselves.
-            say(f"error: {message}" if name in message else f"error: {name}: {message}")
+        for line in self._failures():
+            tell(f"error: {line}")
+
+    def _failures(self) -> list[str]:
+        # Most messages name the file themselves.
+        return [text if name in text else f"{name}: {text}" for name, text in self.failed]
 
 
 def run_batch(
@@ -355,7 +395,9 @@ def told_how_to_carry_on(state: Path, first: bool = True) -> Iterator[None]:
         if debug_on() or not state.exists():
             raise
         if first:
-            say(f"stopped: the same command carries on from {state}")
+            stopped = f"stopped: the same command carries on from {state}"
+            tell(stopped)
+            emit_error(stopped)
         raise typer.Exit(130) from error
 
 

@@ -15,6 +15,7 @@ from redeg_cli.cli.common import (
     emit_json,
     progress,
     say,
+    tell,
     warn,
 )
 from redeg_cli.cli.outputs import check_folder
@@ -168,7 +169,7 @@ def transfer(
     if output:
         say(f"written to {output}: {', '.join(file.name for file in files)}")
     for name, why in failed:
-        say(f"error: {why}" if name in why else f"error: {name}: {why}")
+        tell(f"error: {why}" if name in why else f"error: {name}: {why}")
     if failed:
-        say(f"{len(failed)} images could not be read; the others were measured")
+        tell(f"{len(failed)} images could not be read; the others were measured")
         raise typer.Exit(1)
