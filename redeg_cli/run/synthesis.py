@@ -84,6 +84,8 @@ class Synthesis:
         """LQs that are made again, since a file has another size than when it was written."""
         self.uneven: set[str] = set()
         """HQs whose sides are no multiples of the scale, so that native LQs are rounded up."""
+        self._settings = asdict(settings)  # once: a set may have millions of rows
+        self._folder = str(output)
         self._partners = Partners()
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
@@ -120,7 +122,7 @@ class Synthesis:
         todo: list[Job] = []
         for job in jobs:
             # Also if the name is too long for a file.
-            there = all(os.path.isfile(self.output / name) for name in job.files)
+            there = all(os.path.isfile(self._place(name)) for name in job.files)
             if there and skip_existing:
                 continue
             row = rows.get(job.lq)
@@ -146,17 +148,20 @@ class Synthesis:
         if self.resumed:
             # What a killed run left of the file it was writing.
             names = (name for job in jobs for name in job.files)
-            for folder in {self.output, *((self.output / name).parent for name in names)}:
-                for leftover in folder.glob(".redeg-*"):
+            for folder in {self._folder, *(os.path.dirname(self._place(name)) for name in names)}:
+                for leftover in Path(folder).glob(".redeg-*"):
                     leftover.unlink(missing_ok=True)
         return todo
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._folder, name)
 
     def _mark(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
         """Note in the manifest which files are about to be replaced, so that a run that is killed
         can be carried on: what their rows say may not be so any more."""
         with ManifestWriter(self.manifest, append=True) as writer:
             for job in jobs:
-                if job.lq in rows or any((self.output / name).exists() for name in job.files):
+                if job.lq in rows or any(map(os.path.exists, map(self._place, job.files))):
                     writer.write({"lq": job.lq, "status": _REPLACING})
 
     def _difference(self, job: Job, row: Known) -> str | None:
@@ -174,10 +179,10 @@ class Synthesis:
 
     def _tile_of(self, rows: Mapping[str, Known]) -> int | None:
         """Return the tile of the files that are there: one set has one, on whatever device."""
-        wanted = asdict(self.settings)
         same = (row for row in rows.values() if row.status == "ok" and row.tile is not None)
         return next(
-            (row.tile for row in same if first_difference(row.settings, wanted) is None), None
+            (row.tile for row in same if first_difference(row.settings, self._settings) is None),
+            None,
         )
 
     def _tile_for(self, job: Job) -> int | None:
@@ -217,7 +222,7 @@ class Synthesis:
         """Return whether the files have the sizes that they were written in. They are not forced to
         the disk one by one, so a power cut may leave less of them than of their rows."""
         sizes = zip(job.files, (row.lq_bytes, row.pair_bytes), strict=False)
-        return all(size in (None, (self.output / name).stat().st_size) for name, size in sizes)
+        return all(size in (None, os.stat(self._place(name)).st_size) for name, size in sizes)
 
     def _check_place(self, job: Job, row: Known) -> None:
         """Refuse another HQ from another place: the LQ of the first is not to be lost."""
@@ -232,7 +237,7 @@ class Synthesis:
         head["variant"] = job.variant
         if job.pair is not None:
             head["pair"] = job.pair
-        return head | asdict(self.settings) | {"tile": self._tile_for(job)}
+        return head | self._settings | {"tile": self._tile_for(job)}
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
         """Make one LQ, write it and its row; return the row. A failure is a row too.
@@ -255,9 +260,9 @@ class Synthesis:
             raise
         size = [rgb.shape[1], rgb.shape[0]]
         row = {**self._head(job), **source, "status": "ok", "size": size}
-        row["lq_bytes"] = (self.output / job.lq).stat().st_size
+        row["lq_bytes"] = os.stat(self._place(job.lq)).st_size
         if job.pair is not None:
-            row["pair_bytes"] = (self.output / job.pair).stat().st_size
+            row["pair_bytes"] = os.stat(self._place(job.pair)).st_size
         if used not in (None, row["tile"]):
             row["tile_used"] = used  # there was no memory for larger ones
         row["record"] = record
