@@ -54,7 +54,7 @@ TileOption = Annotated[
         "--tile",
         min=32,
         help="Side in pixels of the tiles a large picture is cut into. Chosen by the device when "
-        "not given; halved by itself when the memory is too small.",
+        "not given; halved by itself when the memory is too small. Under 224 seams may show.",
     ),
 ]
 PrecisionOption = Annotated[
