@@ -23,16 +23,9 @@ from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
+from redeg_cli.io.decode import read_bytes, upright_size
 from redeg_cli.io.files import flush_to_disk
-from redeg_cli.io.images import (
-    Photo,
-    image_size,
-    read_photo,
-    require_size,
-    to_array,
-    to_tensor,
-    write_rgb,
-)
+from redeg_cli.io.images import Photo, read_photo, require_size, to_array, to_tensor, write_rgb
 from redeg_cli.io.manifest import ManifestWriter
 from redeg_cli.memory import Room
 from redeg_cli.omega.learned import OmegaDegrader
@@ -86,7 +79,7 @@ class Synthesis:
         """HQs whose sides are no multiples of the scale, so that native LQs are rounded up."""
         self._settings = asdict(settings)  # once: a set may have millions of rows
         self._folder = str(output)
-        self._partners = Partners()
+        self._partners = Partners(output)
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
@@ -143,7 +136,7 @@ class Synthesis:
                     self.changed.add(job.lq)
                     todo.append(job)
                 elif job.pair is not None:
-                    self._partners.remember(job.hq, self.output / job.pair)
+                    self._partners.remember(job.hq, job.pair)
         self._replaceable |= self.replaced | self.changed
         if self.resumed:
             # What a killed run left of the file it was writing.
@@ -211,10 +204,12 @@ class Synthesis:
             known = {"hq": os.path.abspath(job.hq), **_file_state(job.hq)}
             if all(getattr(row, key) == value for key, value in known.items()):
                 return True
-            if _digest(job.hq) != row.hq_digest:
+            if _digest(read_bytes(job.hq)) != row.hq_digest:
                 return False
         except OSError:
             return True  # not there to be compared, nor to make the LQ of
+        except InputError:
+            return False  # there, but nothing that can be read: told when the LQ is made
         self._files[job.lq] = known
         return True
 
@@ -245,10 +240,10 @@ class Synthesis:
         Raises DiskFullError when there is no use in going on.
         """
         try:
-            source = _check_file(job)
-            height, width = image_size(job.hq)
+            data, source = _read_file(job)
+            height, width = upright_size(job.hq, data)
             with self._room.taken(height * width * _PIXEL_BYTES):
-                photo = self._read(job)
+                photo = self._read(job, data)
                 rgb, record, used = self.make(job, photo, on_progress)
                 self._store(job, job.lq, lambda path: write_rgb(path, rgb, durable=False))
                 self._store_hq(job, photo, (height, width) == photo.rgb.shape[:2])
@@ -269,9 +264,9 @@ class Synthesis:
         writer.write(row)
         return row
 
-    def _read(self, job: Job) -> Photo:
+    def _read(self, job: Job, data: bytes) -> Photo:
         """Return a job's HQ, cut to fit if it is one of a pair."""
-        photo = read_photo(job.hq)
+        photo = read_photo(job.hq, data=data)
         if job.pair is not None:
             photo = cut_to_fit(photo, self.settings.scale)
         require_size(photo, MINIMUM, str(job.hq))
@@ -333,7 +328,7 @@ class Synthesis:
             self._store(
                 job, job.pair, lambda path: self._partners.write(path, job.hq, photo, whole)
             )
-            self._partners.remember(job.hq, self.output / job.pair)
+            self._partners.remember(job.hq, job.pair)
 
     def _store(self, job: Job, name: str, write: Callable[[Path], None]) -> None:
         """Write one file of a job. One that is there without a row may stay only if it is the very
@@ -369,25 +364,26 @@ class Synthesis:
         return list(read_rows(self.manifest, [known[job.lq] for job in jobs if job.lq in known]))
 
 
-def _check_file(job: Job) -> Row:
-    """Return what a row says of the HQ's file. Raises InputError when it is not the one it must
-    be."""
+def _read_file(job: Job) -> tuple[bytes, Row]:
+    """Return what the HQ's file holds, and what a row says of it. Raises InputError when it is not
+    the one it must be."""
     try:
-        state = _file_state(job.hq)
-        digest = _digest(job.hq)
+        state = _file_state(job.hq)  # before it is read: what changes then is seen the next time
     except OSError as error:
         raise InputError(f"cannot read {job.hq}: {error.strerror or error}") from error
+    data = read_bytes(job.hq)
+    digest = _digest(data)
     if job.hq_digest not in (None, digest):
         raise InputError(f"{job.hq} has changed since the manifest was written")
-    return {"hq_digest": digest, **state}
+    return data, {"hq_digest": digest, **state}
 
 
 def _made(row: Known) -> Row:
     return {"name": row.name, "variant": row.variant, **row.settings, "tile": row.tile}
 
 
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _file_state(path: Path) -> Row:
