@@ -109,7 +109,7 @@ def import_path(
 
 
 def import_target(name: str, overwrite: bool = False) -> Path:
-    """Return where an imported model called ``name`` is written; its folder exists then."""
+    """Return where an imported model called ``name`` is written. Raises ModelError, OutputError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ModelChoiceError(
             f"{name!r} cannot be a model's name: use letters, digits, '.', '_', '-'"
@@ -120,9 +120,7 @@ def import_target(name: str, overwrite: bool = False) -> Path:
         raise ModelChoiceError(
             f"{name!r} comes with redeg and cannot be replaced: take another name"
         )
-    folder = user_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}.safetensors"
+    target = user_folder() / f"{name}.safetensors"
     ensure_writable(target, overwrite)
     return target
 

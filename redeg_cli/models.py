@@ -182,7 +182,7 @@ def build(architecture: str, config: Mapping[str, Any]) -> nn.Module:
     _, module, name = ARCHITECTURES[architecture]
     try:
         return cast("nn.Module", getattr(import_module(module), name)(**config))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         raise ModelError(f"{architecture} cannot be built from this config: {error}") from error
 
 
