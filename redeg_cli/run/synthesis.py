@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 import torch.nn.functional as F
-from psutil import virtual_memory
 
 from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
@@ -27,7 +26,7 @@ from redeg_cli.io.decode import read_bytes, upright_size
 from redeg_cli.io.files import flush_to_disk
 from redeg_cli.io.images import Photo, read_photo, require_size, to_array, to_tensor, write_rgb
 from redeg_cli.io.manifest import ManifestWriter
-from redeg_cli.memory import Room
+from redeg_cli.memory import Room, available_memory
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
 from redeg_cli.restore.tiles import SMALLEST_TILE, default_tile, tile_of
@@ -83,7 +82,7 @@ class Synthesis:
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
-        self._room = Room(virtual_memory().available)
+        self._room = Room(available_memory())
 
     @property
     def threads(self) -> int:
