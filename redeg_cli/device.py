@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from redeg_cli.cpu import cpu_flags
-from redeg_cli.errors import RedegError
+from redeg_cli.errors import UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _KNOWN = "auto, cpu, cuda, cuda:N or mps"
@@ -26,7 +26,7 @@ def is_first_process() -> bool:
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device called ``name``: ``auto`` takes cuda, then mps, then cpu.
 
-    A CUDA device always carries its number (``cuda:0``). Raises RedegError when the name is
+    A CUDA device always carries its number (``cuda:0``). Raises UsageError when the name is
     unknown or this machine has no such device.
     """
     text = str(name).strip().lower()
@@ -37,13 +37,13 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     kind, separator, number = text.partition(":")
     numbered = number.isascii() and number.isdigit()
     if kind not in ("cpu", "cuda", "mps") or (separator and not numbered):
-        raise RedegError(f"unknown device {str(name)!r}: want {_KNOWN}")
+        raise UsageError(f"unknown device {str(name)!r}: want {_KNOWN}")
     if kind == "cuda":
         return _cuda_device(int(number) if numbered else None)
     if numbered and int(number) > 0:
-        raise RedegError(f"device {text!r} does not exist: there is only one {kind}")
+        raise UsageError(f"device {text!r} does not exist: there is only one {kind}")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise RedegError("device 'mps' needs an Apple GPU and there is none: use 'auto' or 'cpu'")
+        raise UsageError("device 'mps' needs an Apple GPU and there is none: use 'auto' or 'cpu'")
     return torch.device(kind)
 
 
@@ -67,12 +67,12 @@ def _cuda_device(index: int | None) -> torch.device:
     if count == 0:
         built = torch.version.cuda or torch.version.hip
         cause = "no usable GPU was found" if built else "this PyTorch was built without CUDA"
-        raise RedegError(f"device 'cuda' is not available, {cause}: use 'auto' or 'cpu'")
+        raise UsageError(f"device 'cuda' is not available, {cause}: use 'auto' or 'cpu'")
     if index is None:
         return torch.device("cuda", torch.cuda.current_device())
     if index >= count:
         last = f"0 to {count - 1}" if count > 1 else "0"
-        raise RedegError(f"device 'cuda:{index}' does not exist: the numbers here are {last}")
+        raise UsageError(f"device 'cuda:{index}' does not exist: the numbers here are {last}")
     return torch.device("cuda", index)
 
 
@@ -93,15 +93,15 @@ def autocast_dtype(device: torch.device | str, precision: str = "auto") -> torch
     """Return the dtype in which networks run on ``device``; float32 means no autocast.
 
     ``auto`` is bfloat16 on CUDA and on CPUs that have it natively, else float32. float16 is
-    only given when asked for and never on a CPU. Raises RedegError for an unknown or impossible
+    only given when asked for and never on a CPU. Raises UsageError for an unknown or impossible
     precision.
     """
     kind = torch.device(device).type
     if precision not in PRECISIONS:
-        raise RedegError(f"unknown precision {precision!r}: want one of {', '.join(PRECISIONS)}")
+        raise UsageError(f"unknown precision {precision!r}: want one of {', '.join(PRECISIONS)}")
     if precision == "fp16":
         if kind == "cpu":
-            raise RedegError("precision 'fp16' does not run on a CPU: use 'auto', 'fp32' or 'bf16'")
+            raise UsageError("precision 'fp16' does not run on a CPU: use 'auto', 'fp32' or 'bf16'")
         return torch.float16
     if precision == "bf16":
         return torch.bfloat16

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 import torch
 
-from redeg_cli.errors import ModelError, OutputError
+from redeg_cli.errors import ModelChoiceError, ModelError, OutputError, RedegError
 from redeg_cli.imports import import_community
+from redeg_cli.io.lock import file_lock
 from redeg_cli.models import user_folder
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.validation import did_you_mean
@@ -129,15 +130,19 @@ def fetch(name: str, progress: OnProgress = no_progress) -> Path:
 
     A download that broke off is carried on. A model is imported, so that its name can be given to
     other commands. Raises ModelError when the address cannot be read or the file is not the one
-    that was published, OutputError when it cannot be written.
+    that was published, OutputError when it cannot be written or another process is fetching it.
     """
     if found := find_download(name):
         return found
+    with file_lock(download_places(name)[-1]):
+        return find_download(name) or _fetched(name, progress)
+
+
+def _fetched(name: str, progress: OnProgress) -> Path:
     download = _known(name)
     path = download_places(name)[-1]
     part = path.with_name(f"{download.file}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as file:
             _receive(download.url, file, progress)
             file.flush()
@@ -162,8 +167,9 @@ def fetch(name: str, progress: OnProgress = no_progress) -> Path:
     os.replace(part, whole)
     try:
         imported = import_community(whole, name)
-    except ModelError:
-        os.replace(whole, part)  # a package that it needs is missing: it is not fetched again
+    except RedegError:
+        # A package that it needs is missing, or room on the disk: it is not fetched again.
+        os.replace(whole, part)
         raise
     whole.unlink()
     return imported
@@ -171,7 +177,7 @@ def fetch(name: str, progress: OnProgress = no_progress) -> Path:
 
 def _known(name: str) -> Download:
     if name not in DOWNLOADS:
-        raise ModelError(
+        raise ModelChoiceError(
             f"there is no download {name!r}{did_you_mean(name, DOWNLOADS)}: "
             f"one of {', '.join(DOWNLOADS)}"
         )

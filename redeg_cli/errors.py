@@ -1,8 +1,19 @@
 """The errors a user can cause. Each message says what was got, what was wanted and what to do."""
 
+from typing import ClassVar
+
 
 class RedegError(Exception):
     """Base of every error that is shown as one line, without a traceback."""
+
+    exit_code: ClassVar[int] = 1
+    """Of a command that ends with it."""
+
+
+class UsageError(RedegError):
+    """An option has a value that it cannot have, at least not on this machine."""
+
+    exit_code = 2
 
 
 class InputError(RedegError):
@@ -21,6 +32,10 @@ class ModelError(RedegError):
     """Weights are missing, unreadable or made for another network."""
 
 
+class ModelChoiceError(ModelError, UsageError):
+    """There is no model of the name that was given, or it cannot do what was asked for."""
+
+
 class OutputError(RedegError):
     """An output exists already or cannot be written."""
 
@@ -29,8 +44,8 @@ class DiskFullError(OutputError):
     """The disk takes no more: what comes after would fail too, so a batch stops."""
 
 
-class RecipeError(RedegError):
-    """A recipe or an override holds an unknown key or a wrong value."""
+class RecipeError(UsageError):
+    """A recipe, the table of a degrader or an override holds an unknown key or a wrong value."""
 
 
 class MetricError(RedegError):

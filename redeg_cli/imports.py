@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redeg_cli.errors import ModelError
+from redeg_cli.errors import ModelChoiceError, ModelError
 from redeg_cli.io.checkpoints import load_tensors, save_tensors
 from redeg_cli.io.files import ensure_writable
 from redeg_cli.models import (
@@ -109,16 +109,18 @@ def import_path(
 
 
 def import_target(name: str, overwrite: bool = False) -> Path:
-    """Return where an imported model called ``name`` is written; its folder exists then."""
+    """Return where an imported model called ``name`` is written. Raises ModelError, OutputError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ModelError(f"{name!r} cannot be a model's name: use letters, digits, '.', '_', '-'")
+        raise ModelChoiceError(
+            f"{name!r} cannot be a model's name: use letters, digits, '.', '_', '-'"
+        )
     if name.lower().endswith(SUFFIXES):
-        raise ModelError(f"{name!r} cannot be a model's name: leave the ending away")
+        raise ModelChoiceError(f"{name!r} cannot be a model's name: leave the ending away")
     if (embedded_folder() / f"{name}.safetensors").exists():
-        raise ModelError(f"{name!r} comes with redeg and cannot be replaced: take another name")
-    folder = user_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}.safetensors"
+        raise ModelChoiceError(
+            f"{name!r} comes with redeg and cannot be replaced: take another name"
+        )
+    target = user_folder() / f"{name}.safetensors"
     ensure_writable(target, overwrite)
     return target
 

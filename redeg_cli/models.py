@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from redeg_cli.errors import ModelError
+from redeg_cli.errors import ModelChoiceError, ModelError
 from redeg_cli.io.checkpoints import load_tensors, save_tensors
 from redeg_cli.nets.community import CommunityNetwork, community_run, face_run, load_community
 from redeg_cli.nets.rrdb import infer_config
@@ -102,7 +102,7 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.suffix.lower() in suffixes or path.parent != Path("."):
         if path.is_file():
             return path
-        raise ModelError(f"{text}: no such weights file")
+        raise ModelChoiceError(f"{text}: no such weights file")
     for folder in (embedded_folder(), user_folder()):
         candidate = folder / f"{text}.safetensors"
         if candidate.is_file():
@@ -113,7 +113,7 @@ def find_model(name_or_path: str | Path) -> Path:
     if download is not None and download.kept == "model":
         raise ModelError(f"the weights of {text} are not here yet: {how_to_get(text.lower())}")
     known = ", ".join(info.name for info in list_models()) or "none"
-    raise ModelError(
+    raise ModelChoiceError(
         f"no model is called {text!r} (there are: {known}); give one of these, a weights file, "
         "or bring one in with `redeg models import`"
     )
@@ -182,7 +182,7 @@ def build(architecture: str, config: Mapping[str, Any]) -> nn.Module:
     _, module, name = ARCHITECTURES[architecture]
     try:
         return cast("nn.Module", getattr(import_module(module), name)(**config))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         raise ModelError(f"{architecture} cannot be built from this config: {error}") from error
 
 
@@ -329,7 +329,9 @@ def _fill(
     architecture = metadata["architecture"]
     found = ARCHITECTURES[architecture][0]
     if kind is not None and found != kind:
-        raise ModelError(f"{path}: holds a {found} model ({architecture}), wanted a {kind} model")
+        raise ModelChoiceError(
+            f"{path}: holds a {found} model ({architecture}), wanted a {kind} model"
+        )
     try:
         config = json.loads(metadata.get("config") or "{}")
     except json.JSONDecodeError as error:
@@ -360,7 +362,7 @@ def check_layout(source: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> 
 def _check_scale(label: str, scale: int, scales: Sequence[int]) -> None:
     if scale not in scales:
         can = ", ".join(f"x{each}" for each in scales)
-        raise ModelError(f"{label} restores at {can}, x{scale} was asked for")
+        raise ModelChoiceError(f"{label} restores at {can}, x{scale} was asked for")
 
 
 def _released_metadata(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, str]:

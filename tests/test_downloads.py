@@ -1,6 +1,7 @@
 """Downloads: found where they lie, fetched whole, carried on, and never taken for another file."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from torchvision.models import AlexNet_Weights, VGG19_Weights
 from redeg_cli import downloads
 from redeg_cli.downloads import DOWNLOADS, download_places, fetch, find_download, how_to_get
 from redeg_cli.errors import ModelError, OutputError
+from redeg_cli.io.lock import file_lock
 from redeg_cli.models import find_model, load_restorer
 from redeg_cli.nets.rrdb import RRDBNet
 
@@ -108,6 +110,15 @@ def test_what_came_whole_but_was_not_renamed_is_not_asked_for_again(server: Serv
     place.with_name("weights.pth.part").write_bytes(CONTENT)
     assert fetch("weights").read_bytes() == CONTENT
     assert server.asked == [f"bytes={len(CONTENT)}-"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is locked on Windows")
+def test_two_processes_do_not_write_into_one_file(server: Server) -> None:
+    place = download_places("weights")[-1]
+    with file_lock(place), pytest.raises(OutputError, match=r"another redeg .*weights\.pth"):
+        fetch("weights")
+    assert server.asked == []
+    assert fetch("weights").read_bytes() == CONTENT
 
 
 def test_another_file_is_thrown_away() -> None:

@@ -5,11 +5,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from redeg_cli.memory import Room
+from redeg_cli import memory
+from redeg_cli.memory import Room, available_memory
 
+GIB = 1 << 30
 FAULTS = """
 import resource, sys
 import numpy as np
@@ -63,3 +67,31 @@ def test_room_is_given_back_after_an_error() -> None:
         raise ValueError("broke")
     with room.taken(1):
         pass
+
+
+def test_a_container_has_less_memory_than_its_computer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of 8 GiB on a node of 256: 3 are used, of which 1 is of files that were read."""
+    job = tmp_path / "groups" / "slurm" / "job"
+    job.mkdir(parents=True)
+    (tmp_path / "own").write_text("0::/slurm/job\n")
+    monkeypatch.setattr(memory, "OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=256 * GIB))
+
+    def limit(folder: Path, most: object, used: int, cached: int) -> None:
+        (folder / "memory.max").write_text(f"{most}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+        stat = f"anon {used - cached}\nactive_file 0\ninactive_file {cached}\n"
+        (folder / "memory.stat").write_text(stat)
+
+    assert available_memory() == 256 * GIB
+    limit(job, "max", 3 * GIB, GIB)
+    assert available_memory() == 256 * GIB
+    limit(job, 8 * GIB, 3 * GIB, GIB)
+    assert available_memory() == 6 * GIB
+    limit(job.parent, 16 * GIB, 11 * GIB, 0)
+    assert available_memory() == 5 * GIB
+    monkeypatch.setattr(memory, "OWN_CGROUP", tmp_path / "none")
+    assert available_memory() == 256 * GIB

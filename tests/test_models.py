@@ -284,6 +284,34 @@ def test_names_of_imports(tmp_path: Path, folders: SimpleNamespace) -> None:
     imports.import_path(file, overwrite=True)
 
 
+def test_a_model_folder_that_cannot_be_made_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"params": tiny_rrdb().state_dict()}, tmp_path / "net_f2n_init.pth")
+    monkeypatch.setenv("REDEG_HOME", str(tmp_path / "net_f2n_init.pth" / "models"))
+    with pytest.raises(OutputError, match=r"cannot write .*net_f2n_init\.pth"):
+        imports.import_path(tmp_path / "net_f2n_init.pth")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        ("f2n", {"features": -3}),
+        ("f2n", {"colour": True}),
+        ("f2n-compact", {"features": "many"}),
+        ("face-restorer", {"widths": []}),
+    ],
+)
+def test_a_config_of_which_no_network_can_be_made_is_one_line(
+    tmp_path: Path, architecture: str, config: dict
+) -> None:
+    models.save_network(tmp_path / "odd.safetensors", architecture, config, {"a": torch.zeros(1)})
+    is_face = architecture == "face-restorer"
+    load = models.load_face_restorer if is_face else models.load_restorer
+    with pytest.raises(ModelError, match=f"{architecture} cannot be built from this config"):
+        load(tmp_path / "odd.safetensors")
+
+
 def test_face_restorers(folders: SimpleNamespace) -> None:
     config = {"fold": 2, "widths": [4, 8], "blocks": [1, 1]}
     net = models.build("face-restorer", config).eval()

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from redeg_cli.cli.common import say
+from redeg_cli.cli.messages import say
 from redeg_cli.cpu import cpu_cores, cpu_flags
 
 # Seconds measured on two CPU cores with AVX512-BF16: start, faces and writing; one step of the

@@ -10,7 +10,17 @@ import typer
 from typer.core import TyperGroup
 
 from redeg_cli import __version__
-from redeg_cli.cli.common import debug_on, logged_warnings, report_error, say, set_debug
+from redeg_cli.cli.messages import (
+    debug_on,
+    emit_error,
+    logged_warnings,
+    owe_json,
+    report_error,
+    set_debug,
+    set_quiet,
+    tell,
+)
+from redeg_cli.errors import RedegError
 from redeg_cli.memory import keep_freed_memory
 
 
@@ -100,19 +110,27 @@ class _LazyGroup(TyperGroup):
         command.name, command.short_help = cmd_name, entry.summary
         return command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        owe_json("--json" in args)  # of the command: none is known yet, and perhaps there is none
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             with logged_warnings():
                 return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, _UsageError, BrokenPipeError):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise  # Typer's own, and a stdout that nobody reads, at which it ends quietly
+        except _UsageError as error:  # which Typer tells
+            emit_error(error.format_message())  # pyright: ignore
+            raise
         except Exception as error:
             report_error(error)
-            raise typer.Exit(1) from error
+            raise typer.Exit(error.exit_code if isinstance(error, RedegError) else 1) from error
         except KeyboardInterrupt as error:
             if debug_on():
                 traceback.print_exc(file=sys.stderr)
-            say("interrupted")
+            tell("interrupted")
+            emit_error("interrupted")
             raise typer.Exit(130) from error
 
 
@@ -143,10 +161,15 @@ def redeg(
     debug: Annotated[
         bool, typer.Option("--debug", envvar="REDEG_DEBUG", help="Show tracebacks of errors.")
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Leave out notes and progress; not warnings, errors."),
+    ] = False,
 ) -> None:
     """Learn how a photo was degraded from the faces in it, and restore the whole photo."""
     del version
     set_debug(debug)
+    set_quiet(quiet)
 
 
 def main() -> None:

@@ -13,12 +13,9 @@ from redeg_cli.cli.common import (
     Outcome,
     OverwriteOption,
     SeedOption,
-    emit_json,
-    emit_path,
-    one_line,
     progress,
-    say,
 )
+from redeg_cli.cli.messages import emit_json, emit_path, one_line, say
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.errors import InputError, RedegError
 

@@ -17,13 +17,10 @@ from redeg_cli.cli.common import (
     OverwriteOption,
     RedegnetOption,
     SeedOption,
-    emit_json,
-    emit_path,
     run_batch,
-    say,
     told_how_to_carry_on,
-    warn,
 )
+from redeg_cli.cli.messages import emit_json, emit_path, say, warn
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.errors import NoFaceError
 from redeg_cli.progress import OnProgress

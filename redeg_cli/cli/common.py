@@ -1,11 +1,8 @@
-"""What every command shares: options, messages, progress, batches and exit codes.
+"""What every command shares: options, progress, batches and exit codes.
 
-Results go to stdout and nothing else does: messages and progress bars go to stderr.
 Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
 """
 
-import json
-import logging
 import os
 import sys
 import time
@@ -14,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +18,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from redeg_cli.errors import DiskFullError, RedegError
+from redeg_cli.cli.messages import debug_on, describe, emit_error, is_quiet, say, tell
+from redeg_cli.errors import DiskFullError
 from redeg_cli.progress import OnProgress, no_progress
 
 Item = TypeVar("Item")
@@ -53,7 +50,7 @@ TileOption = Annotated[
         "--tile",
         min=32,
         help="Side in pixels of the tiles a large picture is cut into. Chosen by the device when "
-        "not given; halved by itself when the memory is too small.",
+        "not given; halved by itself when the memory is too small. Under 224 seams may show.",
     ),
 ]
 PrecisionOption = Annotated[
@@ -83,112 +80,6 @@ DetectorOption = Annotated[
 MaxFacesOption = Annotated[
     int, typer.Option("--max-faces", min=1, help="Use the largest N faces of a photo.")
 ]
-
-_debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
-
-
-def set_debug(on: bool) -> None:
-    """Show tracebacks (``redeg --debug`` or REDEG_DEBUG=1) or not."""
-    _debug.set(on)
-
-
-def debug_on() -> bool:
-    """Return whether tracebacks are wanted."""
-    return _debug.get()
-
-
-def one_line(error: BaseException | str) -> str:
-    """Return a message as a single line; an exception without text gives its class name."""
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
-
-
-def say(text: str) -> None:
-    """Write one line to stderr; safe while a progress bar is drawn."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def warn(text: str) -> None:
-    """Write one warning line to stderr."""
-    say(f"warning: {text}")
-
-
-@contextmanager
-def logged_warnings() -> Iterator[None]:
-    """Write what the package logs as warning lines, each once; of several processes one does."""
-    handler = _WarnOnce(logging.WARNING)
-    logger = logging.getLogger("redeg_cli")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-class _WarnOnce(logging.Handler):
-    """Folders are listed and photos read more than once in a run."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self._said: set[str] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from redeg_cli.device import is_first_process
-
-        text = one_line(record.getMessage())
-        if text not in self._said and is_first_process():
-            self._said.add(text)
-            warn(text)
-
-
-def report_error(error: BaseException) -> None:
-    """Write one error line to stderr, and the traceback before it when debugging."""
-    if debug_on():
-        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    say(f"error: {describe(error)}")
-
-
-def describe(error: BaseException) -> str:
-    """Return a user's mistake as its one line, and anything else as the fault of ours it is."""
-    if isinstance(error, RedegError):
-        return one_line(error)
-    if _is_memory(error):
-        return f"too little memory: take smaller pictures, or another --device ({one_line(error)})"
-    return f"unexpected {type(error).__name__}: {one_line(error)} (redeg --debug shows where)"
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Return whether the memory was too small, the computer's or the GPU's."""
-    if isinstance(error, RuntimeError):
-        from redeg_cli.device import is_out_of_memory
-
-        return is_out_of_memory(error)
-    return isinstance(error, MemoryError)
-
-
-def emit_path(path: Path | str) -> None:
-    """Write one path to stdout; nothing once its reader (``| head``) has gone."""
-    _to_stdout(str(path))
-
-
-def emit_json(value: object) -> None:
-    """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
-    from redeg_cli.io.files import to_plain
-
-    text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
-    # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
-    _to_stdout(text.encode("utf-8", "backslashreplace").decode("utf-8"))
-
-
-def _to_stdout(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # The work goes on without printing. What is still buffered goes nowhere too: Python
-        # writes it when it ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _bar(total: int | None) -> tuple[Any, Any]:
@@ -221,8 +112,12 @@ def _bar(total: int | None) -> tuple[Any, Any]:
 def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgress]:
     """Yield a callback that shows how far the work is and the time left, on stderr.
 
-    A bar on a terminal; otherwise one plain line at most every ``every_seconds``.
+    A bar on a terminal; otherwise one plain line at most every ``every_seconds``. When that is not
+    wanted (``set_quiet``) nothing.
     """
+    if is_quiet():
+        yield no_progress
+        return
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _plain_lines(description, every_seconds)
         return
@@ -284,15 +179,19 @@ class Outcome:
         """Name every failure on stderr and leave the command with code 1 if there was one."""
         self.tell_failures()
         if self.failed and self.done + len(self.failed) > 1:
-            say(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
+            tell(f"{len(self.failed)} of {self.done + len(self.failed)} failed")
         if self.failed:
+            emit_error("; ".join(self._failures()))
             raise typer.Exit(self.exit_code)
 
     def tell_failures(self) -> None:
         """Name every failure on stderr."""
-        for name, message in self.failed:
-            # Most messages name the file themselves.
-            say(f"error: {message}" if name in message else f"error: {name}: {message}")
+        for line in self._failures():
+            tell(f"error: {line}")
+
+    def _failures(self) -> list[str]:
+        # Most messages name the file themselves.
+        return [text if name in text else f"{name}: {text}" for name, text in self.failed]
 
 
 def run_batch(
@@ -355,7 +254,9 @@ def told_how_to_carry_on(state: Path, first: bool = True) -> Iterator[None]:
         if debug_on() or not state.exists():
             raise
         if first:
-            say(f"stopped: the same command carries on from {state}")
+            stopped = f"stopped: the same command carries on from {state}"
+            tell(stopped)
+            emit_error(stopped)
         raise typer.Exit(130) from error
 
 

@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redeg_cli.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    emit_json,
-    emit_path,
-    run_batch,
-    say,
-)
+from redeg_cli.cli.common import JsonOption, OverwriteOption, run_batch
+from redeg_cli.cli.messages import emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, OutputError
 from redeg_cli.progress import OnProgress

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from redeg_cli.cli.common import warn
+from redeg_cli.cli.messages import warn
 from redeg_cli.errors import InputError
 
 if TYPE_CHECKING:

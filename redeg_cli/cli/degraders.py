@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from redeg_cli.cli.common import JsonOption, emit_json
+from redeg_cli.cli.common import JsonOption
+from redeg_cli.cli.messages import emit_json
 
 LEARNED = {
     "omega": ("Ωs of a pool: --pool FILE", "Li et al. 2022, ReDegNet"),

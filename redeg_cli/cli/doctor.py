@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from redeg_cli import __version__
-from redeg_cli.cli.common import JsonOption, emit_json, one_line
+from redeg_cli.cli.common import JsonOption
+from redeg_cli.cli.messages import emit_json, one_line
 from redeg_cli.errors import RedegError
 
 # The packages whose versions matter in a report of a problem.

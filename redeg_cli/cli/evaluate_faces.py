@@ -12,10 +12,9 @@ from redeg_cli.cli.common import (
     JsonOption,
     OverwriteOption,
     SeedOption,
-    emit_json,
     progress,
-    say,
 )
+from redeg_cli.cli.messages import emit_json, say
 from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLE, SHEET = "faces.json", "faces.md", "faces.png"

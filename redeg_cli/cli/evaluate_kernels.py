@@ -5,13 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redeg_cli.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    SeedOption,
-    emit_json,
-    emit_path,
-)
+from redeg_cli.cli.common import JsonOption, OverwriteOption, SeedOption
+from redeg_cli.cli.messages import emit_json, emit_path
 from redeg_cli.cli.outputs import check_folder
 
 if TYPE_CHECKING:

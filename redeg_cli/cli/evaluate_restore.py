@@ -16,12 +16,11 @@ from redeg_cli.cli.common import (
     PrecisionOption,
     SeedOption,
     TileOption,
-    emit_json,
     progress,
-    say,
 )
+from redeg_cli.cli.messages import emit_json, say, tell
 from redeg_cli.cli.outputs import check_folder
-from redeg_cli.errors import MetricError
+from redeg_cli.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -212,7 +211,7 @@ def _list(as_json: bool) -> None:
 
 
 def _metrics(asked: Sequence[str], dataset: "Dataset") -> list[str]:
-    """Return the metrics to compute. Raises MetricError for an unknown name."""
+    """Return the metrics to compute. Raises UsageError for an unknown name."""
     from redeg_cli.evaluate.metrics import METRICS
     from redeg_cli.validation import did_you_mean
 
@@ -224,7 +223,7 @@ def _metrics(asked: Sequence[str], dataset: "Dataset") -> list[str]:
         if name != ALL and name not in METRICS:
             known = ", ".join([*METRICS, ALL])
             hint = did_you_mean(name, [*METRICS, ALL])
-            raise MetricError(f"there is no metric {name!r}{hint}: there are {known}")
+            raise UsageError(f"there is no metric {name!r}{hint}: there are {known}")
     return usable if ALL in asked else list(dict.fromkeys(asked))
 
 
@@ -331,11 +330,11 @@ def _finish(measured: "Evaluation", asked: Sequence[str]) -> None:
         some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         lines.append(f"{method}: {message} ({len(names)} images: {some})")
     for line in lines[:_NAMED]:
-        say(f"error: {line}")
+        tell(f"error: {line}")
     if len(lines) > _NAMED:
-        say(f"error: and {len(lines) - _NAMED} more (--json and the report name all of them)")
+        tell(f"error: and {len(lines) - _NAMED} more (--json and the report name all of them)")
     if measured.failed or measured.problems:
-        say(
+        tell(
             f"{len(measured.failed)} of {len(measured.rows)} results without values, "
             f"{len(measured.problems)} pictures left out"
         )

@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from redeg_cli.cli.common import (
-    DeviceOption,
-    JsonOption,
-    OverwriteOption,
-    SeedOption,
-    emit_json,
-    progress,
-    say,
-    warn,
-)
+from redeg_cli.cli.common import DeviceOption, JsonOption, OverwriteOption, SeedOption, progress
+from redeg_cli.cli.messages import emit_json, say, tell, warn
 from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLES, SHEET = "transfer.json", "transfer.md", "transfer.png"
@@ -168,7 +160,7 @@ def transfer(
     if output:
         say(f"written to {output}: {', '.join(file.name for file in files)}")
     for name, why in failed:
-        say(f"error: {why}" if name in why else f"error: {name}: {why}")
+        tell(f"error: {why}" if name in why else f"error: {name}: {why}")
     if failed:
-        say(f"{len(failed)} images could not be read; the others were measured")
+        tell(f"{len(failed)} images could not be read; the others were measured")
         raise typer.Exit(1)

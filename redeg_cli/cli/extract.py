@@ -6,16 +6,8 @@ from typing import Annotated
 
 import typer
 
-from redeg_cli.cli.common import (
-    DeviceOption,
-    JsonOption,
-    OverwriteOption,
-    RedegnetOption,
-    emit_json,
-    emit_path,
-    say,
-    warn,
-)
+from redeg_cli.cli.common import DeviceOption, JsonOption, OverwriteOption, RedegnetOption
+from redeg_cli.cli.messages import emit_json, emit_path, say, warn
 from redeg_cli.cli.outputs import check_pool
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redeg_cli.cli.common import say, warn
+from redeg_cli.cli.messages import say, warn
 from redeg_cli.errors import InputError
 
 if TYPE_CHECKING:

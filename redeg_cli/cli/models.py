@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redeg_cli.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    emit_json,
-    emit_path,
-    progress,
-    say,
-    warn,
-)
+from redeg_cli.cli.common import JsonOption, OverwriteOption, progress
+from redeg_cli.cli.messages import emit_json, emit_path, say, warn
 
 if TYPE_CHECKING:
     from redeg_cli.models import ModelInfo

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redeg_cli.cli.build_pool import pool_summary
-from redeg_cli.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    emit_json,
-    emit_path,
-    progress,
-)
+from redeg_cli.cli.common import JsonOption, OverwriteOption, progress
 from redeg_cli.cli.estimated_pools import (
     OMEGAS,
     common_kind,
@@ -23,6 +17,7 @@ from redeg_cli.cli.estimated_pools import (
     pool_kind,
     summary_line,
 )
+from redeg_cli.cli.messages import emit_json, emit_path
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.cli.pool_plot import PoolArgument, plot
 from redeg_cli.progress import OnProgress

@@ -6,19 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redeg_cli.cli.common import (
-    JsonOption,
-    Outcome,
-    OverwriteOption,
-    SeedOption,
-    emit_json,
-    emit_path,
-    one_line,
-    progress,
-    say,
-    warn,
-)
+from redeg_cli.cli.common import JsonOption, Outcome, OverwriteOption, SeedOption, progress
 from redeg_cli.cli.estimated_pools import OMEGAS, common_kind, draw
+from redeg_cli.cli.messages import emit_json, emit_path, one_line, say, warn
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, OutputError
 

@@ -5,14 +5,7 @@ from typing import Annotated
 
 import typer
 
-from redeg_cli.cli.common import (
-    DeviceOption,
-    JsonOption,
-    OverwriteOption,
-    SeedOption,
-    emit_json,
-    emit_path,
-)
+from redeg_cli.cli.common import DeviceOption, JsonOption, OverwriteOption, SeedOption
 from redeg_cli.cli.degrader_choice import Asked, choose
 from redeg_cli.cli.degraders import (
     AdaptedOption,
@@ -26,6 +19,7 @@ from redeg_cli.cli.degraders import (
     RedegnetOption,
     ScaleOption,
 )
+from redeg_cli.cli.messages import emit_json, emit_path
 
 
 def degrade_preview(

@@ -17,14 +17,10 @@ from redeg_cli.cli.common import (
     OverwriteOption,
     PrecisionOption,
     TileOption,
-    emit_json,
-    emit_path,
-    one_line,
     run_batch,
-    say,
-    warn,
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
+from redeg_cli.cli.messages import emit_json, emit_path, one_line, say, warn
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, ModelError, OutputError
 from redeg_cli.progress import OnProgress

@@ -13,12 +13,8 @@ from redeg_cli.cli.common import (
     OverwriteOption,
     SeedOption,
     TileOption,
-    emit_json,
-    emit_path,
     progress,
     run_batch,
-    say,
-    warn,
 )
 from redeg_cli.cli.degrader_choice import Asked, Chosen, check_used, choose, choose_again
 from redeg_cli.cli.degraders import (
@@ -33,6 +29,7 @@ from redeg_cli.cli.degraders import (
     RedegnetOption,
     ScaleOption,
 )
+from redeg_cli.cli.messages import emit_json, emit_path, say, warn
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.progress import OnProgress
 

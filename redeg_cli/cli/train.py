@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redeg_cli.cli.common import (
-    JsonOption,
-    emit_json,
-    emit_path,
-    progress,
-    say,
-    told_how_to_carry_on,
-)
+from redeg_cli.cli.common import JsonOption, progress, told_how_to_carry_on
+from redeg_cli.cli.messages import emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.cli.training import training_view
 from redeg_cli.progress import no_progress

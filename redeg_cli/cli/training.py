@@ -1,5 +1,6 @@
 """What is shown while a network is trained: a table on a terminal, else a line now and then."""
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from redeg_cli.cli.common import duration, progress
+from redeg_cli.cli.messages import is_quiet
 from redeg_cli.progress import OnProgress
 
 Watch = Callable[[Any], None]
@@ -62,7 +64,7 @@ def training_view(
     steps: int, minutes: float | None, images: int
 ) -> Iterator[tuple[OnProgress, Watch]]:
     """Yield what to call while images are read and after each step; ``images`` per step."""
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         with progress("training") as on_progress:
             yield on_progress, lambda _: None
         return

@@ -17,7 +17,7 @@ from torch import Tensor
 from redeg_cli.degrade.base import Record, check_batch
 from redeg_cli.degrade.resize import to_native
 from redeg_cli.degrade.steps import check_records, run_chains
-from redeg_cli.errors import ModelError
+from redeg_cli.errors import ModelChoiceError
 from redeg_cli.models import find_model, load_network
 from redeg_cli.nets.dml import DML, LearnedDegradation
 from redeg_cli.seeds import sample_seed
@@ -41,10 +41,10 @@ class DmlDegrader:
     ) -> None:
         """Make a degrader of ``net``, on the device to work on; ``noise`` is of 255.
 
-        Raises ModelError for another ``scale`` than the one that the model has learned.
+        Raises ModelChoiceError for another ``scale`` than the one that the model has learned.
         """
         if scale not in (None, net.scale):
-            raise ModelError(
+            raise ModelChoiceError(
                 f"the degradation model was learned at scale {net.scale}, {scale} was asked for"
             )
         self.net = net.eval()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from redeg_cli.downloads import how_to_get
-from redeg_cli.errors import ModelError
+from redeg_cli.errors import ModelChoiceError, ModelError
 
 RETINAFACE_FILES = {
     "detection_Resnet50_Final.pth": "resnet50",
@@ -79,7 +79,7 @@ def load_detector(name: str, folder: Path | None = None) -> Detector:
         return _centerface()
     if name == "retinaface":
         return _retinaface(folder)
-    raise ModelError(f"unknown face detector '{name}'; choose centerface or retinaface")
+    raise ModelChoiceError(f"unknown face detector '{name}'; choose centerface or retinaface")
 
 
 @functools.lru_cache(maxsize=1)

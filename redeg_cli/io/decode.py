@@ -2,6 +2,7 @@
 
 import io
 import re
+import stat
 import threading
 import warnings
 from dataclasses import replace
@@ -39,9 +40,12 @@ _pillow_settings = threading.Lock()
 
 def read_bytes(path: Path) -> bytes:
     """Return the content of a picture file. Raises InputError when there is nothing to decode."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give an image file")
     try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise InputError(f"{path} is a folder: give an image file")
+        if not stat.S_ISREG(kind):  # a pipe that nobody writes to would never end
+            raise InputError(f"{path} is a pipe or a device: give an image file")
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give the path of an image file") from None

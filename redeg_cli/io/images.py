@@ -58,17 +58,18 @@ class Photo:
     """Pages or frames in the file, of which this is the first."""
 
 
-def read_photo(path: Path | str, *, again: bool = False) -> Photo:
+def read_photo(path: Path | str, *, again: bool = False, data: bytes | None = None) -> Photo:
     """Read a picture file with everything it holds.
 
     Formats: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000, HEIC, AVIF.
     The EXIF orientation is applied, embedded colour profiles and CMYK are converted to sRGB,
     16 bits are kept. Colours of transparent pixels are kept as they are. Of several pages or
-    frames the first is read, and a warning is logged, but not when it is read ``again``. Raises
-    InputError, one line with the path, for anything else.
+    frames the first is read, and a warning is logged, but not when it is read ``again``. ``data``
+    is what the file holds, where that is known. Raises InputError, one line with the path, for
+    anything else.
     """
     path = Path(path)
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     photo = Photo(*decode(path, data), pages=page_count(path, data))
     if photo.pages > 1 and not again:
         what = "page" if path.suffix.lower() in (".tif", ".tiff") else "frame"

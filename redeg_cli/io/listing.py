@@ -102,10 +102,11 @@ def list_usable(
             usable.append(path)
     if not usable:
         raise InputError("; ".join(message for _, message in unusable))
-    inside = any(path.is_dir() and path.resolve() in output.resolve().parents for path in usable)
+    place = output.resolve()
     listed = list_images(usable)
-    if inside:
-        listed = [each for each in listed if output.resolve() not in each.path.resolve().parents]
+    if any(path.is_dir() and path.resolve() in place.parents for path in usable):
+        results = os.path.join(str(place), "")
+        listed = [each for each in listed if not each.real.startswith(results)]
     return listed, unusable
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from redeg_cli.errors import ModelError
+from redeg_cli.errors import ModelChoiceError, ModelError
 from redeg_cli.models import find_model, load_restorer
 from redeg_cli.nets.blend import blend_weights
 from redeg_cli.nets.wrap import Restorer
@@ -26,7 +26,7 @@ def perceptual_of(name_or_path: str | Path) -> Path:
     path = find_model(name_or_path)
     partner = path.with_name(f"{path.stem}{SUFFIX}{path.suffix}")
     if not partner.is_file():
-        raise ModelError(
+        raise ModelChoiceError(
             f"{name_or_path} has no weights with texture to blend with (no {partner.name} beside "
             "it): leave --texture out, or train them from it (recipe f2n-compact-perceptual)"
         )

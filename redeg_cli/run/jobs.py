@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import splitext
 from typing import TypeVar
 
 from redeg_cli.degrade.base import Record
@@ -37,7 +38,7 @@ class Settings:
     """How a kernel-noise degrader compresses: auto, none or a quality."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # of which there may be millions
 class Job:
     """One LQ to make."""
 
@@ -101,25 +102,24 @@ def plan(
     images = _outside(inputs, output, list_images(inputs, on_progress=on_progress))
     if not images:
         raise InputError(f"all images given lie in the output folder {output}: give the HQ images")
-    first = 0 if variants > 1 else None
-    lqs: dict[str, ImageFile] = {}
+    numbers = [f"_{variant + 1:04d}" for variant in range(variants)] if variants > 1 else [""]
+    stems: dict[str, ImageFile] = {}
     for image in images:  # equal names are equal for all variants, and in whatever part
-        lq = _lq_name(image, first, suffix)
-        other = lqs.setdefault(file_key(lq), image)
+        stem = splitext(image.name)[0]
+        other = stems.setdefault(file_key(stem), image)
         if other is not image:
             raise InputError(
-                f"{other.name} and {image.name} would both become {lq}: rename one, or "
-                "synthesise them into two folders"
+                f"{other.name} and {image.name} would both become {stem}{numbers[0]}{suffix}: "
+                "rename one, or synthesise them into two folders"
             )
     jobs: list[Job] = []
     for image in images if part is None else take_shard(images, *part):
-        for variant in range(variants):
-            lq = _lq_name(image, variant if variants > 1 else None, suffix)
-            job = Job(image.name, image.path, lq, variant)
+        stem = splitext(image.name)[0]
+        for variant, number in enumerate(numbers):
+            lq, pair = f"{stem}{number}{suffix}", None
             if pairs:
-                hq = PurePosixPath("hq", lq).with_suffix(".png")
-                job = replace(job, lq=f"lq/{lq}", pair=str(hq))
-            jobs.append(job)
+                lq, pair = f"lq/{lq}", f"hq/{stem}{number}.png"
+            jobs.append(Job(image.name, image.path, lq, variant, pair=pair))
     check_apart(jobs, output, {image.real for image in images})
     return jobs
 
@@ -146,16 +146,11 @@ def check_apart(jobs: Sequence[Job], output: Path, hqs: Collection[str] | None =
     real_path = RealPaths()
     if hqs is None:
         hqs = {real_path(job.hq) for job in jobs}
+    folder = str(output)
     for job in jobs:
         for kind, name in zip(("LQ", "HQ"), job.files, strict=False):
-            if real_path(output / name) in hqs:
+            if real_path(os.path.join(folder, name)) in hqs:
                 raise InputError(
                     f"the {kind} of {job.label} would replace {output / name}, which is an HQ: "
                     "give another folder with -o"
                 )
-
-
-def _lq_name(image: ImageFile, variant: int | None, suffix: str) -> str:
-    path = PurePosixPath(image.name)
-    number = "" if variant is None else f"_{variant + 1:04d}"
-    return str(path.with_name(f"{path.stem}{number}{suffix}"))

@@ -23,17 +23,18 @@ def cut_to_fit(photo: Photo, scale: int) -> Photo:
 class Partners:
     """Writes the HQ of each pair, the same for all variants of an image."""
 
-    def __init__(self) -> None:
-        self._written: dict[Path, Path] = {}
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._written: dict[Path, str] = {}  # names that the jobs hold: there may be millions
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def lock(self, hq: Path) -> threading.Lock:
         """Return what is to be held while the HQ of one of the image's pairs is written."""
         return self._locks[hash(hq) % _LOCKS]
 
-    def remember(self, hq: Path, path: Path) -> None:
-        """Take ``path`` for the image's HQ as it is in its pairs."""
-        self._written.setdefault(hq, path)
+    def remember(self, hq: Path, name: str) -> None:
+        """Take a file of the output folder for the image's HQ as it is in its pairs."""
+        self._written.setdefault(hq, name)
 
     def write(self, path: Path, hq: Path, photo: Photo, whole: bool) -> None:
         """Write the HQ of a pair, ``photo``, which is the image ``hq``; ``whole`` if nothing was
@@ -46,7 +47,7 @@ class Partners:
         if whole and _is_plain(hq, photo):
             link_or_copy(hq, path)
         elif hq in self._written:
-            link_or_copy(self._written[hq], path)
+            link_or_copy(self._output / self._written[hq], path)
         else:
             write_rgb(path, photo.rgb, bit_depth=photo.bit_depth, durable=False)
 

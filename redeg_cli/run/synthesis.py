@@ -16,25 +16,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 import torch.nn.functional as F
-from psutil import virtual_memory
 
 from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.device import free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
+from redeg_cli.io.decode import read_bytes, upright_size
 from redeg_cli.io.files import flush_to_disk
-from redeg_cli.io.images import (
-    Photo,
-    image_size,
-    read_photo,
-    require_size,
-    to_array,
-    to_tensor,
-    write_rgb,
-)
+from redeg_cli.io.images import Photo, read_photo, require_size, to_array, to_tensor, write_rgb
 from redeg_cli.io.manifest import ManifestWriter
-from redeg_cli.memory import Room
+from redeg_cli.memory import Room, available_memory
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.progress import OnProgress
 from redeg_cli.restore.tiles import SMALLEST_TILE, default_tile, tile_of
@@ -84,11 +76,13 @@ class Synthesis:
         """LQs that are made again, since a file has another size than when it was written."""
         self.uneven: set[str] = set()
         """HQs whose sides are no multiples of the scale, so that native LQs are rounded up."""
-        self._partners = Partners()
+        self._settings = asdict(settings)  # once: a set may have millions of rows
+        self._folder = str(output)
+        self._partners = Partners(output)
         self._replaceable: set[str] = set()
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
-        self._room = Room(virtual_memory().available)
+        self._room = Room(available_memory())
 
     @property
     def threads(self) -> int:
@@ -120,7 +114,7 @@ class Synthesis:
         todo: list[Job] = []
         for job in jobs:
             # Also if the name is too long for a file.
-            there = all(os.path.isfile(self.output / name) for name in job.files)
+            there = all(os.path.isfile(self._place(name)) for name in job.files)
             if there and skip_existing:
                 continue
             row = rows.get(job.lq)
@@ -141,22 +135,25 @@ class Synthesis:
                     self.changed.add(job.lq)
                     todo.append(job)
                 elif job.pair is not None:
-                    self._partners.remember(job.hq, self.output / job.pair)
+                    self._partners.remember(job.hq, job.pair)
         self._replaceable |= self.replaced | self.changed
         if self.resumed:
             # What a killed run left of the file it was writing.
             names = (name for job in jobs for name in job.files)
-            for folder in {self.output, *((self.output / name).parent for name in names)}:
-                for leftover in folder.glob(".redeg-*"):
+            for folder in {self._folder, *(os.path.dirname(self._place(name)) for name in names)}:
+                for leftover in Path(folder).glob(".redeg-*"):
                     leftover.unlink(missing_ok=True)
         return todo
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._folder, name)
 
     def _mark(self, rows: Mapping[str, Known], jobs: Sequence[Job]) -> None:
         """Note in the manifest which files are about to be replaced, so that a run that is killed
         can be carried on: what their rows say may not be so any more."""
         with ManifestWriter(self.manifest, append=True) as writer:
             for job in jobs:
-                if job.lq in rows or any((self.output / name).exists() for name in job.files):
+                if job.lq in rows or any(map(os.path.exists, map(self._place, job.files))):
                     writer.write({"lq": job.lq, "status": _REPLACING})
 
     def _difference(self, job: Job, row: Known) -> str | None:
@@ -174,10 +171,10 @@ class Synthesis:
 
     def _tile_of(self, rows: Mapping[str, Known]) -> int | None:
         """Return the tile of the files that are there: one set has one, on whatever device."""
-        wanted = asdict(self.settings)
         same = (row for row in rows.values() if row.status == "ok" and row.tile is not None)
         return next(
-            (row.tile for row in same if first_difference(row.settings, wanted) is None), None
+            (row.tile for row in same if first_difference(row.settings, self._settings) is None),
+            None,
         )
 
     def _tile_for(self, job: Job) -> int | None:
@@ -206,10 +203,12 @@ class Synthesis:
             known = {"hq": os.path.abspath(job.hq), **_file_state(job.hq)}
             if all(getattr(row, key) == value for key, value in known.items()):
                 return True
-            if _digest(job.hq) != row.hq_digest:
+            if _digest(read_bytes(job.hq)) != row.hq_digest:
                 return False
         except OSError:
             return True  # not there to be compared, nor to make the LQ of
+        except InputError:
+            return False  # there, but nothing that can be read: told when the LQ is made
         self._files[job.lq] = known
         return True
 
@@ -217,7 +216,7 @@ class Synthesis:
         """Return whether the files have the sizes that they were written in. They are not forced to
         the disk one by one, so a power cut may leave less of them than of their rows."""
         sizes = zip(job.files, (row.lq_bytes, row.pair_bytes), strict=False)
-        return all(size in (None, (self.output / name).stat().st_size) for name, size in sizes)
+        return all(size in (None, os.stat(self._place(name)).st_size) for name, size in sizes)
 
     def _check_place(self, job: Job, row: Known) -> None:
         """Refuse another HQ from another place: the LQ of the first is not to be lost."""
@@ -232,7 +231,7 @@ class Synthesis:
         head["variant"] = job.variant
         if job.pair is not None:
             head["pair"] = job.pair
-        return head | asdict(self.settings) | {"tile": self._tile_for(job)}
+        return head | self._settings | {"tile": self._tile_for(job)}
 
     def run(self, job: Job, writer: ManifestWriter, on_progress: OnProgress | None = None) -> Row:
         """Make one LQ, write it and its row; return the row. A failure is a row too.
@@ -240,10 +239,10 @@ class Synthesis:
         Raises DiskFullError when there is no use in going on.
         """
         try:
-            source = _check_file(job)
-            height, width = image_size(job.hq)
+            data, source = _read_file(job)
+            height, width = upright_size(job.hq, data)
             with self._room.taken(height * width * _PIXEL_BYTES):
-                photo = self._read(job)
+                photo = self._read(job, data)
                 rgb, record, used = self.make(job, photo, on_progress)
                 self._store(job, job.lq, lambda path: write_rgb(path, rgb, durable=False))
                 self._store_hq(job, photo, (height, width) == photo.rgb.shape[:2])
@@ -255,18 +254,18 @@ class Synthesis:
             raise
         size = [rgb.shape[1], rgb.shape[0]]
         row = {**self._head(job), **source, "status": "ok", "size": size}
-        row["lq_bytes"] = (self.output / job.lq).stat().st_size
+        row["lq_bytes"] = os.stat(self._place(job.lq)).st_size
         if job.pair is not None:
-            row["pair_bytes"] = (self.output / job.pair).stat().st_size
+            row["pair_bytes"] = os.stat(self._place(job.pair)).st_size
         if used not in (None, row["tile"]):
             row["tile_used"] = used  # there was no memory for larger ones
         row["record"] = record
         writer.write(row)
         return row
 
-    def _read(self, job: Job) -> Photo:
+    def _read(self, job: Job, data: bytes) -> Photo:
         """Return a job's HQ, cut to fit if it is one of a pair."""
-        photo = read_photo(job.hq)
+        photo = read_photo(job.hq, data=data)
         if job.pair is not None:
             photo = cut_to_fit(photo, self.settings.scale)
         require_size(photo, MINIMUM, str(job.hq))
@@ -328,7 +327,7 @@ class Synthesis:
             self._store(
                 job, job.pair, lambda path: self._partners.write(path, job.hq, photo, whole)
             )
-            self._partners.remember(job.hq, self.output / job.pair)
+            self._partners.remember(job.hq, job.pair)
 
     def _store(self, job: Job, name: str, write: Callable[[Path], None]) -> None:
         """Write one file of a job. One that is there without a row may stay only if it is the very
@@ -364,25 +363,26 @@ class Synthesis:
         return list(read_rows(self.manifest, [known[job.lq] for job in jobs if job.lq in known]))
 
 
-def _check_file(job: Job) -> Row:
-    """Return what a row says of the HQ's file. Raises InputError when it is not the one it must
-    be."""
+def _read_file(job: Job) -> tuple[bytes, Row]:
+    """Return what the HQ's file holds, and what a row says of it. Raises InputError when it is not
+    the one it must be."""
     try:
-        state = _file_state(job.hq)
-        digest = _digest(job.hq)
+        state = _file_state(job.hq)  # before it is read: what changes then is seen the next time
     except OSError as error:
         raise InputError(f"cannot read {job.hq}: {error.strerror or error}") from error
+    data = read_bytes(job.hq)
+    digest = _digest(data)
     if job.hq_digest not in (None, digest):
         raise InputError(f"{job.hq} has changed since the manifest was written")
-    return {"hq_digest": digest, **state}
+    return data, {"hq_digest": digest, **state}
 
 
 def _made(row: Known) -> Row:
     return {"name": row.name, "variant": row.variant, **row.settings, "tile": row.tile}
 
 
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _file_state(path: Path) -> Row:

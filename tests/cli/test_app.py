@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from PIL import Image
 
 from redeg_cli import __version__
 from redeg_cli.cli import app as app_module
-from redeg_cli.cli import common
+from redeg_cli.cli import common, messages
 from redeg_cli.cli.app import COMMANDS, Entry
-from redeg_cli.errors import InputError
+from redeg_cli.cli.training import training_view
+from redeg_cli.errors import InputError, ModelChoiceError, RecipeError
 
 
 class Terminal(io.StringIO):
@@ -30,7 +32,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     """Put a command ``fail`` into the table that raises what it is given."""
 
     def put(error: BaseException) -> None:
-        def fail() -> None:
+        def fail(as_json: common.JsonOption = False) -> None:
+            del as_json
             raise error
 
         monkeypatch.setattr(sys.modules[__name__], "fail_command", fail, raising=False)
@@ -105,6 +108,123 @@ def test_a_users_mistake_is_one_line_and_code_one(redeg: Callable, failing: Call
     assert result.stderr == "error: a.png is not a picture\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("restore", "here.png", "-o", "out", "--device", "gpu"),
+        ("restore", "here.png", "-o", "out", "--precision", "fp8"),
+        ("restore", "here.png", "-o", "out", "--model", "nonsense"),
+        ("restore", "here.png", "-o", "out", "--model", "nowhere.pth"),
+        ("restore", "here.png", "-o", "out", "--scale", "3"),
+        ("restore", "here.png", "-o", "out", "--texture", "2"),
+        ("restore", "here.png", "-o", "out", "--model", "redegnet-lite"),
+        ("restore", "here.png", "-o", "out", "--model", "f2n-compact-perceptual", "--texture", "1"),
+        ("synthesize", "here.png", "-o", "out", "--degrader", "nonsense"),
+        ("degraders", "nonsense"),
+        ("models", "info", "nonsense"),
+        ("models", "download", "nonsense"),
+        ("train", "restorer", "--recipe", "nonsense", "-o", "out"),
+        ("train", "restorer", "--recipe", "f2n", "--set", "nonsense=1", "-o", "out"),
+        ("evaluate", "restore", "--lq", ".", "--model", "bicubic", "--metric", "nonsense"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_value_of_an_option_is_wrong_usage(
+    redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("here.png")
+    result = redeg(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "rror: " in result.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (InputError("a.png is not\na picture"), 1, "a.png is not a picture"),
+        (ModelChoiceError("no model is called 'x'"), 2, "no model is called 'x'"),
+        (RecipeError("unknown key 'x'"), 2, "unknown key 'x'"),
+        (ZeroDivisionError("oops"), 1, "unexpected ZeroDivisionError: oops"),
+        (typer.BadParameter("give a folder"), 2, "Invalid value: give a folder"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_with_json_an_error_is_told_as_json_too(
+    redeg: Callable, failing: Callable, error: BaseException, code: int, told: str
+) -> None:
+    failing(error)
+    plain, result = redeg("fail"), redeg("fail", "--json")
+    assert plain.exit_code == result.exit_code == code
+    assert plain.stdout == ""
+    assert json.loads(result.stdout)["error"].startswith(told)
+    assert result.stderr == plain.stderr
+    assert told in result.stderr
+
+
+def test_with_json_a_mistyped_command_or_option_is_told_as_json(redeg: Callable) -> None:
+    for arguments in (("restor", "--json"), ("restore", "--json", "a.png", "--bad")):
+        result = redeg(*arguments)
+        assert result.exit_code == 2
+        assert json.loads(result.stdout)["error"].startswith("No such ")
+
+
+def test_with_json_a_batch_of_which_nothing_is_left_is_told_as_json(
+    redeg: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(as_json: common.JsonOption = False) -> None:
+        del as_json
+        failed = [("a.png", "a.png is empty"), ("b.png", "too small")]
+        common.Outcome(0, failed).finish()
+
+    monkeypatch.setattr(sys.modules[__name__], "fail_command", fail, raising=False)
+    monkeypatch.setitem(COMMANDS, "fail", Entry(__name__, "fail_command", "Fail."))
+    result = redeg("fail", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"error": "a.png is empty; b.png: too small"}
+
+
+def test_with_json_a_result_that_was_written_stays_the_only_one(
+    redeg: Callable, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"nothing")
+    Image.new("RGB", (16, 16)).save(tmp_path / "in" / "b.png")
+    options = ("--model", tiny_model, "--device", "cpu", "--json")
+    result = redeg("restore", tmp_path / "in", "-o", tmp_path / "out", *options)
+    assert result.exit_code == 1
+    assert [row["status"] for row in json.loads(result.stdout)["photos"]] == ["failed", "done"]
+
+
+def test_quiet_leaves_notes_and_progress_out_and_nothing_else(
+    redeg: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(item: str, on_progress: Callable) -> None:
+        on_progress(1, 2)
+        if item == "bad":
+            raise InputError("bad is empty")
+
+    def command() -> None:
+        messages.say("a note")
+        messages.warn("a warning")
+        with common.progress("listing", every_seconds=0) as on_progress:
+            on_progress(1, 2)
+        common.run_batch(["good", "bad"], work, str, report=messages.emit_path).finish()
+
+    monkeypatch.setattr(sys.modules[__name__], "fail_command", command, raising=False)
+    monkeypatch.setitem(COMMANDS, "fail", Entry(__name__, "fail_command", "Fail."))
+    loud = redeg("fail")
+    assert loud.stderr.startswith("a note\nwarning: a warning\nlisting: 50%")
+    for option in ("-q", "--quiet"):
+        result = redeg(option, "fail")
+        assert (result.exit_code, result.stdout) == (1, "good\n")
+        told = ["warning: a warning", "error: bad is empty", "1 of 2 failed"]
+        assert result.stderr.splitlines() == told
+    assert redeg("fail").stderr == loud.stderr
+
+
 def test_debug_shows_the_traceback(
     redeg: Callable, failing: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,8 +289,8 @@ def test_what_typer_handles_is_left_to_it(redeg: Callable, failing: Callable) ->
 
 def test_names_that_are_no_utf8_reach_stdout_as_they_are() -> None:
     code = (
-        "import os, sys; from redeg_cli.cli import app, common\n"
-        "app.app = lambda **_: common.emit_path(os.fsdecode(b'caf\\xe9.png'))\n"
+        "import os, sys; from redeg_cli.cli import app, messages\n"
+        "app.app = lambda **_: messages.emit_path(os.fsdecode(b'caf\\xe9.png'))\n"
         "app.main()"
     )
     done = subprocess.run(
@@ -184,7 +304,7 @@ def test_names_that_are_no_utf8_reach_stdout_as_they_are() -> None:
 
 
 def test_json_holds_only_what_json_can(capsys: pytest.CaptureFixture[str]) -> None:
-    common.emit_json({"path": Path("a") / "ñ.png", "bad": [float("nan"), 1.5], "none": None})
+    messages.emit_json({"path": Path("a") / "ñ.png", "bad": [float("nan"), 1.5], "none": None})
     text = capsys.readouterr().out
     assert json.loads(text) == {"path": "a/ñ.png", "bad": [None, 1.5], "none": None}
     assert "ñ" in text
@@ -265,8 +385,8 @@ def test_progress_on_a_terminal_is_a_bar_on_stderr(
     monkeypatch.setattr(sys, "stderr", terminal)
     with common.progress("making [b]") as on_progress:
         on_progress(1, 4, "name [x].png")
-        common.emit_path("result.png")
-        common.say("a line in between")
+        messages.emit_path("result.png")
+        messages.say("a line in between")
     drawn = terminal.getvalue()
     assert "making [b]" in drawn
     assert "name [x].png" in drawn
@@ -275,6 +395,21 @@ def test_progress_on_a_terminal_is_a_bar_on_stderr(
     # stdout is no terminal here: what is written to it must not go to the bar's terminal.
     assert "result.png" not in drawn
     assert capsys.readouterr().out == "result.png\n"
+
+
+def test_progress_on_a_terminal_that_cannot_draw_is_plain_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with common.progress("making", every_seconds=0) as on_progress:
+        on_progress(1, 4, "a.png")
+    with training_view(10, None, 1) as (on_progress, _):
+        on_progress(1, 4, "reading images")
+    assert terminal.getvalue().startswith("making: 25%, about ")
+    assert terminal.getvalue().endswith(", a.png\n")
+    assert "\x1b" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

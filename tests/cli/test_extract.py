@@ -129,7 +129,7 @@ def test_a_wrong_model_is_one_line(redeg: Callable, extract: Callable, model: st
     del extract
     save_face_restorer(Path("face.safetensors"))
     result = redeg("extract-omega", "lq/a.png", "hq/a.png", "--redegnet", model)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
     assert model in result.stderr
 

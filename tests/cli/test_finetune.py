@@ -233,12 +233,12 @@ def test_a_network_of_spandrel_is_tuned(
         (["--face-box", "60,60,20,90"], 1, "60"),
         (["--scale", "3"], 2, "use 2 or 4"),
         (["--scale", "5"], 2, "'--scale'"),
-        (["--scale", "4"], 1, "x4 was asked for"),
+        (["--scale", "4"], 2, "x4 was asked for"),
         (["--steps", "0"], 2, "'--steps'"),
         (["--hq-dir", "nowhere"], 1, "nowhere"),
-        (["--model", "nothing"], 1, "no model is called 'nothing'"),
+        (["--model", "nothing"], 2, "no model is called 'nothing'"),
         (["--face-pair", "gone.png", "gone.png"], 1, "gone.png"),
-        (["--detector", "eyes"], 1, "eyes"),
+        (["--detector", "eyes"], 2, "eyes"),
     ],
 )
 def test_wrong_options_are_one_line(

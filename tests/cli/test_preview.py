@@ -55,17 +55,17 @@ def test_a_pool_can_be_looked_at_too(redeg: Callable, work: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (("none.png", "--degrader", "bsrgan"), "none.png does not exist"),
-        (("photo.png", "--degrader", "no"), "no degrader 'no'"),
-        (("tiny.png", "--degrader", "bsrgan"), "tiny.png is 20x20 pixels"),
+        (("none.png", "--degrader", "bsrgan"), 1, "none.png does not exist"),
+        (("photo.png", "--degrader", "no"), 2, "no degrader 'no'"),
+        (("tiny.png", "--degrader", "bsrgan"), 1, "tiny.png is 20x20 pixels"),
     ],
 )
-def test_mistakes(redeg: Callable, work: Path, arguments: tuple, message: str) -> None:
+def test_mistakes(redeg: Callable, work: Path, arguments: tuple, code: int, message: str) -> None:
     draw(work / "tiny.png", (20, 20))
     result = redeg("degrade-preview", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert message in result.stderr
     assert sorted(path.name for path in work.iterdir()) == ["photo.png", "tiny.png"]
 
@@ -90,7 +90,7 @@ def test_degraders_are_listed_and_printed(redeg: Callable) -> None:
         result.stderr.split()
     )
     result = redeg("degraders", "bsrgam")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "did you mean 'bsrgan'?" in result.stderr
 
 

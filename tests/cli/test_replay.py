@@ -217,8 +217,8 @@ def test_a_doctored_manifest_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("hq", "--degrader", "bsrgun"), 1, "no degrader 'bsrgun' (did you mean 'bsrgan'?)"),
-        (("hq", "--degrader", "none.toml"), 1, "none.toml does not exist"),
+        (("hq", "--degrader", "bsrgun"), 2, "no degrader 'bsrgun' (did you mean 'bsrgan'?)"),
+        (("hq", "--degrader", "none.toml"), 2, "none.toml does not exist"),
         (("hq", "--degrader", "omega"), 2, "--pool"),
         (("--degrader", "bsrgan"), 2, "give HQ images"),
         (("hq",), 2, "give --pool, --adapted, --replay, or --degrader"),
@@ -258,7 +258,7 @@ def test_an_image_smaller_than_a_kernel_is_named(redeg: Callable, work: Path) ->
 def test_a_wrong_toml_is_told_by_key(redeg: Callable, work: Path, steps: str, message: str) -> None:
     (work / "wrong.toml").write_text(f"steps = [{steps}]\n")
     result = redeg("synthesize", "hq", "-o", "out", "--degrader", "wrong.toml")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("error: wrong.toml: steps[0]")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1

@@ -292,7 +292,7 @@ def test_impossible_requests_are_one_line(
 ) -> None:
     draw(tmp_path / "a.png")
     result = restore(tmp_path / "a.png", "-o", tmp_path / "out", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -301,7 +301,7 @@ def test_impossible_requests_are_one_line(
 def test_an_unknown_device_is_one_line(redeg: Callable, tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
     result = redeg("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--device", "tpu")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("error: unknown device 'tpu'")
 
 
@@ -366,6 +366,6 @@ def test_texture_blends_with_the_weights_that_have_it(redeg: Callable, tmp_path:
     assert redeg(*common, *partner, "-o", tmp_path / "p.png").exit_code == 0
     assert made[1] == (tmp_path / "p.png").read_bytes()
     refused = redeg(*common, *partner, "--texture", 0.5, "-o", tmp_path / "q.png")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "no weights with texture" in refused.stderr
     assert redeg(*common, *model, "--texture", 2, "-o", tmp_path / "q.png").exit_code == 2

@@ -160,7 +160,7 @@ def test_a_pool_of_another_model_is_one_line(redeg: Callable, work: Path) -> Non
         (("none", "--degrader", "classical"), 1, "none does not exist"),
         (("hq", "--pool", "none.npz"), 1, "none.npz does not exist"),
         (("hq", "--pool", "hq/a.png"), 1, "hq/a.png is not a pool"),
-        (("hq", "--degrader", "classical", "--device", "abacus"), 1, "abacus"),
+        (("hq", "--degrader", "classical", "--device", "abacus"), 2, "abacus"),
         (("same", "--degrader", "classical"), 1, "would both become a.png"),
     ],
 )

@@ -347,7 +347,7 @@ def test_smaller_tiles_for_want_of_memory_are_no_other_set(
     widths.clear()
     replay = ("--replay", "out/manifest.jsonl", "--redegnet", "tiny.safetensors")
     assert redeg("synthesize", *replay, "-o", "again", "--device", "cpu").exit_code == 0
-    assert max(widths) == 76
+    assert 38 < max(widths) <= 76
     assert (work / "again" / "large.png").read_bytes() == (work / "out" / "large.png").read_bytes()
 
 

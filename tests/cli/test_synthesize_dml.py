@@ -95,10 +95,10 @@ def test_a_preview(redeg: Callable, work: Path) -> None:
     ("arguments", "code", "message"),
     [
         ((), 2, "--degrader dml needs --model"),
-        (("--model", "none.safetensors"), 1, "none.safetensors: no such weights file"),
-        (("--model", "f2n-compact"), 1, "holds a restorer model"),
+        (("--model", "none.safetensors"), 2, "none.safetensors: no such weights file"),
+        (("--model", "f2n-compact"), 2, "holds a restorer model"),
         (("--model", "hq/a.png"), 1, "hq/a.png"),
-        (("--model", "dml.safetensors", "--scale", "4"), 1, "learned at scale 2, 4 was asked for"),
+        (("--model", "dml.safetensors", "--scale", "4"), 2, "learned at scale 2, 4 was asked for"),
         (("--model", "dml.safetensors", "--noise-sigma", "-1"), 2, "noise"),
     ],
 )

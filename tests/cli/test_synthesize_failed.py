@@ -1,6 +1,7 @@
 """``redeg synthesize`` where an LQ cannot be made again: what is there and known of it is kept."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -78,6 +79,37 @@ def test_what_was_to_be_overwritten_still_may_be(make: Callable, work: Path) -> 
     assert again.exit_code == 0, again.stderr
     assert (work / "out" / "a.png").read_bytes() != first
     assert {row["seed"] for row in rows(work).values()} == {1}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes among its files")
+def test_a_pipe_among_the_hqs_fails_alone(make: Callable, work: Path) -> None:
+    os.mkfifo(work / "hq" / "b.png")
+    made = make()
+    assert made.exit_code == 1
+    assert "error: hq/b.png is a pipe or a device" in made.stderr.replace("\\", "/")
+    assert [row["status"] for row in rows(work).values()] == ["ok", "failed", "ok", "ok"]
+
+
+@pytest.mark.parametrize("more", [(), ("--pairs",)])
+def test_an_lq_is_made_of_the_very_bytes_that_its_row_names(
+    make: Callable, work: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    assert make(*more).exit_code == 0
+    before = tree(work / "out")
+    shutil.rmtree(work / "out")
+    read = Path.read_bytes
+
+    def read_and_change(path: Path) -> bytes:
+        data = read(path)
+        if path.parent == Path("hq") and path.suffix == ".jpg":
+            draw(work / path, (70, 32), seed=9)
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_change)
+    assert make(*more).exit_code == 0
+    monkeypatch.undo()
+    after = tree(work / "out")
+    assert {name for name in before if before[name] != after[name]} <= {"manifest.jsonl"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="255 bytes are Linux's limit of a name")

@@ -1,6 +1,7 @@
 """Reading and writing pictures, against Pillow, OpenCV and hand-made files."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -317,6 +318,16 @@ def test_a_folder_and_float_samples_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(InputError, match="8 bits per channel, or as a 16-bit"):
         read_photo(tmp_path / "f.tif")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "endless.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "endless.png"):
+        for read in (read_photo, read_rgb, image_size):
+            with pytest.raises(InputError, match=rf"{name} is a pipe or a device"):
+                read(tmp_path / name)
 
 
 def test_random_damage_raises_nothing_but_input_errors(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""What commands tell: lines on stderr, results on stdout.
+
+Results go to stdout and nothing else does: messages and progress bars go to stderr. With --json
+stdout is one JSON value whatever happens: the result, or {"error": what went wrong}.
+"""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from redeg_cli.errors import RedegError
+
+_debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
+_quiet: ContextVar[bool] = ContextVar("redeg_quiet", default=False)
+_json_owed: ContextVar[bool] = ContextVar("redeg_json_owed", default=False)
+
+
+def set_debug(on: bool) -> None:
+    """Show tracebacks (``redeg --debug`` or REDEG_DEBUG=1) or not."""
+    _debug.set(on)
+
+
+def set_quiet(on: bool) -> None:
+    """Leave notes and progress out (``redeg --quiet``) or not; warnings and errors are told."""
+    _quiet.set(on)
+
+
+def is_quiet() -> bool:
+    """Return whether notes and progress are to be left out."""
+    return _quiet.get()
+
+
+def debug_on() -> bool:
+    """Return whether tracebacks are wanted."""
+    return _debug.get()
+
+
+def owe_json(on: bool) -> None:
+    """Have an error that comes before the result be told as JSON too (``--json``), or not."""
+    _json_owed.set(on)
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return a message as a single line; an exception without text gives its class name."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def say(text: str) -> None:
+    """Write one line of what is going on to stderr, unless that is not wanted (``set_quiet``)."""
+    if not is_quiet():
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """Write one line to stderr; safe while a progress bar is drawn."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Write one warning line to stderr."""
+    tell(f"warning: {text}")
+
+
+@contextmanager
+def logged_warnings() -> Iterator[None]:
+    """Write what the package logs as warning lines, each once; of several processes one does."""
+    handler = _WarnOnce(logging.WARNING)
+    logger = logging.getLogger("redeg_cli")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _WarnOnce(logging.Handler):
+    """Folders are listed and photos read more than once in a run."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from redeg_cli.device import is_first_process
+
+        text = one_line(record.getMessage())
+        if text not in self._said and is_first_process():
+            self._said.add(text)
+            warn(text)
+
+
+def report_error(error: BaseException) -> None:
+    """Write one error line to stderr, and the traceback before it when debugging."""
+    if debug_on():
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    tell(f"error: {describe(error)}")
+    emit_error(describe(error))
+
+
+def describe(error: BaseException) -> str:
+    """Return a user's mistake as its one line, and anything else as the fault of ours it is."""
+    if isinstance(error, RedegError):
+        return one_line(error)
+    if _is_memory(error):
+        return f"too little memory: take smaller pictures, or another --device ({one_line(error)})"
+    return f"unexpected {type(error).__name__}: {one_line(error)} (redeg --debug shows where)"
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Return whether the memory was too small, the computer's or the GPU's."""
+    if isinstance(error, RuntimeError):
+        from redeg_cli.device import is_out_of_memory
+
+        return is_out_of_memory(error)
+    return isinstance(error, MemoryError)
+
+
+def emit_path(path: Path | str) -> None:
+    """Write one path to stdout; nothing once its reader (``| head``) has gone."""
+    _to_stdout(str(path))
+
+
+def emit_json(value: object) -> None:
+    """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
+    from redeg_cli.io.files import to_plain
+
+    _json_owed.set(False)
+    text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+    # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
+    _to_stdout(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def emit_error(message: str) -> None:
+    """Write ``{"error": message}`` to stdout if ``--json`` was given and no result was written."""
+    if _json_owed.get():
+        emit_json({"error": message})
+
+
+def _to_stdout(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The work goes on without printing. What is still buffered goes nowhere too: Python
+        # writes it when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
