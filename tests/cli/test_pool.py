@@ -128,7 +128,7 @@ def test_nothing_usable_writes_nothing(build: Callable) -> None:
         (("pairs/hq", "-o", "pool.npz"), 1, "lq/"),
         (("--photos", "none", "-o", "pool.npz"), 1, "none does not exist"),
         (("pairs", "-o", "pool.npz", "--crops", 0), 2, "--crops"),
-        (("--photos", "pairs", "-o", "p.npz", "--face-restorer", "tiny.safetensors"), 1, "face"),
+        (("--photos", "pairs", "-o", "p.npz", "--face-restorer", "tiny.safetensors"), 2, "face"),
     ],
 )
 def test_a_mistake_is_told(build: Callable, arguments: tuple, code: int, message: str) -> None:

@@ -113,9 +113,9 @@ def test_check_data_names_the_pair(train: Callable, what: str) -> None:
         (("--pairs", "none", "--scale", "2"), 1, "none does not exist"),
         (("--pairs", "pairs", "--scale", "3"), 1, "holds no LQ of scale 3, only of 2"),
         (("--pairs", "pairs", "--scale", "5"), 2, "scale"),
-        (("--pairs", "pairs", "--scale", "2", "--set", "config.scale=2"), 1, "config.scale"),
+        (("--pairs", "pairs", "--scale", "2", "--set", "config.scale=2"), 2, "config.scale"),
         (("--pairs", "pairs", "--scale", "2", "--set", "config.kernel=4"), 1, "odd number"),
-        (("--pairs", "pairs", "--scale", "2", "--set", "pears=[]"), 1, "did you mean 'pairs'?"),
+        (("--pairs", "pairs", "--scale", "2", "--set", "pears=[]"), 2, "did you mean 'pairs'?"),
     ],
 )
 def test_mistakes(train: Callable, arguments: tuple, code: int, message: str) -> None:
