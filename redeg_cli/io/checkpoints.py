@@ -155,11 +155,10 @@ def _read_pickled(path: Path) -> Any:
         raise ModelError(f"{path} does not fit into memory") from None
     except pickle.UnpicklingError as error:
         message = str(error)
-        name = re.search(
-            r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global|operand) ([\w.]+)", message
-        )
+        # Of some only the number of a pickle's instruction is told, which says nothing.
+        name = re.search(r"(?:GLOBAL|[Uu]nsupported (?:class|global)) ([\w.]+)", message)
         if name or "Weights only load failed" in message:
-            found = f" ({name.group(1) or name.group(2)})" if name else ""
+            found = f" ({name.group(1)})" if name else ""
             raise ModelError(
                 f"{path} holds Python objects{found}, refused because loading them can run code: "
                 "give a file with the weights alone"
