@@ -113,7 +113,9 @@ def test_a_malicious_pickle_is_refused_and_does_not_run(
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=modern)
-    with pytest.raises(ModelError, match=r"evil\.pth holds Python objects( \(\w+\.system\))?, ref") as caught:
+    with pytest.raises(
+        ModelError, match=r"evil\.pth holds Python objects( \(\w+\.system\))?, refused"
+    ) as caught:
         load_tensors(path)
     assert "\n" not in str(caught.value)
     assert not mark.exists()
