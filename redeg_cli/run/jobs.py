@@ -7,7 +7,6 @@ from pathlib import Path
 from posixpath import splitext
 from typing import TypeVar
 
-from redeg_cli.degrade.base import Record
 from redeg_cli.errors import InputError
 from redeg_cli.io.listing import ImageFile, RealPaths, expand_inputs, file_key, list_images
 from redeg_cli.progress import OnProgress, no_progress
@@ -48,8 +47,8 @@ class Job:
     lq: str
     """Relative to the output folder, with forward slashes."""
     variant: int
-    record: Record | None = None
-    """What to apply, if it is not to be drawn."""
+    record: str | None = None
+    """The record to apply, as JSON, if none is to be drawn."""
     hq_digest: str | None = None
     """What the HQ's file must be, if it must."""
     tile: int | None = None

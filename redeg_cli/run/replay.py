@@ -1,5 +1,6 @@
 """Making a set of LQs again from its manifest."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -9,8 +10,7 @@ from typing import Any
 from redeg_cli.errors import InputError
 from redeg_cli.io.files import stays_inside
 from redeg_cli.io.listing import expand_inputs, list_images
-from redeg_cli.io.manifest import read_manifest
-from redeg_cli.run.finished import says_more
+from redeg_cli.run.finished import read_known, read_rows
 from redeg_cli.run.jobs import Job, Settings
 
 _LATER = ("noise", "noise_digest", "jpeg")
@@ -34,12 +34,10 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> tuple[list[Repla
     that failed do not count. Raises InputError for a row that lacks something, for an HQ that is
     not in the folders given, and for files of which there is no row.
     """
-    last: dict[str, Any] = {}
-    for row in read_manifest(manifest):
-        if "lq" in row and says_more(row.get("status"), last.get(row["lq"], {}).get("status")):
-            last[row["lq"]] = row
-    rows = [row for row in last.values() if row.get("status") == "ok"]
-    if not rows:
+    if not manifest.exists():
+        raise InputError(f"{manifest} does not exist: give the path of a manifest (.jsonl)")
+    made = [each for each in read_known(manifest)[0].values() if each.status == "ok"]
+    if not made:
         raise InputError(f"{manifest} holds no LQ that was made: give the manifest of a synthesis")
     images = list_images(inputs) if inputs else []
     by_name = {image.name: image.path for image in images}
@@ -47,7 +45,7 @@ def plan_replay(manifest: Path, inputs: Sequence[Path] = ()) -> tuple[list[Repla
     by_place = {os.path.abspath(image.path): image.path for image in images} if only_files else {}
     groups: dict[Settings, list[Job]] = {}
     left_out = 0
-    for row in rows:
+    for row in read_rows(manifest, made):
         settings, job = _read_row(row, manifest)
         if inputs:
             hq = by_place.get(str(job.hq)) or by_name.get(job.name)
@@ -89,13 +87,14 @@ def _read_row(row: Mapping[str, Any], manifest: Path) -> tuple[Settings, Job]:
     try:
         names = [each.name for each in fields(Settings)]
         settings = Settings(**{n: row[n] for n in names if n in row or n not in _LATER})
-        job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], row["record"])
+        record = row["record"]
+        job = Job(row["name"], Path(row["hq"]), row["lq"], row["variant"], json.dumps(record))
         tile = row.get("tile_used") or row.get("tile")
         job = replace(job, hq_digest=row["hq_digest"], tile=tile, pair=row.get("pair"))
     except (KeyError, TypeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{manifest}: the row of {row.get('lq')} {reason}") from None
     inside = all(isinstance(each, str) and stays_inside(each) for each in job.files)
-    if not inside or not isinstance(job.record, Mapping):
+    if not inside or not isinstance(record, Mapping):
         raise InputError(f"{manifest}: the row of {job.lq} is none that a synthesis wrote")
     return settings, job

@@ -7,6 +7,7 @@ started again leaves the same files, and the same manifest, as one that was not.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -286,9 +287,10 @@ class Synthesis:
         hq, s = to_tensor(photo.rgb), self.settings.scale
         height, width = hq.shape[2:]
         hq = F.pad(hq, (0, -width % s, 0, -height % s), mode="replicate")
-        record = job.record
-        if record is None:
+        if job.record is None:
             record = self.degrader.draw(sample_seed(self.settings.seed, job.name, job.variant))
+        else:
+            record = json.loads(job.record)
         used: int | None = None
 
         def watch(done: int, total: int, text: str = "") -> None:
