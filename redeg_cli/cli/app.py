@@ -1,6 +1,7 @@
 """The ``redeg`` command: the table of its commands, and what they do with errors."""
 
 import io
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -172,6 +173,15 @@ def redeg(
     set_quiet(quiet)
 
 
+def _end_as_by_ctrl_c() -> None:
+    """Have what a scheduler or a closed terminal sends clean up and keep what is done, as Ctrl-C
+    does; what is ignored (nohup) stays so."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -182,5 +192,6 @@ def main() -> None:
             sys.stdout.reconfigure(errors="surrogateescape")
         else:
             sys.stdout.reconfigure(errors="backslashreplace")
+    _end_as_by_ctrl_c()
     keep_freed_memory()
     app(prog_name="redeg")
