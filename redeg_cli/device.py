@@ -23,6 +23,11 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def process_count() -> int:
+    """Return how many processes share a run (torchrun's ``WORLD_SIZE``)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device called ``name``: ``auto`` takes cuda, then mps, then cpu.
 

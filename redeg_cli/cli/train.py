@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redeg_cli.cli.common import JsonOption, progress, told_how_to_carry_on
+from redeg_cli.cli.common import DeviceOption, JsonOption, progress, told_how_to_carry_on
 from redeg_cli.cli.messages import emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.cli.training import training_view
@@ -60,9 +60,7 @@ def train(
         list[str] | None,
         typer.Option("--set", help="key=value over the recipe: batch=8, degradation=bsrgan, ..."),
     ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU even if there is a GPU.")] = (
-        False
-    ),
+    device: DeviceOption = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be trained on what; write nothing.")
     ] = False,
@@ -106,7 +104,7 @@ def train(
     if first:
         from redeg_cli.train.overview import overview
 
-        found = overview(wanted, output, cpu)
+        found = overview(wanted, output, device)
         if dry_run:
             _say_table(resolved)
         _say_table(found)
@@ -121,7 +119,7 @@ def train(
     with _view(wanted, first) as (on_progress, watch), told_how_to_carry_on(state, first):
         from redeg_cli.train.training import train as run
 
-        weights = run(wanted, output, cpu, on_progress, say if first else _silent, watch)
+        weights = run(wanted, output, device, on_progress, say if first else _silent, watch)
     if first and as_json:
         emit_json({"weights": weights, "recipe": resolved})
     elif first:

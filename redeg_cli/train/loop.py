@@ -15,8 +15,8 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from redeg_cli.device import autocast_dtype, memory_format
-from redeg_cli.errors import RedegError
+from redeg_cli.device import autocast_dtype, memory_format, pick_device, process_count
+from redeg_cli.errors import RedegError, UsageError
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import save_network
 from redeg_cli.progress import OnProgress
@@ -79,15 +79,34 @@ class Course:
     """Puts the last touch to the averages when the run is over, in every process alike."""
 
 
-def make_accelerator(precision: str, cpu: bool) -> Accelerator:
-    """Return an Accelerator; ``auto`` is bfloat16 where the device has it natively."""
+def make_accelerator(precision: str, device: str = "auto") -> Accelerator:
+    """Return an Accelerator on a device (see ``pick_device``) of one process, or on one of several
+    processes, which take the GPUs in their order.
+
+    The precision ``auto`` is bfloat16 where the device has it natively. Raises UsageError.
+    """
+    cpu = device == "cpu"
+    if device not in ("auto", "cpu"):
+        _take_gpu(device)
     waiting = InitProcessGroupKwargs(timeout=_WAIT)
     found = None if cpu else PartialState(**waiting.to_kwargs()).device
-    device = found or torch.device("cpu")
-    mixed = "bf16" if autocast_dtype(device, precision) == torch.bfloat16 else "no"
+    mixed = "bf16" if autocast_dtype(found or "cpu", precision) == torch.bfloat16 else "no"
     # The first Accelerator of a process settles the precision of all: a later run may want another.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision=mixed, cpu=cpu, kwargs_handlers=[waiting])
+
+
+def _take_gpu(device: str) -> None:
+    """Make a GPU the one that this process takes. Raises UsageError."""
+    if process_count() == 1:
+        wanted = pick_device(device)
+        if wanted.type == "cuda":
+            torch.cuda.set_device(wanted)
+    elif device != "cuda":
+        raise UsageError(
+            f"device {device!r} is one, and there are {process_count()} processes: each takes a "
+            "GPU of its own, so leave --device out"
+        )
 
 
 def fit(

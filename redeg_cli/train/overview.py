@@ -1,13 +1,12 @@
 """What a run would be, told before it begins."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from redeg_cli.device import autocast_dtype, pick_device
+from redeg_cli.device import autocast_dtype, pick_device, process_count
 from redeg_cli.io.listing import list_images
 from redeg_cli.io.registered_pairs import find_registered
 from redeg_cli.models import build, find_model
@@ -25,7 +24,7 @@ def images_per_step(recipe: AnyRecipe) -> int:
     return sum(part.batch * IMAGES_PER_ROW[part.kind] for part in parts_of(recipe))
 
 
-def overview(recipe: AnyRecipe, folder: Path, cpu: bool = False) -> dict[str, Any]:
+def overview(recipe: AnyRecipe, folder: Path, device: str = "auto") -> dict[str, Any]:
     """Return by name: images, parameters, batch, steps, device, precision and what is written.
 
     Nothing is written. Raises what the run itself would raise for its recipe, its folder and its
@@ -36,19 +35,19 @@ def overview(recipe: AnyRecipe, folder: Path, cpu: bool = False) -> dict[str, An
     for part in parts_of(recipe):
         label = f"{part.name}: " if recipe.kind == "joint" else ""
         told |= {f"{label}{key}": value for key, value in _of_part(part).items()}
-    device = pick_device("cpu" if cpu else "auto")
-    half = autocast_dtype(device, recipe.precision) == torch.bfloat16
+    place = pick_device(device)
+    half = autocast_dtype(place, recipe.precision) == torch.bfloat16
     state = folder / "state.pt"
     weights = [f"{part.name}.safetensors" for part in parts_of(recipe)]
     return {
         **told,
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "processes": process_count(),
         "steps": recipe.steps,
         "minutes": recipe.minutes,
-        "device": str(device),
+        "device": str(place),
         "precision": "bf16" if half else "fp32",
         "carries on": state.exists(),
-        "writes": [str(folder / place) for place in (*weights, state.name, RECIPE, LOG, CURVES)],
+        "writes": [str(folder / each) for each in (*weights, state.name, RECIPE, LOG, CURVES)],
     }
 
 

@@ -20,7 +20,7 @@ from redeg_cli.train.restorer import restorer_course
 def train(
     recipe: AnyRecipe,
     folder: Path,
-    cpu: bool = False,
+    device: str = "auto",
     progress: OnProgress | None = None,
     say: Callable[[str], None] = lambda _: None,
     watch: Watch | None = None,
@@ -31,7 +31,7 @@ def train(
     on. Raises what ``fit`` does, and RedegError when the device has too little memory.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = make_accelerator(recipe.precision, cpu)
+    accelerator = make_accelerator(recipe.precision, device)
     try:
         course = _course(recipe, accelerator, progress, say)
         averages, clock, figures = fit(

@@ -35,7 +35,7 @@ def train(redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     (tmp_path / "recipe.toml").write_text(RECIPE)
     (tmp_path / "steps.toml").write_text(STEPS)
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: redeg("train", *arguments, "--cpu")
+    return lambda *arguments: redeg("train", *arguments, "--device", "cpu")
 
 
 def test_a_restorer_comes_out(train: Callable, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def train(redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """Run in ``tmp_path`` with pairs/ in RealSR's layout at scale 2."""
     write_realsr(tmp_path / "pairs")
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: redeg("train", "dml", *arguments, "--cpu")
+    return lambda *arguments: redeg("train", "dml", *arguments, "--device", "cpu")
 
 
 def test_a_model_comes_out(train: Callable) -> None:

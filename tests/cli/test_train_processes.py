@@ -68,7 +68,7 @@ def start(
     environment = {key: str(value) for key, value in (own | shared).items()}
     return subprocess.Popen(
         [
-            *(sys.executable, "-c", NARROW + PROGRAM, "train", what, "--cpu"),
+            *(sys.executable, "-c", NARROW + PROGRAM, "train", what, "--device", "cpu"),
             *("--recipe", recipe, "-o", output),
         ],
         cwd=folder,

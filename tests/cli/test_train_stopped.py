@@ -46,7 +46,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
     started: list[subprocess.Popen] = []
 
     def go(folder: str) -> subprocess.Popen:
-        command = [*(sys.executable, "-m", "redeg_cli", "train", "restorer", "--cpu")]
+        command = [*(sys.executable, "-m", "redeg_cli", "train", "restorer", "--device", "cpu")]
         process = subprocess.Popen(
             [*command, "--recipe", "recipe.toml", "-o", folder],
             cwd=tmp_path,

@@ -120,7 +120,7 @@ def test_crops_and_whole_runs_are_the_same(workplace: Path, source: DataSource) 
     weights = []
     for name, extra in (("memory", ()), ("disk", (f"cache={workplace}/cache",))):
         recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, extra)
-        weights.append(train(recipe, workplace / name, cpu=True)[0])
+        weights.append(train(recipe, workplace / name, device="cpu")[0])
     assert str(workplace).encode() not in weights[1].read_bytes()
     tensors = [path.read_bytes()[-200:] for path in weights]
     assert tensors[0] == tensors[1]

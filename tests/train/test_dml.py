@@ -60,7 +60,7 @@ def recipe_of(pairs: Path, **changes: object) -> DmlRecipe:
 def test_it_learns_the_blur(pairs: Path, tmp_path: Path) -> None:
     """The LQ of a picture that it has not seen, and the kernel: a Gaussian of 1.2 px."""
     recipe = recipe_of(pairs, steps=300, schedule="cosine")
-    (weights,) = train(recipe, tmp_path / "run", cpu=True)
+    (weights,) = train(recipe, tmp_path / "run", device="cpu")
     net = load_degradation(weights)
     assert isinstance(net, DML)
     assert (net.scale, net.grid, net.colour, len(net.kernels)) == (2, "aligned", "y", 3)
@@ -84,7 +84,7 @@ def test_all_three_are_trained_by_the_same_recipe(
     config = {key: SMALL[key] for key in SMALL if architecture != "direct-net" or key == "widths"}
     told: list[str] = []
     recipe = recipe_of(pairs, architecture=architecture, config={**config, "colour": "rgb"})
-    (weights,) = train(recipe, tmp_path / "run", cpu=True, say=told.append)
+    (weights,) = train(recipe, tmp_path / "run", device="cpu", say=told.append)
     net = load_degradation(weights)
     assert (net.grid, net.colour) == ("native" if native else "aligned", "rgb")
     log = (tmp_path / "run" / "log.jsonl").read_text()
@@ -96,7 +96,7 @@ def test_all_three_are_trained_by_the_same_recipe(
 def test_pairs_may_be_smaller_than_the_samples_that_are_shown(pairs: Path, tmp_path: Path) -> None:
     for path in pairs.glob("*/*.png"):
         write_rgb(path, read_rgb(path)[:48, :42])
-    (weights,) = train(recipe_of(pairs, held_out=[]), tmp_path / "run", cpu=True)
+    (weights,) = train(recipe_of(pairs, held_out=[]), tmp_path / "run", device="cpu")
     assert load_degradation(weights).scale == 2
 
 
@@ -108,7 +108,7 @@ def test_a_longer_run_carries_on_as_one(pairs: Path, tmp_path: Path) -> None:
 
 def load_dml_state(pairs: Path, folder: Path, how: str) -> dict[str, torch.Tensor]:
     for steps in (4,) if how == "once" else (2, 4):
-        (weights,) = train(recipe_of(pairs, steps=steps), folder, cpu=True)
+        (weights,) = train(recipe_of(pairs, steps=steps), folder, device="cpu")
     return load_degradation(weights).state_dict()
 
 
@@ -147,7 +147,7 @@ def test_wrong_recipes(changes: dict, message: str) -> None:
 
 @pytest.fixture
 def model(pairs: Path, tmp_path: Path) -> Path:
-    (weights,) = train(recipe_of(pairs, steps=1), tmp_path / "model", cpu=True)
+    (weights,) = train(recipe_of(pairs, steps=1), tmp_path / "model", device="cpu")
     return weights
 
 
@@ -186,7 +186,7 @@ def test_the_papers_restorers_are_trained(
     pairs: Path, tmp_path: Path, architecture: str, config: dict, scale: int
 ) -> None:
     recipe = restorer_of(pairs, architecture=architecture, config=config, scales=[scale])
-    (weights,) = train(recipe, tmp_path / "sr", cpu=True)
+    (weights,) = train(recipe, tmp_path / "sr", device="cpu")
     restorer = load_restorer(weights, scale)
     assert restorer(torch.rand(1, 3, 9, 7)).shape == (1, 3, 9 * scale, 7 * scale)
 
@@ -195,11 +195,11 @@ def test_a_scale_that_the_network_lacks_is_named(pairs: Path, tmp_path: Path) ->
     for config in ({"scale": 4, "groups": 1, "blocks": 1}, {"scale": 3, "groups": 1, "blocks": 1}):
         recipe = restorer_of(pairs, architecture="rcan", config=config)
         with pytest.raises(RecipeError, match=rf"restores at x{config['scale']}, x2 was asked for"):
-            train(recipe, tmp_path / "sr", cpu=True)
+            train(recipe, tmp_path / "sr", device="cpu")
 
 
 def test_a_vdsr_restores_at_the_scales_it_was_trained_at(pairs: Path, tmp_path: Path) -> None:
-    (weights,) = train(restorer_of(pairs, scales=[3]), tmp_path / "sr", cpu=True)
+    (weights,) = train(restorer_of(pairs, scales=[3]), tmp_path / "sr", device="cpu")
     assert load_restorer(weights).scale == 3
     with pytest.raises(ModelError, match="restores at x3, x2 was asked for"):
         load_restorer(weights, 2)
@@ -208,4 +208,4 @@ def test_a_vdsr_restores_at_the_scales_it_was_trained_at(pairs: Path, tmp_path: 
 def test_a_model_of_another_scale_is_refused(pairs: Path, model: Path, tmp_path: Path) -> None:
     recipe = restorer_of(pairs, dml=model, scales=[4], config={"layers": 3, "features": 4})
     with pytest.raises(ModelError, match="learned at scale 2, 4 was asked for"):
-        train(recipe, tmp_path / "sr", cpu=True)
+        train(recipe, tmp_path / "sr", device="cpu")

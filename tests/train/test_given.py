@@ -121,8 +121,10 @@ def test_faces_stay_upright(workplace: Path) -> None:
 def test_a_run_on_pairs_alone_needs_no_other_images(workplace: Path) -> None:
     write_pairs(workplace / "pairs")
     recipe = recipe_with(workplace, "data=[]", "steps=2", "validate_every=1")
-    assert overview(recipe, workplace / "run", cpu=True)["pairs"] == {str(workplace / "pairs"): 3}
-    assert train(recipe, workplace / "run", cpu=True)[0].is_file()
+    assert overview(recipe, workplace / "run", device="cpu")["pairs"] == {
+        str(workplace / "pairs"): 3
+    }
+    assert train(recipe, workplace / "run", device="cpu")[0].is_file()
 
 
 def test_a_network_learns_what_the_pairs_show(workplace: Path) -> None:
@@ -135,7 +137,7 @@ def test_a_network_learns_what_the_pairs_show(workplace: Path) -> None:
     from redeg_cli.models import load_restorer
 
     recipe = recipe_with(workplace, "steps=60", "scales=[2]", "learning_rate=1e-2")
-    restorer = load_restorer(train(recipe, workplace / "run", cpu=True)[0], 2)
+    restorer = load_restorer(train(recipe, workplace / "run", device="cpu")[0], 2)
     lq = F.interpolate(to_tensor(boxes(0)), scale_factor=0.5, mode="area")
     with torch.inference_mode():
         assert restorer(lq).mean() < 0.8 * lq.mean()

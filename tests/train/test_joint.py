@@ -92,7 +92,7 @@ def test_the_released_one_is_the_two_released_ones() -> None:
 
 
 def test_the_restorer_learns_from_the_synnet_of_the_step(place: Path) -> None:
-    accelerator = make_accelerator("fp32", cpu=True)
+    accelerator = make_accelerator("fp32", device="cpu")
     course = joint_course(recipe_of(place), accelerator)
     first, second = course.players
     assert (first.name, second.name) == ("redegnet", "restorer")
@@ -118,7 +118,7 @@ def test_the_restorer_learns_from_the_synnet_of_the_step(place: Path) -> None:
 
 
 def test_no_gradient_goes_from_the_restorer_to_redegnet(place: Path) -> None:
-    accelerator = make_accelerator("fp32", cpu=True)
+    accelerator = make_accelerator("fp32", device="cpu")
     first, second = joint_course(recipe_of(place), accelerator).players
     sum(first.terms(first.network, 0).values()).backward()  # pyright: ignore
     before = [p.grad.clone() for p in first.network.parameters() if p.grad is not None]
@@ -131,7 +131,7 @@ def test_no_gradient_goes_from_the_restorer_to_redegnet(place: Path) -> None:
 
 
 def test_a_share_of_the_lqs_is_the_recipes_own(place: Path) -> None:
-    accelerator = make_accelerator("fp32", cpu=True)
+    accelerator = make_accelerator("fp32", device="cpu")
     for share, learned in (("0", False), ("1", True)):
         recipe = recipe_of(place, f"restorer.pool_share={share}")
         course = joint_course(recipe, accelerator)
@@ -147,7 +147,7 @@ def test_a_share_of_the_lqs_is_the_recipes_own(place: Path) -> None:
 
 def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
     recipe = recipe_of(place)
-    whole = train(recipe, place / "whole", cpu=True)
+    whole = train(recipe, place / "whole", device="cpu")
     assert [path.name for path in whole] == ["tiny-redegnet.safetensors", "tiny.safetensors"]
     calls = 0
 
@@ -159,8 +159,8 @@ def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(recipe, place / "cut", cpu=True, progress=stop)
-    for path, other in zip(whole, train(recipe, place / "cut", cpu=True), strict=True):
+        train(recipe, place / "cut", device="cpu", progress=stop)
+    for path, other in zip(whole, train(recipe, place / "cut", device="cpu"), strict=True):
         tensors, again = load_tensors(path)[0], load_tensors(other)[0]
         assert all(torch.equal(tensors[name], again[name]) for name in tensors)
     net = load_redegnet(whole[0])

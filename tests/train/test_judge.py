@@ -47,7 +47,7 @@ def test_training_logs_it_and_may_stop_by_it(workplace: Path) -> None:
     held_out = f'validation=[{{"folder": "{workplace}/hq"}}]'
     more = ("steps=40", "validate_every=1", "transfer=4", "patience=2", "learning_rate=1e-12")
     recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe, (*more, held_out))
-    train(recipe, workplace / "run", cpu=True)
+    train(recipe, workplace / "run", device="cpu")
     rows = [json.loads(line) for line in (workplace / "run" / "log.jsonl").read_text().splitlines()]
     assert {"transfer_psnr", "detail_ratio_noise", "omega_retrieval"} <= set(rows[-1])
     # Nothing is learned, so nothing gets better.

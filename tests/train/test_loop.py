@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from redeg_cli.errors import RedegError
+from redeg_cli.errors import RedegError, UsageError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import load_redegnet, load_restorer
-from redeg_cli.train.loop import Averages, Course, Player, fit, make_accelerator
+from redeg_cli.train.loop import Averages, Course, Player, _take_gpu, fit, make_accelerator
 from redeg_cli.train.losses import Terms
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
@@ -46,7 +46,7 @@ def run_line(
 ) -> tuple[nn.Module, Clock]:
     torch.manual_seed(0)
     folder.mkdir(exist_ok=True)
-    accelerator = make_accelerator("fp32", cpu=True)
+    accelerator = make_accelerator("fp32", device="cpu")
     course = Course([Player("network", nn.Linear(1, 1), line_terms, recipe, "")], validate)
     averages, clock, _ = fit(course, recipe, folder, accelerator, **options)
     return averages["network"], clock
@@ -131,7 +131,9 @@ def test_what_is_settled_at_the_end_is_not_carried_on(workplace: Path) -> None:
             [Player("network", nn.Linear(1, 1), line_terms, recipe, "")],
             settle=shift,
         )
-        averages, _, _ = fit(course, recipe, workplace / folder, make_accelerator("fp32", cpu=True))
+        averages, _, _ = fit(
+            course, recipe, workplace / folder, make_accelerator("fp32", device="cpu")
+        )
         return averages["network"].get_parameter("bias").detach().clone()
 
     first = run("a", 120)
@@ -146,7 +148,7 @@ def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
         return {**line_terms(net, step), "extra": net.bias.sum() * value}
 
     (workplace / "run").mkdir()
-    accelerator = make_accelerator("fp32", cpu=True)
+    accelerator = make_accelerator("fp32", device="cpu")
     recipe = recipe_of(workplace)
     course = Course([Player("network", nn.Linear(1, 1), terms, recipe)])
     with pytest.raises(RedegError, match=r"step 2: the loss term 'extra' is nan"):
@@ -156,7 +158,7 @@ def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
 def test_terms_of_one_name_are_both_logged(workplace: Path) -> None:
     recipe = recipe_of(workplace, "steps=2")
     players = [Player(name, nn.Linear(1, 1), line_terms, recipe) for name in ("one", "other")]
-    fit(Course(players), recipe, workplace, make_accelerator("fp32", cpu=True))
+    fit(Course(players), recipe, workplace, make_accelerator("fp32", device="cpu"))
     row = read_manifest(workplace / "log.jsonl")[-1]
     assert row["squares"] != row["other: squares"]
 
@@ -168,13 +170,29 @@ def test_validation_is_logged_at_its_steps_and_at_the_end(workplace: Path) -> No
     assert [row["step"] for row in rows if row.get("psnr") == 30.0] == [2, 4, 5]
 
 
-@pytest.mark.parametrize("cpu", [True, False])
+@pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_runs_of_one_process_may_differ_in_precision(
-    cpu: bool, monkeypatch: pytest.MonkeyPatch
+    device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("redeg_cli.device.cpu_has_bf16", lambda: True)
     for precision, wanted in (("fp32", "no"), ("bf16", "bf16"), ("fp32", "no")):
-        assert make_accelerator(precision, cpu).mixed_precision == wanted
+        assert make_accelerator(precision, device).mixed_precision == wanted
+
+
+def test_one_process_takes_the_gpu_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    _take_gpu("cuda:1")
+    assert taken == [torch.device("cuda", 1)]
+    with pytest.raises(UsageError, match="'cuda:2' does not exist: the numbers here are 0 to 1"):
+        _take_gpu("cuda:2")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    _take_gpu("cuda")
+    assert len(taken) == 1
+    with pytest.raises(UsageError, match=r"'cuda:1' is one, and there are 2 processes: each takes"):
+        make_accelerator("auto", "cuda:1")
 
 
 def test_time_ends_a_run_too() -> None:
@@ -185,7 +203,7 @@ def test_time_ends_a_run_too() -> None:
 
 def test_a_restorer_is_trained_saved_and_resumed(workplace: Path) -> None:
     recipe = recipe_of(workplace, f'validation=[{{"folder": "{workplace}/hq"}}]')
-    whole = train(recipe, workplace / "whole", cpu=True)[0]
+    whole = train(recipe, workplace / "whole", device="cpu")[0]
     assert whole == workplace / "whole" / "tiny.safetensors"
     tensors, metadata = load_tensors(whole)
     assert metadata["steps"] == "6"
@@ -203,14 +221,14 @@ def test_a_restorer_is_trained_saved_and_resumed(workplace: Path) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(recipe, workplace / "cut", cpu=True, progress=stop)
-    again, _ = load_tensors(train(recipe, workplace / "cut", cpu=True)[0])
+        train(recipe, workplace / "cut", device="cpu", progress=stop)
+    again, _ = load_tensors(train(recipe, workplace / "cut", device="cpu")[0])
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
 
 
 def test_a_redegnet_is_trained_and_saved(workplace: Path) -> None:
     recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe)
-    path = train(recipe, workplace / "run", cpu=True)[0]
+    path = train(recipe, workplace / "run", device="cpu")[0]
     net = load_redegnet(path)
     omega = net.extract(torch.rand(1, 3, 40, 48), torch.rand(1, 3, 40, 48), 1)
     assert omega.shape == (1, 512)
@@ -231,7 +249,7 @@ def test_the_layout_of_weights_is_a_switch(workplace: Path) -> None:
         folder.mkdir()
         recipe = recipe_of(workplace, "steps=2", f"channels_last={str(last).lower()}")
         course = Course([Player("network", net, terms, recipe)])
-        fit(course, recipe, folder, make_accelerator("fp32", cpu=True))
+        fit(course, recipe, folder, make_accelerator("fp32", device="cpu"))
         assert seen == [last, last]
 
 
@@ -342,7 +360,7 @@ def test_the_last_validation_is_made_once(workplace: Path) -> None:
         looked.append(len(looked))
         return {"psnr": float(len(looked))}
 
-    accelerator = make_accelerator("fp32", cpu=True)
+    accelerator = make_accelerator("fp32", device="cpu")
     recipe = recipe_of(workplace, "steps=4", "validate_every=2")
     for told in (2.0, 3.0):  # a finished run that is asked again looks once more
         course = Course([Player("network", nn.Linear(1, 1), line_terms, recipe, "")], validate)
@@ -357,4 +375,4 @@ def test_too_little_memory_is_one_line(workplace: Path, monkeypatch: pytest.Monk
 
         monkeypatch.setattr("redeg_cli.train.training.fit", exhausted)
         with pytest.raises(RedegError, match="cpu has too little memory for batch = 2: give a sm"):
-            train(recipe_of(workplace), workplace / "run", cpu=True)
+            train(recipe_of(workplace), workplace / "run", device="cpu")

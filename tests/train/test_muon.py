@@ -145,7 +145,7 @@ def test_a_stopped_run_goes_on_as_it_would_have(workplace: Path) -> None:
         for count in steps:
             overrides = [*wide, f"steps={count}", 'schedule="constant"', "warm_up=0"]
             recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
-            train(recipe, workplace / folder, cpu=True)
+            train(recipe, workplace / folder, device="cpu")
         return torch.load(workplace / folder / "state.pt", weights_only=True)["networks"]
 
     whole, halved = weights("whole", 4), weights("halved", 2, 4)

@@ -272,7 +272,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
     more = ("swap=0.5", "real_share=0.5", "validate_every=2", "transfer=0")
     recipe = recipe_of(place, held_out, *more)
     told: list[str] = []
-    whole = train(recipe, place / "whole", cpu=True, say=told.append)[0]
+    whole = train(recipe, place / "whole", device="cpu", say=told.append)[0]
     assert any("filters" in line for line in told)
     assert not any("no real pairs" in line for line in told)
     calls = 0
@@ -285,8 +285,8 @@ def test_a_stopped_run_ends_like_one_that_was_not(place: Path) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(recipe, place / "cut", cpu=True, progress=stop)
-    again, _ = load_tensors(train(recipe, place / "cut", cpu=True)[0])
+        train(recipe, place / "cut", device="cpu", progress=stop)
+    again, _ = load_tensors(train(recipe, place / "cut", device="cpu")[0])
     tensors, metadata = load_tensors(whole)
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
     assert str(place) not in metadata["recipe"]
@@ -306,7 +306,7 @@ def test_the_command_chooses_the_training_by_the_recipe(place: Path) -> None:
     result = CliRunner().invoke(
         app,
         [
-            *("train", "redegnet", "--recipe", str(place / "paper.toml"), "--cpu"),
+            *("train", "redegnet", "--recipe", str(place / "paper.toml"), "--device", "cpu"),
             *("-o", str(place / "run"), "--set", "steps=1", "--set", "pairs=[]"),
         ],
     )
@@ -319,7 +319,7 @@ def test_the_learning_rate_may_stay(place: Path) -> None:
     rates = []
     for schedule in ("constant", "cosine"):
         recipe = recipe_of(place, f"schedule={schedule}", "steps=2", "validate_every=1")
-        train(recipe, place / schedule, cpu=True)
+        train(recipe, place / schedule, device="cpu")
         log = (place / schedule / "log.jsonl").read_text().splitlines()
         rates.append(json.loads(log[-1])["lr"])
     assert rates == [pytest.approx(2e-4), pytest.approx(2e-4 * (0.01 + 0.495))]
@@ -328,6 +328,6 @@ def test_the_learning_rate_may_stay(place: Path) -> None:
 def test_the_transfer_of_omega_is_validated(place: Path) -> None:
     held_out = f'validation=[{{"folder": "{place}/natural"}}]'
     recipe = recipe_of(place, held_out, "steps=1", "transfer=4")
-    train(recipe, place / "judged", cpu=True)
+    train(recipe, place / "judged", device="cpu")
     row = json.loads((place / "judged" / "log.jsonl").read_text().splitlines()[-1])
     assert {"transfer_psnr", "transfer_psnr_jpeg", "omega_retrieval"} <= set(row)

@@ -117,7 +117,7 @@ def test_training_can_start_from_weights(workplace: Path) -> None:
     save_network(workplace / "start.safetensors", "f2n-compact", config, start.state_dict())
     overrides = [f'init="{workplace}/start.safetensors"', "steps=1", "learning_rate=1e-9"]
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
-    tensors, metadata = load_tensors(train(recipe, workplace / "run", cpu=True)[0])
+    tensors, metadata = load_tensors(train(recipe, workplace / "run", device="cpu")[0])
     assert metadata["steps"] == "1"
     for name, tensor in start.state_dict().items():
         torch.testing.assert_close(tensors[name], tensor, atol=2e-3, rtol=1e-3)
@@ -174,17 +174,17 @@ INSTANCE = ('discriminator="patch"', 'discriminator_norm="instance"')
 def test_the_discriminator_learns_by_its_own_rate(workplace: Path) -> None:
     overrides = ("adversarial_weight=0.1", 'optimizer="muon"', "discriminator_rate=1e-3", *INSTANCE)
     recipe = tiny(workplace, *overrides)
-    restorer, judge = restorer_course(recipe, make_accelerator("fp32", cpu=True)).players
+    restorer, judge = restorer_course(recipe, make_accelerator("fp32", device="cpu")).players
     assert (restorer.recipe.optimizer, restorer.recipe.learning_rate) == ("muon", 5e-4)
     assert (judge.recipe.optimizer, judge.recipe.learning_rate) == ("adam", 1e-3)
     normalised = [isinstance(each, nn.InstanceNorm2d) for each in judge.network.modules()]
     assert sum(normalised) == 3
-    assert train(recipe, workplace / "run", cpu=True)[0].is_file()
+    assert train(recipe, workplace / "run", device="cpu")[0].is_file()
 
 
 def test_without_a_rate_the_discriminator_is_optimised_as_the_restorer(workplace: Path) -> None:
     recipe = tiny(workplace, "adversarial_weight=0.1", 'optimizer="muon"')
-    restorer, judge = restorer_course(recipe, make_accelerator("fp32", cpu=True)).players
+    restorer, judge = restorer_course(recipe, make_accelerator("fp32", device="cpu")).players
     assert judge.recipe == restorer.recipe
 
 
@@ -288,7 +288,7 @@ def test_a_run_with_the_switches_logs_their_terms(
 ) -> None:
     told: list[str] = []
     recipe = tiny(workplace, *overrides)
-    train(recipe, workplace / "run", cpu=True, say=told.append)
+    train(recipe, workplace / "run", device="cpu", say=told.append)
     row = read_manifest(workplace / "run" / "log.jsonl")[-1]
     assert set(row) == {"step", "seconds", "lr"} | terms
     assert bool(told) == ("perceptual" in terms)
@@ -305,7 +305,7 @@ def test_a_pool_is_a_source_of_lqs(workplace: Path) -> None:
         "with": (f'pool="{pool}"', f'redegnet="{redegnet}"'),
         "without": (),
     }.items():
-        weights = train(tiny(workplace, *extra), workplace / name, cpu=True)[0]
+        weights = train(tiny(workplace, *extra), workplace / name, device="cpu")[0]
         tensors, metadata = load_tensors(weights)
         assert str(pool) not in metadata["recipe"]
         made.append(tensors)
@@ -314,7 +314,7 @@ def test_a_pool_is_a_source_of_lqs(workplace: Path) -> None:
 
 def test_two_players_and_a_queue_are_resumed_bit_for_bit(workplace: Path) -> None:
     recipe = tiny(workplace, "adversarial_weight=0.1", "queue=4", "steps=8", "save_every=3")
-    whole, _ = load_tensors(train(recipe, workplace / "whole", cpu=True)[0])
+    whole, _ = load_tensors(train(recipe, workplace / "whole", device="cpu")[0])
 
     class Stopped(Exception):
         """The power went."""
@@ -324,8 +324,8 @@ def test_two_players_and_a_queue_are_resumed_bit_for_bit(workplace: Path) -> Non
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(recipe, workplace / "cut", cpu=True, progress=stop)
-    again, _ = load_tensors(train(recipe, workplace / "cut", cpu=True)[0])
+        train(recipe, workplace / "cut", device="cpu", progress=stop)
+    again, _ = load_tensors(train(recipe, workplace / "cut", device="cpu")[0])
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     states = [
         torch.load(workplace / name / "state.pt", weights_only=True) for name in ("whole", "cut")
@@ -342,13 +342,15 @@ def test_estimated_pools_take_the_place_of_the_degradation(workplace: Path) -> N
     records = [told.degraders()[2].draw(seed) for seed in range(20)]
     assert {record["degrader"] for record in records} == {"kernel-noise"}
     assert {record["jpeg"]["quality"] for record in records if record["jpeg"]} == {30.0}
-    weights = train(told, workplace / "run", cpu=True)[0]
+    weights = train(told, workplace / "run", device="cpu")[0]
     _, metadata = load_tensors(weights)
     assert str(kernels) not in metadata["recipe"]
     with pytest.raises(RedegError, match="'noise': pools of kernels and of noise belong together"):
         tiny(workplace, f"kernels={kernels}")
     with pytest.raises(RedegError, match="of scale 2, which serve scale 2 and 4, not 1"):
-        train(tiny(workplace, f"kernels={kernels}", f"noise={noise}"), workplace / "b", cpu=True)
+        train(
+            tiny(workplace, f"kernels={kernels}", f"noise={noise}"), workplace / "b", device="cpu"
+        )
 
 
 def test_lpips_has_a_substitute_that_is_told(
@@ -357,13 +359,13 @@ def test_lpips_has_a_substitute_that_is_told(
     monkeypatch.setattr("redeg_cli.train.lpips.find_download", lambda _: None)
     told: list[str] = []
     recipe = tiny(workplace, "lpips_weight=0.5", "lpips=auto", "steps=1")
-    train(recipe, workplace / "run", cpu=True, say=told.append)
+    train(recipe, workplace / "run", device="cpu", say=told.append)
     assert read_manifest(workplace / "run" / "log.jsonl")[-1]["lpips"] > 0
     assert len(told) == 1
     assert "in its place the distance of fixed filters" in told[0]
     assert "redeg models download alexnet" in told[0]
     with pytest.raises(RedegError, match="no weights of AlexNet"):
-        train(tiny(workplace, "lpips_weight=0.5"), workplace / "b", cpu=True)
+        train(tiny(workplace, "lpips_weight=0.5"), workplace / "b", device="cpu")
 
 
 def test_lpips_is_a_term_of_its_own(workplace: Path) -> None:
@@ -373,7 +375,7 @@ def test_lpips_is_a_term_of_its_own(workplace: Path) -> None:
     extra = ("lpips_weight=0.5", f"alexnet={workplace}/alexnet.pth", "crop=32", "scales=[1]")
     told: list[str] = []
     recipe = tiny(workplace, *extra, "steps=1")
-    train(recipe, workplace / "run", cpu=True, say=told.append)
+    train(recipe, workplace / "run", device="cpu", say=told.append)
     row = read_manifest(workplace / "run" / "log.jsonl")[-1]
     assert row["lpips"] > 0
     assert told == [f"LPIPS: AlexNet of {workplace / 'alexnet.pth'}"]

@@ -32,7 +32,7 @@ FOREIGN = pytest.mark.filterwarnings("ignore:torch.meshgrid")
 def test_any_network_of_spandrel_trains_from_its_checkpoint(workplace: Path, swinir: Path) -> None:
     more = ("architecture=spandrel", f"init={swinir}", "scales=[2]", "crop=16", "steps=3")
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, more)
-    trained = load_restorer(train(recipe, workplace / "run", cpu=True)[0])
+    trained = load_restorer(train(recipe, workplace / "run", device="cpu")[0])
     before = load_restorer(swinir)
     assert (trained.scale, trained.architecture) == (2, "SwinIR")
     lq = torch.rand((1, 3, 20, 24), generator=torch.Generator().manual_seed(0))
@@ -56,7 +56,7 @@ def test_what_a_network_of_spandrel_cannot_do(
     overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", *more)
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
     with pytest.raises(RedegError, match=message):
-        train(recipe, workplace / "run", cpu=True)
+        train(recipe, workplace / "run", device="cpu")
 
 
 @FOREIGN
@@ -64,7 +64,7 @@ def test_a_network_of_spandrel_is_told_of_before_the_run(workplace: Path, swinir
     overrides = ("architecture=spandrel", f"init={swinir}", "crop=16", "scales=[2]")
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, overrides)
     network = load_restorer(swinir, 2).network
-    told = overview(recipe, workplace / "run", cpu=True)
+    told = overview(recipe, workplace / "run", device="cpu")
     assert told["parameters"] == sum(each.numel() for each in network.parameters())
 
 
@@ -80,7 +80,7 @@ def test_odd_networks_are_trained_as_they_restore(workplace: Path, kind: str) ->
     more = ("architecture=spandrel", f"init={path}", "crop=16", "batch=2", "steps=3", "ema=0")
     scale = f"scales=[{before.scale}]"
     recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, (*more, scale))
-    trained = load_restorer(train(recipe, workplace / "run", cpu=True)[0])
+    trained = load_restorer(train(recipe, workplace / "run", device="cpu")[0])
     own, moved = before.network.state_dict(), trained.network.state_dict()
     still = [name for name in own if name.endswith("weight") and (own[name] == moved[name]).all()]
     assert [name for name in still if "eval_conv" not in name] == []
