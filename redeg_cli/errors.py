@@ -1,6 +1,12 @@
-"""The errors a user can cause. Each message says what was got, what was wanted and what to do."""
+"""The errors a user can cause. Each message says what was got, what was wanted, what to do."""
 
 from typing import ClassVar
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return a message as a single line; an exception without text gives its class name."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
 
 
 class RedegError(Exception):

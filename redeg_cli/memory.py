@@ -35,7 +35,7 @@ def available_memory() -> int:
 
     left = [virtual_memory().available]
     try:
-        line = OWN_CGROUP.read_text().rpartition("0::/")[2]
+        line = OWN_CGROUP.read_text(encoding="utf-8").rpartition("0::/")[2]
     except OSError:
         return left[0]  # not Linux
     group = CGROUPS / line.strip()

@@ -15,9 +15,9 @@ from redeg_cli.cli.common import (
     SeedOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, emit_path, one_line, say
+from redeg_cli.cli.messages import emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_pool
-from redeg_cli.errors import InputError, RedegError
+from redeg_cli.errors import InputError, RedegError, one_line
 
 if TYPE_CHECKING:
     import numpy as np

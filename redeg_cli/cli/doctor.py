@@ -10,8 +10,8 @@ from typing import Any
 
 from redeg_cli import __version__
 from redeg_cli.cli.common import JsonOption
-from redeg_cli.cli.messages import emit_json, one_line
-from redeg_cli.errors import RedegError
+from redeg_cli.cli.messages import emit_json
+from redeg_cli.errors import RedegError, one_line
 
 # The packages whose versions matter in a report of a problem.
 PACKAGES = (

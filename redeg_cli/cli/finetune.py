@@ -25,9 +25,9 @@ from redeg_cli.cli.common import (
     told_how_to_carry_on,
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
-from redeg_cli.cli.messages import emit_json, emit_path, one_line, say
+from redeg_cli.cli.messages import emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
-from redeg_cli.errors import RedegError
+from redeg_cli.errors import RedegError, one_line
 from redeg_cli.finetune.effort import EFFORT, LEAST_SIDE
 
 if TYPE_CHECKING:

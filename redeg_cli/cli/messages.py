@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from redeg_cli.errors import RedegError
+from redeg_cli.errors import RedegError, one_line
 
 _debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
 _quiet: ContextVar[bool] = ContextVar("redeg_quiet", default=False)
@@ -44,12 +44,6 @@ def debug_on() -> bool:
 def owe_json(on: bool) -> None:
     """Have an error that comes before the result be told as JSON too (``--json``), or not."""
     _json_owed.set(on)
-
-
-def one_line(error: BaseException | str) -> str:
-    """Return a message as a single line; an exception without text gives its class name."""
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
 
 
 def say(text: str) -> None:

@@ -8,9 +8,9 @@ import typer
 
 from redeg_cli.cli.common import JsonOption, Outcome, OverwriteOption, SeedOption, progress
 from redeg_cli.cli.estimated_pools import OMEGAS, common_kind, draw
-from redeg_cli.cli.messages import emit_json, emit_path, one_line, say, warn
+from redeg_cli.cli.messages import emit_json, emit_path, say, warn
 from redeg_cli.cli.outputs import check_folder
-from redeg_cli.errors import InputError, OutputError
+from redeg_cli.errors import InputError, OutputError, one_line
 
 if TYPE_CHECKING:
     from redeg_cli.evaluate.pool_map import PoolMap

@@ -20,9 +20,9 @@ from redeg_cli.cli.common import (
     run_batch,
 )
 from redeg_cli.cli.masks import MaskOption, filled, find_masks
-from redeg_cli.cli.messages import emit_json, emit_path, one_line, say, warn
+from redeg_cli.cli.messages import emit_json, emit_path, say, warn
 from redeg_cli.cli.outputs import check_folder
-from redeg_cli.errors import InputError, ModelError, OutputError
+from redeg_cli.errors import InputError, ModelError, OutputError, one_line
 from redeg_cli.progress import OnProgress
 
 if TYPE_CHECKING:

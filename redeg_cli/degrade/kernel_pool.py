@@ -11,8 +11,8 @@ import numpy as np
 from scipy.ndimage import shift
 from scipy.signal import convolve2d
 
-from redeg_cli.errors import InputError
-from redeg_cli.io.arrays import DAMAGE, read_arrays, reason, write_arrays
+from redeg_cli.errors import InputError, one_line
+from redeg_cli.io.arrays import DAMAGE, read_arrays, write_arrays
 
 KIND = "kernels"
 """What the header of the file calls it."""
@@ -111,7 +111,7 @@ def load_kernel_pool(path: Path) -> KernelPool:
         raise InputError(f"{path}: {error}") from None
     except DAMAGE as error:
         raise InputError(
-            f"{path} is not a pool of kernels ({reason(error)}); "
+            f"{path} is not a pool of kernels ({one_line(error)}); "
             "make one with `redeg build-kernels`"
         ) from None
 

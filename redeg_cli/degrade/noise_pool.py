@@ -14,8 +14,8 @@ from torch import Tensor, from_numpy
 
 from redeg_cli.degrade.jpeg_quality import JpegTraits
 from redeg_cli.degrade.noise_patches import Found, Rules
-from redeg_cli.errors import InputError
-from redeg_cli.io.arrays import DAMAGE, read_arrays, reason, write_arrays
+from redeg_cli.errors import InputError, one_line
+from redeg_cli.io.arrays import DAMAGE, read_arrays, write_arrays
 from redeg_cli.seeds import numpy_generator
 
 KIND = "noise"
@@ -161,7 +161,7 @@ def load_noise_pool(path: Path) -> NoisePool:
         raise InputError(f"{path}: {error}") from None
     except DAMAGE as error:
         raise InputError(
-            f"{path} is not a pool of noise ({reason(error)}); make one with `redeg build-noise`"
+            f"{path} is not a pool of noise ({one_line(error)}); make one with `redeg build-noise`"
         ) from None
 
 

@@ -19,8 +19,8 @@ from redeg_cli.degrade.blur import Blur, make_kernels
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.dml import load_degradation, weight_maps
 from redeg_cli.degrade.steps import run_chains
-from redeg_cli.errors import InputError
-from redeg_cli.io.arrays import DAMAGE, open_arrays, reason
+from redeg_cli.errors import InputError, one_line
+from redeg_cli.io.arrays import DAMAGE, open_arrays
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.images import to_tensor
 from redeg_cli.models import model_info
@@ -253,4 +253,4 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
                 if name in ("kernels", "weights")
             }
     except DAMAGE as error:
-        raise InputError(f"{path} cannot be read as .npz: {reason(error)}") from None
+        raise InputError(f"{path} cannot be read as .npz: {one_line(error)}") from None

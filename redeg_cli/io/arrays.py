@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from redeg_cli.errors import InputError
+from redeg_cli.errors import InputError, one_line
 from redeg_cli.io.files import atomic_path
 
 # What NumPy raises for a file of another kind, or for one that was cut off or changed.
@@ -57,7 +57,7 @@ def read_arrays(
         raise InputError(f"{what} {path} is a folder, expected an .npz file") from None
     except DAMAGE as error:
         raise InputError(
-            f"{path} is not a {what} ({reason(error)}); make one with `{command}`"
+            f"{path} is not a {what} ({one_line(error)}); make one with `{command}`"
         ) from None
 
 
@@ -81,11 +81,6 @@ def open_arrays(file: IO[bytes]) -> "np.lib.npyio.NpzFile":
         opened.close()
         raise ValueError(f"its {size:,} bytes would unpack to {unpacked:,}")
     return opened
-
-
-def reason(error: Exception) -> str:
-    """Return an exception's message as a single line; one without text gives its class name."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"{path} is damaged ({_one_line(error)}): download or copy it again"
+            f"{path} is damaged ({_first_line(error)}): download or copy it again"
         ) from error
 
 
@@ -163,14 +163,14 @@ def _read_pickled(path: Path) -> Any:
                 f"{path} holds Python objects{found}, refused because loading them can run code: "
                 "give a file with the weights alone"
             ) from error
-        raise ModelError(f"{path} is damaged ({_one_line(error)}): download it again") from error
+        raise ModelError(f"{path} is damaged ({_first_line(error)}): download it again") from error
     except Exception as error:  # a damaged pickle or archive raises almost anything
         if "TorchScript" in str(error):
             raise ModelError(
                 f"{path} is a TorchScript program, refused because loading it can run code: "
                 "give a file with the weights alone"
             ) from error
-        raise ModelError(f"{path} is damaged ({_one_line(error)}): download it again") from error
+        raise ModelError(f"{path} is damaged ({_first_line(error)}): download it again") from error
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
@@ -192,6 +192,7 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _one_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
+    """Return the start of a message: PyTorch's go on for a page."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from redeg_cli.errors import InputError, ModelError
-from redeg_cli.io.arrays import DAMAGE, read_arrays, reason, write_arrays
+from redeg_cli.errors import InputError, ModelError, one_line
+from redeg_cli.io.arrays import DAMAGE, read_arrays, write_arrays
 from redeg_cli.io.pairs import SCALES
 
 FORMAT = 1
@@ -121,7 +121,7 @@ def load_pool(path: Path) -> Pool:
         raise InputError(f"{path}: {error}") from None
     except DAMAGE as error:
         raise InputError(
-            f"{path} is not a pool of Ωs ({reason(error)}); make one with `redeg build-pool`"
+            f"{path} is not a pool of Ωs ({one_line(error)}); make one with `redeg build-pool`"
         ) from None
 
 

@@ -75,7 +75,7 @@ def test_a_pair_does_not_depend_on_its_neighbours(build: Callable) -> None:
 def test_failed_pairs_are_named_and_the_others_go_on(build: Callable) -> None:
     draw(Path("pairs/lq/odd.png"), (30, 30))
     draw(Path("pairs/hq/odd.png"), (75, 75))
-    Path("pairs/lq/text.png").write_text("no picture")
+    Path("pairs/lq/text.png").write_text("no picture", encoding="utf-8")
     draw(Path("pairs/hq/text.png"))
     draw(Path("pairs/lq/alone.png"))
     result = build("pairs", "-o", "pool.npz", "--crops", 1, "--json")

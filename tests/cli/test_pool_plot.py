@@ -95,7 +95,7 @@ def test_colours_can_say_other_things(redeg: Callable, work: Path) -> None:
     assert labels("real.npz") == ["a.png", "b.png"]
     assert labels(*both, "--colour-by", "scale") == ["scale 2", "scale 4"]
     assert labels(*both, "--color-by", "source") == ["a.png", "b.png", "c.png", "d.png"]
-    Path("groups.tsv").write_text("a.png\tblur\nb\tnoise\nc\tnoise\n")
+    Path("groups.tsv").write_text("a.png\tblur\nb\tnoise\nc\tnoise\n", encoding="utf-8")
     result = redeg("pool", "plot", *both, "-o", "y.html", "--groups", "groups.tsv")
     assert "1 of 5 Ωs are not in groups.tsv" in result.stderr
     groups = data_of(work / "y.html")["groups"]

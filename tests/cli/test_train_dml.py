@@ -34,7 +34,7 @@ def test_a_model_comes_out(train: Callable) -> None:
     assert 'pairs = {"pairs": 3}' in result.stderr
     net = load_degradation("dml-x2/dml.safetensors")
     assert (net.scale, net.grid) == (2, "aligned")
-    kept = json.loads(Path("dml-x2/recipe.json").read_text())
+    kept = json.loads(Path("dml-x2/recipe.json").read_text(encoding="utf-8"))
     assert kept["pairs"] == [str(Path("pairs").absolute())]
 
 

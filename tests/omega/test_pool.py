@@ -80,7 +80,7 @@ def write_other(path: Path, kind: str) -> None:
     if kind == "empty":
         path.write_bytes(b"")
     elif kind == "text":
-        path.write_text("name\tomega\n")
+        path.write_text("name\tomega\n", encoding="utf-8")
     elif kind == "npy":
         path.unlink()
         with path.open("wb") as file:
