@@ -85,9 +85,7 @@ def make_accelerator(precision: str, device: str = "auto") -> Accelerator:
 
     The precision ``auto`` is bfloat16 where the device has it natively. Raises UsageError.
     """
-    cpu = device == "cpu"
-    if device not in ("auto", "cpu"):
-        _take_gpu(device)
+    cpu = device != "auto" and _takes_cpu(device)
     waiting = InitProcessGroupKwargs(timeout=_WAIT)
     found = None if cpu else PartialState(**waiting.to_kwargs()).device
     mixed = "bf16" if autocast_dtype(found or "cpu", precision) == torch.bfloat16 else "no"
@@ -96,17 +94,19 @@ def make_accelerator(precision: str, device: str = "auto") -> Accelerator:
     return Accelerator(mixed_precision=mixed, cpu=cpu, kwargs_handlers=[waiting])
 
 
-def _take_gpu(device: str) -> None:
-    """Make a GPU the one that this process takes. Raises UsageError."""
+def _takes_cpu(device: str) -> bool:
+    """Make a device that of this process; return whether it is the CPU. Raises UsageError."""
     if process_count() == 1:
         wanted = pick_device(device)
         if wanted.type == "cuda":
             torch.cuda.set_device(wanted)
-    elif device != "cuda":
+        return wanted.type == "cpu"
+    if device not in ("cpu", "cuda"):
         raise UsageError(
             f"device {device!r} is one, and there are {process_count()} processes: each takes a "
             "GPU of its own, so leave --device out"
         )
+    return device == "cpu"
 
 
 def fit(

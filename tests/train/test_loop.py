@@ -14,7 +14,7 @@ from redeg_cli.errors import RedegError, UsageError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.io.manifest import read_manifest
 from redeg_cli.models import load_redegnet, load_restorer
-from redeg_cli.train.loop import Averages, Course, Player, _take_gpu, fit, make_accelerator
+from redeg_cli.train.loop import Averages, Course, Player, _takes_cpu, fit, make_accelerator
 from redeg_cli.train.losses import Terms
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
@@ -184,12 +184,14 @@ def test_one_process_takes_the_gpu_that_it_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
-    _take_gpu("cuda:1")
+    assert not _takes_cpu("cuda:1")
     assert taken == [torch.device("cuda", 1)]
+    assert _takes_cpu("CPU")
     with pytest.raises(UsageError, match="'cuda:2' does not exist: the numbers here are 0 to 1"):
-        _take_gpu("cuda:2")
+        _takes_cpu("cuda:2")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    _take_gpu("cuda")
+    assert not _takes_cpu("cuda")
+    assert _takes_cpu("cpu")
     assert len(taken) == 1
     with pytest.raises(UsageError, match=r"'cuda:1' is one, and there are 2 processes: each takes"):
         make_accelerator("auto", "cuda:1")
