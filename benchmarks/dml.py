@@ -149,7 +149,7 @@ def learn(model: str, pairs: Path, folder: Path, args: argparse.Namespace) -> Pa
         ema=0.99,
         precision="fp32",
     )
-    return train(recipe, folder / model, cpu=True)[0]
+    return train(recipe, folder / model, device="cpu")[0]
 
 
 def restorer(name: str, images: Path, folder: Path, args: argparse.Namespace, **key: Any) -> Path:
@@ -171,7 +171,7 @@ def restorer(name: str, images: Path, folder: Path, args: argparse.Namespace, **
         precision="fp32",
         **key,
     )
-    return train(recipe, folder / name, cpu=True)[0]
+    return train(recipe, folder / name, device="cpu")[0]
 
 
 def rank(truth: Tensor, found: Tensor) -> float | None:

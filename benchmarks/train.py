@@ -108,19 +108,19 @@ def recipe_of(preset: str, hq: Path, steps: int, overrides: Sequence[str]) -> Re
     return load_recipe(file, kind, [*own, *rare, *overrides], base)
 
 
-def run(recipe: Recipe, cpu: bool, meter: Meter) -> None:
+def run(recipe: Recipe, device: str, meter: Meter) -> None:
     """Train in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as folder, metered(meter):
-        train(recipe, Path(folder), cpu, watch=meter.watch)
+        train(recipe, Path(folder), device, watch=meter.watch)
 
 
-def flops_of_a_step(recipe: Recipe, cpu: bool) -> float:
+def flops_of_a_step(recipe: Recipe, device: str) -> float:
     """Return the FLOPs of the networks in one step, the mean over the recipe's scales."""
     count = len(recipe.scales)
     # One more step: the last one makes the sample picture too.
     short = recipe.model_copy(update={"steps": count + 1, "compile": False})
     with FlopCounterMode(display=False) as counter:
-        meter = Meter(cuda=not cpu, counter=counter)
+        meter = Meter(cuda=device != "cpu", counter=counter)
         counts: list[int] = []
         watch = meter.watch
 
@@ -129,20 +129,19 @@ def flops_of_a_step(recipe: Recipe, cpu: bool) -> float:
             counts.append(meter.flops() - meter.data_flops)
 
         meter.watch = note
-        run(short, cpu, meter)
+        run(short, device, meter)
     return counts[count - 1] / count
 
 
 def measure(preset: str, hq: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Return what is printed about one preset."""
-    cpu = args.device == "cpu"
     recipe = recipe_of(preset, hq, args.warm_up + args.steps + 1, args.set)
-    meter = Meter(cuda=not cpu)
-    run(recipe, cpu, meter)
+    meter = Meter(cuda=args.device != "cpu")
+    run(recipe, args.device, meter)
     # The last step makes the sample picture too.
     steps, data = (times[-args.steps - 1 : -1] for times in (meter.steps, meter.data))
     images = recipe.batch * IMAGES_PER_ROW[recipe.kind]
-    flops = flops_of_a_step(recipe, cpu)
+    flops = flops_of_a_step(recipe, args.device)
     peak = args.peak or known_peak(args.device)
     return {
         "batch": recipe.batch,

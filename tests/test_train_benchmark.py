@@ -62,7 +62,7 @@ def test_flops_are_those_of_the_network_alone(benchmark: ModuleType, tmp_path: P
 
     def count(*more: str) -> float:
         recipe = benchmark.recipe_of("f2n-compact", tmp_path, 2, [*settings, *more])
-        return benchmark.flops_of_a_step(recipe, cpu=True)
+        return benchmark.flops_of_a_step(recipe, "cpu")
 
     once = count()
     assert count("batch=4") == pytest.approx(2 * once)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
+import signal
 import sys
 import time
 from pathlib import Path
@@ -25,15 +26,18 @@ def write():
         temporary.write_bytes(b"all of it")
 
 
+if sys.argv[1:] == ["as in a terminal"]:  # the tests themselves may run under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 COMMANDS["write"] = Entry("__main__", "write", "Write a file.")
 sys.argv = ["redeg", "write"]
 main()
 """
 
 
-def start(folder: Path, *before: str) -> subprocess.Popen:
+def start(folder: Path, nohup: bool) -> subprocess.Popen:
+    python = [sys.executable, "-c", PROGRAM]
     process = subprocess.Popen(
-        [*before, sys.executable, "-c", PROGRAM],
+        ["nohup", *python] if nohup else [*python, "as in a terminal"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(Path.cwd())},
         stdin=subprocess.PIPE,
@@ -49,7 +53,7 @@ def start(folder: Path, *before: str) -> subprocess.Popen:
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_command_that_is_stopped_leaves_no_half_written_file(tmp_path: Path, name: str) -> None:
-    process = start(tmp_path)
+    process = start(tmp_path, nohup=False)
     assert len(list(tmp_path.iterdir())) == 1
     process.send_signal(getattr(signal, name))
     _, told = process.communicate()
@@ -59,7 +63,7 @@ def test_a_command_that_is_stopped_leaves_no_half_written_file(tmp_path: Path, n
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
-    process = start(tmp_path, "nohup")
+    process = start(tmp_path, nohup=True)
     process.send_signal(signal.SIGHUP)
     _, told = process.communicate("go on\n")
     assert process.returncode == 0, told
