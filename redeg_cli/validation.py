@@ -19,11 +19,19 @@ else:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises RecipeError when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise RecipeError(f"{path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (RecipeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path} cannot be read as TOML: {error}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of TOML text. Raises RecipeError with the parser's reason."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(str(error)) from None
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

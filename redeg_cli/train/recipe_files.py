@@ -19,7 +19,7 @@ from redeg_cli.train.recipes import (
     ReDegNetRecipe,
     RestorerRecipe,
 )
-from redeg_cli.validation import did_you_mean, explain, read_toml
+from redeg_cli.validation import did_you_mean, explain, parse_toml, read_toml
 
 _T = TypeVar("_T", bound=AnyRecipe)
 
@@ -195,10 +195,7 @@ def _override(table: dict[str, Any], text: str) -> None:
     key, separator, raw = text.partition("=")
     if not separator:
         raise RecipeError(f"--set {text!r}: expected key=value")
-    try:
-        value = json.loads(raw)
-    except json.JSONDecodeError:
-        value = raw
+    value = _value(raw)
     *parents, last = key.strip().split(".")
     place: Any = table
     for parent in parents:
@@ -212,6 +209,20 @@ def _override(table: dict[str, Any], text: str) -> None:
         place[_index(place, last, text)] = value
     else:
         place[last] = value
+
+
+def _value(raw: str) -> Any:
+    """Return a value as JSON or, tables and lists too, as the recipe's own TOML; else the text."""
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError:
+        pass
+    if raw.lstrip()[:1] in ("{", "[", "'"):
+        try:
+            return parse_toml(f"value = {raw}")["value"]
+        except RecipeError:
+            pass
+    return raw
 
 
 def _index(place: list[Any], key: str, text: str) -> int:

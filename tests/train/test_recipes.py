@@ -127,6 +127,22 @@ def test_overrides_reach_into_tables_and_lists(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    ['{"features": 8, "blocks": 1}', "{ features = 8, blocks = 1 }", "{features=8,blocks=1}"],
+)
+def test_an_override_is_json_or_toml(workplace: Path, value: str) -> None:
+    recipe = load_recipe(workplace / "restorer.toml", RestorerRecipe, [f"config={value}"])
+    assert recipe.config == {"features": 8, "blocks": 1}
+
+
+def test_an_override_that_is_neither_is_text(workplace: Path) -> None:
+    recipe = load_recipe(
+        workplace / "restorer.toml", RestorerRecipe, ["init=[old] {1}.safetensors"]
+    )
+    assert recipe.init == "[old] {1}.safetensors"
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("steps", "expected key=value"),
@@ -149,6 +165,7 @@ def test_overrides_reach_into_tables_and_lists(workplace: Path) -> None:
         ("kind=redegnet", r"'kind'"),
         ("data=[]", r"'data'"),
         ("data=3", r"'data'"),
+        ("config={blocks=1,", r"'config': .*valid dictionary, got '\{blocks=1,'"),
     ],
 )
 def test_a_wrong_override_names_its_key(workplace: Path, override: str, message: str) -> None:
