@@ -1,13 +1,16 @@
-"""What several folders of tests use: a browser, started once and only where there is one, and a
-checkpoint as others publish theirs."""
+"""What several folders of tests use: a browser, started once and only where there is one, empty
+folders of models, and a checkpoint as others publish theirs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from browser import ARGUMENTS, Watched, find_chromium
+
+from redeg_cli import imports, models
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,18 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Watched]]:
     for watched in opened:
         assert watched.complaints == []
         watched.page.context.close()
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Keep a test away from the real weights and the user's own folder."""
+    torch.manual_seed(0)
+    own, user = tmp_path / "embedded", tmp_path / "user"
+    own.mkdir()
+    monkeypatch.setenv("REDEG_HOME", str(user))
+    monkeypatch.setattr(models, "embedded_folder", lambda: own)
+    monkeypatch.setattr(imports, "embedded_folder", lambda: own)
+    return SimpleNamespace(embedded=own, user=user)
 
 
 @pytest.fixture
