@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from redeg_cli.cpu import cpu_flags
+from redeg_cli.cpu import cpu_cores, cpu_flags
 from redeg_cli.errors import UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -79,6 +79,15 @@ def _cuda_device(index: int | None) -> torch.device:
         last = f"0 to {count - 1}" if count > 1 else "0"
         raise UsageError(f"device 'cuda:{index}' does not exist: the numbers here are {last}")
     return torch.device("cuda", index)
+
+
+def files_at_once(device: torch.device | str) -> int:
+    """Return how many files to work on at a time where a network on ``device`` takes them in turn.
+
+    While it works on one, threads read the next and write the last: a GPU would wait for them most
+    of the time. A CPU is busy with the network itself.
+    """
+    return min(8, cpu_cores()) if torch.device(device).type == "cuda" else 1
 
 
 @cache

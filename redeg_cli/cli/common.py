@@ -5,6 +5,7 @@ Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
 
 import os
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -212,34 +213,65 @@ def run_batch(
     raised. The caller ends with ``outcome.finish()``.
     """
     outcome = Outcome()
-    steps = 1000  # of the bar, per item: a callback counts whole steps
-    with progress(title) as on_progress, _attempts(items, work, threads) as attempts:
-        for index, (item, attempt) in enumerate(attempts):
-            name = describe(item)
+    with progress(title) as on_progress:
+        bar = _BatchBar(on_progress, len(items))
 
-            def within(
-                done: int, total: int, text: str = "", index: int = index, name: str = name
-            ) -> None:
-                part = steps * min(done, total) // total if total else 0
-                shown = f"{name} ({text})" if text else name
-                on_progress(index * steps + part, len(items) * steps, shown)
+        def attempt(index: int) -> object:
+            return work(items[index], bar.begin(index, describe(items[index])))
 
-            within(0, 1)
-            try:
-                attempt(within)
-            except DiskFullError:
-                outcome.tell_failures()
-                raise
-            except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
-                raise
-            except Exception as error:
-                _note_failure(outcome, name, error)
-            else:
-                outcome.done += 1
-                if report is not None:
-                    report(item)
-            within(1, 1)
+        with _attempts(attempt, len(items), threads) as attempts:
+            for index, (item, result) in enumerate(zip(items, attempts, strict=True)):
+                name = describe(item)
+                try:
+                    result()
+                except DiskFullError:
+                    outcome.tell_failures()
+                    raise
+                except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
+                    raise
+                except Exception as error:
+                    _note_failure(outcome, name, error)
+                else:
+                    outcome.done += 1
+                    if report is not None:
+                        report(item)
+                bar.end(index, name)
     return outcome
+
+
+class _BatchBar:
+    """One bar for all items of a batch, some of which may be worked on at a time."""
+
+    _STEPS = 1000
+    """Of the bar, per item: a callback counts whole steps."""
+
+    def __init__(self, on_progress: OnProgress, items: int) -> None:
+        self._on_progress = on_progress
+        self._total = items * self._STEPS
+        self._lock = threading.Lock()
+        self._done = 0
+        self._begun: dict[int, int] = {}
+        """Steps that each item which is being worked on has done."""
+
+    def begin(self, index: int, name: str) -> OnProgress:
+        """Show an item and return its callback."""
+
+        def within(done: int, total: int, text: str = "") -> None:
+            part = self._STEPS * min(done, total) // total if total else 0
+            with self._lock:
+                self._done += part - self._begun.get(index, 0)
+                self._begun[index] = part
+                shown = f"{name} ({text})" if text else name
+                self._on_progress(self._done, self._total, shown)
+
+        within(0, 1)
+        return within
+
+    def end(self, index: int, name: str) -> None:
+        """Count an item as done, whatever became of it."""
+        with self._lock:
+            self._done += self._STEPS - self._begun.pop(index, 0)
+            self._on_progress(self._done, self._total, name)
 
 
 @contextmanager
@@ -262,34 +294,28 @@ def told_how_to_carry_on(state: Path, first: bool = True) -> Iterator[None]:
 
 @contextmanager
 def _attempts(
-    items: Sequence[Item], work: Callable[[Item, OnProgress], object], threads: int
-) -> Iterator[Iterator[tuple[Item, Callable[[OnProgress], object]]]]:
-    """Yield each item with what does its work, or waits for the thread that does it."""
+    attempt: Callable[[int], object], count: int, threads: int
+) -> Iterator[Iterator[Callable[[], object]]]:
+    """Yield, in the items' order, what does the work of each or waits for the thread that does."""
     if threads <= 1:
-        yield ((item, partial(work, item)) for item in items)
+        yield (partial(attempt, index) for index in range(count))
         return
     pool = ThreadPoolExecutor(threads)
-    waiting: deque[tuple[Item, Future[object]]] = deque()
+    waiting: deque[Future[object]] = deque()
 
-    def ahead() -> Iterator[tuple[Item, Callable[[OnProgress], object]]]:
-        for item in items:
+    def ahead() -> Iterator[Callable[[], object]]:
+        for index in range(count):
             # A few more than there are threads, so that a slow item holds up none of them.
             if len(waiting) >= 4 * threads:
-                yield _as_attempt(*waiting.popleft())
-            waiting.append((item, pool.submit(work, item, no_progress)))
+                yield waiting.popleft().result
+            waiting.append(pool.submit(attempt, index))
         while waiting:
-            yield _as_attempt(*waiting.popleft())
+            yield waiting.popleft().result
 
     try:
         yield ahead()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _as_attempt(
-    item: Item, future: "Future[object]"
-) -> tuple[Item, Callable[[OnProgress], object]]:
-    return item, lambda _: future.result()
 
 
 def _note_failure(outcome: Outcome, name: str, error: Exception) -> None:

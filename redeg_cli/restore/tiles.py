@@ -3,6 +3,7 @@
 The whole picture stays on the CPU; only one tile at a time goes to the device.
 """
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -20,6 +21,9 @@ _TILE = "tile "
 # Tiles start on multiples of this: networks that pixel-unshuffle or downsample see the same phase
 # in every tile as in the whole picture.
 _ALIGN = 8
+_TURN = threading.RLock()
+"""Held by the thread whose picture is on the device: others read and write theirs meanwhile, and do
+not take the memory that this one was to have."""
 
 
 def tiled(
@@ -45,6 +49,7 @@ def tiled(
     gives what it gives on the whole picture; across the rest of the overlap tiles blend linearly.
     A ``tile`` of less than twice the overlap has an overlap of half itself.
 
+    One picture is worked on at a time, those of other threads wait.
     When the device runs out of memory the tile is halved, down to 64, and the picture is begun
     again. Raises RedegError when even that is too large, ModelError when ``fn`` returns another
     shape; every other exception of ``fn`` passes through.
@@ -58,7 +63,10 @@ def tiled(
     longest = max(image.shape[-2:])
     while True:
         try:
-            return _run(call, image, scale, tile, overlap, torch.device(device), on_progress, into)
+            with _TURN:
+                return _run(
+                    call, image, scale, tile, overlap, torch.device(device), on_progress, into
+                )
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
-from redeg_cli.device import free_memory, is_out_of_memory
+from redeg_cli.device import files_at_once, free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.decode import read_bytes, upright_size
 from redeg_cli.io.files import flush_to_disk
@@ -87,9 +87,10 @@ class Synthesis:
 
     @property
     def threads(self) -> int:
-        """How many jobs to run at a time: a handcrafted degrader keeps one core busy each, a
-        network all of them."""
-        if isinstance(self.degrader, OmegaDegrader | DmlDegrader) or self.device.type == "mps":
+        """How many jobs to run at a time: a handcrafted degrader keeps one core busy each."""
+        if isinstance(self.degrader, OmegaDegrader):
+            return files_at_once(self.device)
+        if isinstance(self.degrader, DmlDegrader) or self.device.type == "mps":
             return 1
         return torch.get_num_threads()
 

@@ -2,6 +2,9 @@
 
 import io
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import typer
@@ -9,6 +12,7 @@ import typer
 from redeg_cli.cli import common, messages
 from redeg_cli.cli.training import training_view
 from redeg_cli.errors import InputError
+from redeg_cli.progress import OnProgress
 
 
 class Terminal(io.StringIO):
@@ -48,6 +52,29 @@ def test_a_batch_without_failures_ends_quietly(capsys: pytest.CaptureFixture[str
     outcome.finish()
     assert (outcome.done, outcome.exit_code) == (1, 0)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_of_several_threads_counts_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two items of four half-way are a quarter of the work."""
+    seen: list[tuple[int, int]] = []
+    half_way = threading.Barrier(2)
+
+    @contextmanager
+    def watched(_title: str) -> Iterator[OnProgress]:
+        yield lambda done, total, _text="": seen.append((done, total))
+
+    def work(_item: int, on_progress: OnProgress) -> None:
+        on_progress(1, 2)
+        half_way.wait(timeout=10)
+
+    monkeypatch.setattr(common, "progress", watched)
+    outcome = common.run_batch([0, 1, 2, 3], work, str, threads=2)
+    assert outcome.done == 4
+    assert len({total for _, total in seen}) == 1
+    shares = [done / total for done, total in seen]
+    assert shares == sorted(shares)
+    assert 0.25 in shares
+    assert (shares[0], shares[-1]) == (0, 1)
 
 
 def test_ctrl_c_stops_a_batch() -> None:

@@ -76,6 +76,26 @@ def test_grain_is_put_on_by_the_photo_s_name(restore: Callable, tmp_path: Path) 
     assert refused.exit_code == 2
 
 
+def test_photos_read_and_written_meanwhile_are_the_same(
+    restore: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU. Results are named in the photos' order, and one that fails stops no other."""
+    for number in range(6):
+        draw(tmp_path / "in" / f"{number}.png", size=(40 + 9 * number, 30))
+    (tmp_path / "in" / "2.png").write_bytes(b"none")
+    first = restore(tmp_path / "in", "-o", tmp_path / "one", "--grain", 3)
+    monkeypatch.setattr("redeg_cli.device.files_at_once", lambda _device: 4)
+    again = restore(tmp_path / "in", "-o", tmp_path / "two", "--grain", 3)
+    assert (first.exit_code, again.exit_code) == (1, 1)
+    assert again.stdout == first.stdout.replace("one", "two")
+    assert again.stderr == first.stderr
+    made = sorted(path.name for path in (tmp_path / "two").iterdir())
+    assert made == ["0.png", "1.png", "3.png", "4.png", "5.png"]
+    for name in made:
+        one, two = (tmp_path / folder / name for folder in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
 def test_tiles_give_the_same_photo(restore: Callable, tmp_path: Path) -> None:
     draw(tmp_path / "a.png", size=(120, 90))
     assert restore(tmp_path / "a.png", "-o", tmp_path / "whole").exit_code == 0

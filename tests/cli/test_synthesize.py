@@ -54,6 +54,18 @@ def test_a_row_is_enough_to_make_the_file_again(run: Callable, work: Path) -> No
     assert np.abs(lq - read_rgb(work / "out" / "a.png")).max() <= 0.51 / 255
 
 
+def test_files_read_and_written_meanwhile_are_the_same(
+    run: Callable, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU."""
+    first = run("one", "--variants", 4)
+    monkeypatch.setattr("redeg_cli.run.synthesis.files_at_once", lambda _device: 4)
+    again = run("two", "--variants", 4)
+    assert again.exit_code == 0
+    assert again.stdout == first.stdout.replace("one/", "two/")
+    assert tree(work / "two") == tree(work / "one")
+
+
 def test_an_image_does_not_depend_on_the_others_or_the_tile(run: Callable, work: Path) -> None:
     run("all")
     assert run("one", hq="hq/a.png").exit_code == 0

@@ -1,5 +1,8 @@
 """Tiles against the whole picture, with networks whose answer is known."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -261,3 +264,19 @@ def test_no_gradient_is_kept() -> None:
 
 def test_the_first_tile_depends_on_the_device() -> None:
     assert default_tile("cuda") > default_tile("cpu") >= 256
+
+
+def test_pictures_of_several_threads_take_turns() -> None:
+    working = threading.Semaphore(1)
+
+    def alone(part: Tensor) -> Tensor:
+        assert working.acquire(blocking=False), "two pictures were on the device at a time"
+        time.sleep(0.005)
+        working.release()
+        return part + 1
+
+    pictures = [picture(40, 24 + index) for index in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda image: tiled(alone, image, 1, 16, 8), pictures))
+    for image, result in zip(pictures, results, strict=True):
+        assert torch.allclose(result, image + 1)
