@@ -8,6 +8,8 @@
 # SHARP  a folder of sharp photos
 # OUT    takes pool.npz and the folder synthetic with the degraded photos and manifest.jsonl
 #
+# SCALE=2 is the scale of the pairs, PYTHON=python the interpreter.
+#
 # Without arguments: the newsprint photo of this folder and two photos of scikit-image.
 set -euo pipefail
 

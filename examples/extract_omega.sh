@@ -19,6 +19,6 @@ fi
 omega="${3:-runs/extract_omega/omega.npz}"
 mkdir -p "$(dirname "$omega")"
 
-# The LQ may have the HQ's size, or be smaller by a whole factor up to 4 (found by itself).
+# The LQ may have the HQ's size, or be smaller by a whole factor up to 4 (found automatically).
 redeg extract-omega "$lq" "$hq" -o "$omega" --overwrite
 redeg pool info "$omega"

@@ -9,7 +9,7 @@
 # HR   a folder of sharp images of the same kind, at least 128x128 px; the last few are held out
 # OUT  takes kernels.npz, noise.npz, the trained networks and two tables
 #
-# STEPS=300, KERNELS=8, KERNEL_STEPS=300 and TEST=6 set how much is done: by themselves they show
+# STEPS=300, KERNELS=8, KERNEL_STEPS=300 and TEST=6 set how much is done: the defaults show
 # the way in minutes on a CPU, with a small network that starts as a bicubic enlargement (and shows a
 # faint grid still: 300 steps are few for an adversarial loss). FULL=1 takes the paper's network,
 # crops and batches (give it a GPU, and STEPS=400000).

@@ -9,8 +9,8 @@
 # TEACHER  a restorer at x4, a name or a file: realesrgan-x4plus (`redeg models download` brings it)
 # OUT      takes lq/, hr/ (what the teacher made of them), and run/ with the weights
 #
-# DEGRADER=web says what makes the LQs, MINUTES=30 for how long the small one learns. A broken run is
-# carried on by the same command.
+# DEGRADER=web says what makes the LQs, MINUTES=30 for how long the small one learns. The same
+# command carries on a run that was stopped.
 set -euo pipefail
 
 hq="$1" teacher="$2" out="${3:-runs/taught}"

@@ -50,8 +50,9 @@ TileOption = Annotated[
     typer.Option(
         "--tile",
         min=32,
-        help="Side in pixels of the tiles a large picture is cut into. Chosen by the device when "
-        "not given; halved by itself when the memory is too small. Under 224 seams may show.",
+        help="Side in pixels of the tiles a large picture is cut into. Default: chosen for the "
+        "device; halved when memory runs out. Below 224, seams may show.",
+        show_default=False,
     ),
 ]
 PrecisionOption = Annotated[

@@ -27,7 +27,8 @@ def compare(
     labels: Annotated[
         list[str] | None,
         typer.Option(
-            "--label", help="What to call each, in their order. Default: the folders' names."
+            "--label",
+            help="What to call each, once for each in their order. Default: the folders' names.",
         ),
     ] = None,
     linked: Annotated[

@@ -70,7 +70,7 @@ JpegOption = Annotated[
     typer.Option(
         "--jpeg",
         help="Of kernel-noise. auto: each LQ as one of the images that the noise is of; a quality "
-        "from 1 to 100, with probability 0.9; none.  [default: auto]",
+        "from 1 to 100: nine of ten LQs are compressed at it; none: no JPEG.  [default: auto]",
         show_default=False,
     ),
 ]

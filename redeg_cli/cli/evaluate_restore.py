@@ -70,7 +70,7 @@ def restore(
         typer.Option(
             "--model",
             help="A restorer to run on the LQs: bicubic, a model's name or its file, or NAME=FILE. "
-            "f2n-compact@0.5 is half way to its weights with texture.",
+            "f2n-compact@0.5 is half way to its weights with texture. May be given several times.",
         ),
     ] = None,
     metric: Annotated[
@@ -78,7 +78,7 @@ def restore(
         typer.Option(
             "--metric",
             "-m",
-            help="What to measure (--list shows the names), or all. "
+            help="What to measure (--list shows the names), or all; may be given several times. "
             "Default: psnr and ssim; niqe without references.",
             show_default=False,
         ),
@@ -110,7 +110,8 @@ def restore(
         int, typer.Option("--sheet", min=0, max=50, help="How many images the sheet shows.")
     ] = 4,
     show: Annotated[
-        list[str] | None, typer.Option("--show", help="An image that the sheet shows, by name.")
+        list[str] | None,
+        typer.Option("--show", help="An image for the sheet, by name; several."),
     ] = None,
     sheet_crop: Annotated[
         int, typer.Option("--sheet-crop", min=16, max=256, help="Side of the part it shows.")
@@ -127,7 +128,7 @@ def restore(
 ) -> None:
     """Measure restored images, or restorers, on a data set; the table goes to stdout.
 
-    Images are matched by name. What is missing, double or of another size is named, everything
+    Images are matched by name. What is missing, duplicate or of another size is named, everything
     else is measured, and the exit code is 1.
     """
     if list_metrics:

@@ -48,7 +48,7 @@ def transfer(
             "--face-zoom",
             min=0.25,
             max=8,
-            help="How much it enlarges them first, as it does a photo's small faces.",
+            help="How much faces are enlarged for the face restorer, as a photo's small ones are.",
         ),
     ] = 1.0,
     scale: Annotated[
@@ -65,7 +65,8 @@ def transfer(
         typer.Option("--only", help="A family to measure; may be given several times.  [all]"),
     ] = None,
     full_grid: Annotated[
-        bool, typer.Option("--full-grid", help="The LQs were never on the native grid.")
+        bool,
+        typer.Option("--full-grid", help="Degrade on the HQ grid, never on the native."),
     ] = False,
     output: Annotated[
         Path | None,

@@ -19,7 +19,8 @@ def extract_omega(
         typer.Option(
             "--output",
             "-o",
-            help="The file to write.  [default: the LQ's name with .omega.npz, in this folder]",
+            help="The file to write.  "
+            "[default: the LQ's name with .omega.npz, in the working folder]",
             show_default=False,
         ),
     ] = None,

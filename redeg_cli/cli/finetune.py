@@ -67,8 +67,8 @@ def finetune(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for the results. Default: <name>_restored, here, named after the photo "
-            "or the first one's folder.",
+            help="Folder for the results. Default: <name>_restored in the working folder, named "
+            "after the photo or the first one's folder.",
             show_default=False,
         ),
     ] = None,
@@ -158,8 +158,8 @@ def finetune(
         bool | None,
         typer.Option(
             "--turns/--no-turns",
-            help="Restore in all four turns and take the mean: a little better, and the last stage "
-            "takes four times as long. Default: photos up to a megapixel.",
+            help="Self-ensemble: restore in all four rotations and take the mean. A little better, "
+            "and the last stage takes four times as long. Default: photos up to a megapixel.",
             show_default=False,
         ),
     ] = None,

@@ -18,8 +18,8 @@ MaskOption = Annotated[
     typer.Option(
         "--mask",
         help="Scratches, tears, stains: a picture of the photo's size, white where they are, or "
-        "painted on nothing. They are filled from around them first. For several photos a folder "
-        "of masks, named as the photos.",
+        "painted on a transparent layer. They are filled from around them first. For several "
+        "photos a folder of masks, named as the photos.",
         show_default=False,
     ),
 ]

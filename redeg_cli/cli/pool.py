@@ -36,7 +36,7 @@ plot_command = app.command("plot", short_help="Plot pools.")(plot)
 
 @app.command("info", short_help="Say what pools hold.")
 def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
-    """Say what pools hold: Ωs of which pairs, how far apart they lie, which are double or odd.
+    """Say what pools hold: Ωs of which pairs, how far apart they lie, duplicates and outliers.
 
     Of kernels their widths; of noise its deviation, how the images were compressed, and what was
     left out.

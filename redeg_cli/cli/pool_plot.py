@@ -67,7 +67,7 @@ def plot(
         ),
     ] = None,
     method: Annotated[
-        MapMethod, typer.Option("--method", help="umap needs `pip install 'redeg\\[umap]'`.")
+        MapMethod, typer.Option("--method", help="umap needs `pip install 'redeg[umap]'`.")
     ] = MapMethod.tsne,
     perplexity: Annotated[
         float | None,
@@ -182,7 +182,7 @@ def _check_options(
 
     suffix = output.suffix.lower()
     if perplexity is not None and method is not MapMethod.tsne:
-        raise typer.BadParameter("--perplexity is of t-SNE: leave it out, or --method umap")
+        raise typer.BadParameter("--perplexity is of t-SNE: leave it out, or give --method tsne")
     if neighbours is not None and method is not MapMethod.umap:
         raise typer.BadParameter("--neighbours is of UMAP: give --method umap")
     if suffix in FIGURE_SUFFIXES:

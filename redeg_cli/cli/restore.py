@@ -111,8 +111,8 @@ def restore(
         bool,
         typer.Option(
             "--turns",
-            help="Restore in all four turns and take the mean: a little better, four times as "
-            "long.",
+            help="Self-ensemble: restore in all four rotations and take the mean. A little better, "
+            "four times as long.",
         ),
     ] = False,
     strip_metadata: Annotated[
@@ -279,7 +279,9 @@ def _load(model: str, texture: float, scale: int | None, device: "torch.device")
     tuned = tuned_scale(model)
     scale = scale or tuned
     if tuned and scale != tuned:
-        warn(f"{model} was fine-tuned at scale {tuned}, and restores at {scale} as it did before")
+        warn(
+            f"{model} was fine-tuned at scale {tuned}: at {scale} it restores as before fine-tuning"
+        )
     if scale is not None:
         return load_textured(model, texture, scale, device)
     try:

@@ -31,9 +31,9 @@ def train(
     network: Annotated[
         Network,
         typer.Argument(
-            help="redegnet: DegNet and SynNet; restorer: of whole photos or of faces; joint: both "
-            "at once, as the release does (one after the other is better); dml: a degradation, "
-            "from registered pairs."
+            help="redegnet: DegNet and SynNet; restorer: of whole photos or of faces; joint: a "
+            "ReDegNet and a restorer at once, as the release does (one after the other is better); "
+            "dml: a degradation, from registered pairs."
         ),
     ],
     recipe: Annotated[
@@ -47,18 +47,30 @@ def train(
     ] = None,
     pairs: Annotated[
         list[Path] | None,
-        typer.Option("--pairs", help="Of dml: a folder of pairs, as RealSR or with hr/ and lr/."),
+        typer.Option(
+            "--pairs", help="Of dml: a folder of pairs: RealSR's names, or hr/ (hq/) and lr/ (lq/)."
+        ),
     ] = None,
     scale: Annotated[
         int | None,
         typer.Option("--scale", min=2, max=4, help="Of dml: how much coarser the LQs are."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for state, log and weights.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for state, log and weights. Needed, but for dml (NAME-xSCALE).",
+            show_default=False,
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value over the recipe: batch=8, degradation=bsrgan, ..."),
+        typer.Option(
+            "--set",
+            help="key=value over the recipe: batch=8, degradation=bsrgan, ... May be given "
+            "several times.",
+        ),
     ] = None,
     device: DeviceOption = "auto",
     dry_run: Annotated[
@@ -68,8 +80,8 @@ def train(
         bool,
         typer.Option(
             "--check-data",
-            help="Only read every image: name those that are unreadable, too small or double, and "
-            "pairs that do not match.",
+            help="Only read every image: name those that are unreadable, too small or duplicates, "
+            "and pairs that do not match.",
         ),
     ] = False,
     as_json: JsonOption = False,

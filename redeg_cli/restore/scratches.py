@@ -36,8 +36,8 @@ def read_mask(path: Path, photo: Photo) -> np.ndarray:
     share = float(marked.mean())
     if not 0 < share <= _MOST:
         raise InputError(
-            f"the mask {path} marks {share:.0%} of the photo: white, or paint on nothing, marks "
-            "what is to be filled, and at most half may be"
+            f"the mask {path} marks {share:.0%} of the photo: white, or paint on a transparent "
+            "layer, marks what is to be filled, and at most half may be"
         )
     return marked
 

@@ -70,6 +70,6 @@ def test_a_fine_tuned_model_knows_its_scale(
     assert (result.exit_code, result.stderr) == (0, "")
     result = redeg(*run, "-o", tmp_path / "two.png", "--scale", 2)
     assert result.exit_code == 0
-    assert "was fine-tuned at scale 1, and restores at 2 as it did before" in result.stderr
+    assert "was fine-tuned at scale 1: at 2 it restores as before fine-tuning" in result.stderr
     assert size(tmp_path / "one.png") == (40, 30)
     assert size(tmp_path / "two.png") == (80, 60)

@@ -38,17 +38,17 @@ degradation = { steps = [{ op = "resize", of = "native" }, { op = "jpeg", qualit
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start the training in a folder, as a process of its own."""
     for index in range(3):
         draw(tmp_path / "hq" / f"{index}.png", seed=index)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     started: list[subprocess.Popen] = []
 
-    def go(folder: str) -> subprocess.Popen:
+    def go(folder: str, *options: str) -> subprocess.Popen:
         command = [*(sys.executable, "-m", "redeg_cli", "train", "restorer", "--device", "cpu")]
         process = subprocess.Popen(
-            [*command, "--recipe", "recipe.toml", "-o", folder],
+            [*command, "--recipe", "recipe.toml", "-o", folder, *options],
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
             stdout=subprocess.PIPE,
@@ -113,3 +113,22 @@ def test_a_run_killed_and_stopped_ends_like_one_that_was_not(
     assert notes | {"minutes": ""} == other_notes | {"minutes": ""}
     assert set(tensors) == set(others)
     assert all(torch.equal(tensors[name], others[name]) for name in tensors)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_a_stopped_run_can_be_ended_where_it_is(start: Callable, tmp_path: Path) -> None:
+    """With a step that is long past: the average of its weights is written as it is."""
+    stopped = start("cut")
+    wait_for_rows(stopped, tmp_path / "cut" / "log.jsonl", 2)
+    stopped.send_signal(signal.SIGTERM)
+    stopped.communicate()
+    state = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    ended = start("cut", "--set", "steps=1")
+    out, told = ended.communicate()
+    assert (ended.returncode, out) == (0, "cut/tiny.safetensors\n"), told
+    tensors, notes = load_tensors(tmp_path / "cut" / "tiny.safetensors")
+    assert int(notes["steps"]) == state["step"]
+    (averages,) = state["averages"].values()
+    for name, tensor in tensors.items():
+        wanted = averages[f"module.{name}"]
+        torch.testing.assert_close(tensor.float(), wanted, atol=1e-3, rtol=1e-3)
