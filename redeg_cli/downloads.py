@@ -8,6 +8,8 @@ torchvision finds them too; detectors and models in the user's model folder, mod
 import hashlib
 import http.client
 import os
+import ssl
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ import torch
 
 from redeg_cli.errors import ModelChoiceError, ModelError, OutputError, RedegError
 from redeg_cli.imports import import_community
+from redeg_cli.io.files import replace_file
 from redeg_cli.io.lock import file_lock
 from redeg_cli.models import user_folder
 from redeg_cli.progress import OnProgress, no_progress
@@ -161,15 +164,15 @@ def _fetched(name: str, progress: OnProgress) -> Path:
             f"{download.sha256[:16]}; it was thrown away"
         )
     if download.kept != "model":
-        os.replace(part, path)
+        replace_file(part, path)
         return path
     whole = path.with_name(download.file)
-    os.replace(part, whole)
+    replace_file(part, whole)
     try:
         imported = import_community(whole, name)
     except RedegError:
         # A package that it needs is missing, or room on the disk: it is not fetched again.
-        os.replace(whole, part)
+        replace_file(whole, part)
         raise
     whole.unlink()
     return imported
@@ -226,4 +229,8 @@ def _sha256(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error or type(error).__name__)
+    reason = getattr(error, "reason", None) or error
+    text = str(reason) or type(error).__name__
+    if isinstance(reason, ssl.SSLCertVerificationError) and sys.platform == "darwin":
+        text += " (Python of python.org: run its 'Install Certificates.command' once)"
+    return text

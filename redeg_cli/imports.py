@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redeg_cli.errors import ModelChoiceError, ModelError
-from redeg_cli.io.checkpoints import load_tensors, save_tensors
+from redeg_cli.io.checkpoints import check_layout, load_tensors, save_tensors
 from redeg_cli.io.files import ensure_writable
 from redeg_cli.models import (
     SUFFIXES,
     build,
-    check_layout,
     embedded_folder,
     save_network,
     user_folder,

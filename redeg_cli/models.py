@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from redeg_cli.device import memory_format
 from redeg_cli.errors import ModelChoiceError, ModelError
-from redeg_cli.io.checkpoints import load_tensors, save_tensors
+from redeg_cli.io.checkpoints import check_layout, load_tensors, save_tensors
 from redeg_cli.nets.community import CommunityNetwork, community_run, face_run, load_community
 from redeg_cli.nets.rrdb import infer_config
 from redeg_cli.nets.wrap import FaceRestorer, Restorer, both_ways
@@ -212,7 +213,7 @@ def load_network(
     tensors, metadata = load_tensors(path)
     if metadata.get("architecture") not in ARCHITECTURES:
         raise ModelError(f"{path}: not a model of redeg (no known architecture in its metadata)")
-    return _fill(path, tensors, metadata, kind).to(device)
+    return _fill(path, tensors, metadata, kind, device)
 
 
 def load_redegnet(name_or_path: str | Path, device: torch.device | str = "cpu") -> DegradationNet:
@@ -244,7 +245,7 @@ def load_restorer(
     architecture = metadata.get("architecture", "")
     if architecture not in ARCHITECTURES:
         return _community_restorer(path, label, tensors, scale, device)
-    net = _fill(path, tensors, metadata, "restorer").to(device)
+    net = _fill(path, tensors, metadata, "restorer", device)
     # CompactF2N and VDSR serve several scales and are told which; RRDBNet and RCAN have one.
     takes_scale = hasattr(net, "scales")
     scales: Sequence[int] = getattr(net, "scales" if takes_scale else "scale", (1,))
@@ -282,7 +283,7 @@ def load_face_restorer(
     architecture = metadata.get("architecture", "")
     size, multiple = None, 1
     if architecture in ARCHITECTURES:
-        net = _fill(path, tensors, metadata, "face").to(device)
+        net = _fill(path, tensors, metadata, "face", device)
         run, multiple = both_ways(net), int(getattr(net, "multiple", 16))
     else:
         model = load_community(str(path), tensors, device)
@@ -324,7 +325,11 @@ def _community_restorer(
 
 
 def _fill(
-    path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str], kind: Kind | None
+    path: Path,
+    tensors: dict[str, Tensor],
+    metadata: Mapping[str, str],
+    kind: Kind | None,
+    device: torch.device | str,
 ) -> nn.Module:
     architecture = metadata["architecture"]
     found = ARCHITECTURES[architecture][0]
@@ -341,22 +346,7 @@ def _fill(
     net = build(architecture, config)
     check_layout(str(path), net, tensors)
     net.load_state_dict(tensors)
-    return net.eval()
-
-
-def check_layout(source: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelError for the first tensor that is missing, left over or of another shape."""
-    wanted = net.state_dict()
-    for name, tensor in wanted.items():
-        if name not in tensors:
-            raise ModelError(f"{source}: {name} is missing; not weights of {type(net).__name__}")
-        if tensors[name].shape != tensor.shape:
-            raise ModelError(
-                f"{source}: {name} is {list(tensors[name].shape)}, wanted {list(tensor.shape)}"
-            )
-    for name in tensors:
-        if name not in wanted:
-            raise ModelError(f"{source}: {name} has no place in {type(net).__name__}")
+    return net.eval().to(memory_format=memory_format(device)).to(device)
 
 
 def _check_scale(label: str, scale: int, scales: Sequence[int]) -> None:

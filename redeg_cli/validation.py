@@ -19,7 +19,11 @@ else:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises RecipeError when it cannot be read."""
     try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
+        data = path.read_bytes()
+        # Windows PowerShell's > writes UTF-16.
+        utf16 = len(data) > 2 and data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
+        return parse_toml(text.replace("\r\n", "\n"))
     except FileNotFoundError:
         raise RecipeError(f"{path} does not exist") from None
     except (RecipeError, UnicodeDecodeError, OSError) as error:

@@ -50,6 +50,22 @@ def test_cuda_comes_first_and_has_a_number() -> None:
     assert pick_device("cuda:1") == torch.device("cuda", 1)
 
 
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("name", ["auto", "cuda:1"])
+def test_float32_on_a_gpu_is_no_tf32(name: str) -> None:
+    """A container may have switched it on."""
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = True
+        pick_device(name)
+        assert not any(place.allow_tf32 for place in places)
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.allow_tf32 = value
+
+
 def test_mps_comes_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
@@ -138,6 +154,9 @@ def test_full_precision_holds_inside_an_outer_autocast() -> None:
     [
         (torch.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("Invalid buffer size: 8.00 GB"), True),  # Metal's
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
         (RuntimeError("shape mismatch"), False),
         (MemoryError(), False),
         (ValueError("MPS backend out of memory"), False),

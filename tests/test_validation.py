@@ -94,6 +94,14 @@ def test_a_toml_file_becomes_its_tables(tmp_path: Path) -> None:
     assert read_toml(path) == {"description": "Bücher", "steps": [{"op": "jpeg"}]}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_toml_file_that_windows_wrote(tmp_path: Path, encoding: str) -> None:
+    """Editors put a mark first, PowerShell's > writes two bytes a letter."""
+    path = tmp_path / "chain.toml"
+    path.write_bytes("description = 'Bücher'\r\nsteps = []\r\n".encode(encoding))
+    assert read_toml(path) == {"description": "Bücher", "steps": []}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

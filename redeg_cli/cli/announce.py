@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from redeg_cli.cli.messages import say
@@ -73,4 +74,10 @@ def _has_gpu(device: str) -> bool:
     if device != "auto":
         return device != "cpu"
     apple = sys.platform == "darwin" and platform.machine() == "arm64"
-    return apple or shutil.which("nvidia-smi") is not None
+    return apple or (_torch_has_cuda() and shutil.which("nvidia-smi") is not None)
+
+
+def _torch_has_cuda() -> bool:
+    """Return whether the PyTorch there is was built for CUDA: PyPI's is on Linux alone."""
+    build = version("torch").partition("+")[2]
+    return build.startswith("cu") or (not build and sys.platform == "linux")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -93,9 +94,11 @@ def _compute() -> dict[str, Any]:
         devices.append({"name": f"cuda:{index}", "what": what})
     if torch.backends.mps.is_available():
         devices.append({"name": "mps", "what": "Apple GPU"})
+    idle = torch.version.cuda is None and torch.version.hip is None
+    idle = idle and shutil.which("nvidia-smi") is not None
     chosen = pick_device("auto")
     precision = str(autocast_dtype(chosen)).removeprefix("torch.")
-    return {"devices": devices, "auto": str(chosen), "precision": precision}
+    return {"devices": devices, "auto": str(chosen), "precision": precision, "idle_gpu": idle}
 
 
 def _models() -> dict[str, Any]:
@@ -181,7 +184,12 @@ def _lines(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"  --device auto is {compute['auto']}, networks run in {compute['precision']}"
         )
-        if len(compute["devices"]) == 1:
+        if compute["idle_gpu"]:
+            lines.append(
+                "  there is an NVIDIA GPU, but this PyTorch was built without CUDA: install the "
+                "one that https://pytorch.org/get-started/locally/ names"
+            )
+        elif len(compute["devices"]) == 1:
             lines.append("  no GPU was found: everything works, more slowly")
     lines += ["", "models"]
     if "problem" in models:

@@ -312,7 +312,7 @@ def _size(file: Path) -> tuple[int, int]:
 
 def _album(first: Path) -> str:
     """Return what to call an album, by its first photo or folder."""
-    return first.name if first.is_dir() else first.parent.name or "album"
+    return (first.name if first.is_dir() else first.parent.name) or "album"
 
 
 def _box(text: str, option: str = "--face-box") -> tuple[float, float, float, float]:

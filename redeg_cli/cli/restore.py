@@ -251,7 +251,7 @@ def _plan(
                 f"{jobs[key].name} and {each.name} would both become {target}: restore them into "
                 "two folders"
             )
-        if target.resolve() == each.path.resolve():
+        if file_key(target.resolve()) == file_key(each.path.resolve()):
             raise OutputError(f"{target} is the photo itself: give another folder with -o")
         jobs[key] = Job(each.name, each.path, target)
     return list(jobs.values())

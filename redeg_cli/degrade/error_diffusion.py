@@ -79,6 +79,11 @@ def diffuse_errors(
     gives errors. ``thresholds`` (N, H, W) in (0, 1) are where a tone between two levels takes the
     upper one (0.5 without). Takes memory for twice N x H x (W + 3 H) numbers.
     """
+    if tones.device.type != "cpu":
+        # Tens of thousands of small steps: a GPU takes longer to begin each than a CPU to do it.
+        rest = None if thresholds is None else thresholds.cpu()
+        made = diffuse_errors(tones.cpu(), sizes.cpu(), kernel, levels.cpu(), rest)
+        return made.to(tones.device)
     whole, rows = FILTERS[kernel]
     slant = _slant(kernel)
 
@@ -114,12 +119,6 @@ def _upright(slanted: Tensor, shape: torch.Size, slant: int) -> Tensor:
     return slanted.as_strided(shape, (1, slant * span + shape[0], span))
 
 
-def _library(device: torch.device) -> Any:
-    """Return NumPy on the CPU: it starts an operation on a few hundred numbers in a quarter of
-    torch's time, and both know the operations of ``_run`` by the same names."""
-    return np if device.type == "cpu" else torch
-
-
 def _run(
     sums: Any, divisors: Any, offsets: Any, top: Any, kernel: Kernel, shape: torch.Size
 ) -> None:
@@ -129,35 +128,34 @@ def _run(
     longest = max(len(parts) for _, parts in rows)
     shares = [sums.new_tensor(parts)[:, None] for _, parts in rows]
     value, level, given = (sums.new_empty(n, len(top)) for n in (1, 1, longest))
-    xp = _library(sums.device)
-    if xp is np:
-        shares = [share.numpy() for share in shares]
-        sums, divisors, top, value, level, given = (
-            array.numpy() for array in (sums, divisors, top, value, level, given)
-        )
-        offsets = None if offsets is None else offsets.numpy()
+    # NumPy starts an operation on a few hundred numbers in a quarter of torch's time.
+    shares = [share.numpy() for share in shares]
+    sums, divisors, top, value, level, given = (
+        array.numpy() for array in (sums, divisors, top, value, level, given)
+    )
+    offsets = None if offsets is None else offsets.numpy()
     for step in range(width + slant * (height - 1)):
         start = max(0, -(-(step - width + 1) // slant)) * count
         stop = (min(height - 1, step // slant) + 1) * count
         place = sums[step, start:stop]
         tone, near = value[0, : stop - start], level[0, : stop - start]
-        xp.divide(place, divisors[step, start:stop], out=tone)
-        xp.floor(tone, out=tone)
-        xp.multiply(tone, 1 / _UNIT, out=near)
-        xp.add(near, 0.5 if offsets is None else offsets[step, start:stop], out=near)
-        xp.floor(near, out=place)
+        np.divide(place, divisors[step, start:stop], out=tone)
+        np.floor(tone, out=tone)
+        np.multiply(tone, 1 / _UNIT, out=near)
+        np.add(near, 0.5 if offsets is None else offsets[step, start:stop], out=near)
+        np.floor(near, out=place)
         if offsets is not None:
             # Varied thresholds push sums of errors past the outermost levels.
-            xp.minimum(place, top[start:stop], out=place)
-            xp.clip(place, 0, None, out=place)
-        xp.multiply(place, _UNIT, out=near)
-        xp.subtract(tone, near, out=tone)
+            np.minimum(place, top[start:stop], out=place)
+            np.clip(place, 0, None, out=place)
+        np.multiply(place, _UNIT, out=near)
+        np.subtract(tone, near, out=tone)
         for row, ((first, parts), share) in enumerate(zip(rows, shares, strict=True)):
             later = step + slant * row + first
             part = given[: len(parts), : stop - start]
-            xp.multiply(tone, share, out=part)
+            np.multiply(tone, share, out=part)
             window = sums[later : later + len(parts), start + row * count : stop + row * count]
-            xp.add(window, part, out=window)
+            np.add(window, part, out=window)
 
 
 def apply_error_diffusion(canvas: Canvas, steps: Sequence[ErrorDiffusion]) -> Canvas:

@@ -165,7 +165,8 @@ def resize(
             for old, new in zip((height, width), size, strict=True)
         )
         return images[:, :, rows[:, None], columns].clamp(0, 1)
-    if filter == "pool":
+    # On MPS it takes sizes that divide alone (PyTorch issue 96056); the matrices are the same.
+    if filter == "pool" and images.device.type != "mps":
         return F.adaptive_avg_pool2d(images, size).clamp(0, 1)
     if filter in ("bilinear", "bicubic"):
         return F.interpolate(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.base import Rgb, Share, Step
 from redeg_cli.degrade.canvas import Canvas
+from redeg_cli.degrade.resize import resize
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601 weights of R, G and B in the luma, which JPEG and Pillow's "L" use."""
@@ -61,7 +62,7 @@ def match_colour(images: Tensor, reference: Tensor, cells: tuple[int, int]) -> T
     """
     if images.shape[:2] != reference.shape[:2]:
         raise ValueError(f"{tuple(images.shape)} and {tuple(reference.shape)} do not go together")
-    difference = F.adaptive_avg_pool2d(reference, cells) - F.adaptive_avg_pool2d(images, cells)
+    difference = resize(reference, cells, "pool") - resize(images, cells, "pool")
     size = (images.shape[2], images.shape[3])
     field = F.interpolate(difference, size, mode="bilinear", align_corners=False)
     return field.add_(images).clamp_(0, 1)

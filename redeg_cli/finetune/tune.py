@@ -105,12 +105,15 @@ class Tuning:
             self.state = copy_state(network)
             return
         decay = min(EMA, self.done / (self.done + 10))
-        for name, tensor in network.state_dict().items():
-            kept = self.state[name]
-            if kept.is_floating_point():
-                kept.lerp_(tensor.to(kept.dtype), 1 - decay)
-            else:  # indices of windows, counts of batches
-                kept.copy_(tensor)
+        now = network.state_dict()
+        moving = [name for name, kept in self.state.items() if kept.is_floating_point()]
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            [self.state[name] for name in moving],
+            [now[name].to(self.state[name].dtype) for name in moving],
+            1 - decay,
+        )
+        for name in self.state.keys() - set(moving):  # indices of windows, counts of batches
+            self.state[name].copy_(now[name])
 
     @property
     def own_rows(self) -> int:

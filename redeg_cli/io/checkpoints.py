@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from redeg_cli.errors import ModelError
 from redeg_cli.io.files import atomic_path
@@ -76,6 +76,21 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return {name: _full(tensor) for name, tensor in tensors.items()}, metadata
+
+
+def check_layout(source: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelError for the first tensor that is missing, left over or of another shape."""
+    wanted = net.state_dict()
+    for name, tensor in wanted.items():
+        if name not in tensors:
+            raise ModelError(f"{source}: {name} is missing; not weights of {type(net).__name__}")
+        if tensors[name].shape != tensor.shape:
+            raise ModelError(
+                f"{source}: {name} is {list(tensors[name].shape)}, wanted {list(tensor.shape)}"
+            )
+    for name in tensors:
+        if name not in wanted:
+            raise ModelError(f"{source}: {name} has no place in {type(net).__name__}")
 
 
 def _fits_half(tensor: Tensor) -> bool:

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
@@ -19,6 +20,8 @@ from redeg_cli.errors import DiskFullError, OutputError
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _DISK_ERRORS = _FULL | {errno.EIO}
 
+_PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between attempts to replace a file that another program has open."""
 _HIDDEN = ".redeg-"
 """How the names of temporary files begin."""
 
@@ -50,7 +53,7 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
             raise OutputError(f"cannot write {path}: nothing was written")
         if durable:
             flush_to_disk(temporary)
-        os.replace(temporary, target)
+        replace_file(temporary, target)
         if durable:
             flush_to_disk(target.parent)
     except OSError as error:
@@ -61,6 +64,22 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Give a file the name of another, or a free one, as ``os.replace`` does.
+
+    On Windows a virus scanner, an indexer or a viewer may have either open for a moment: it is
+    tried for three seconds.
+    """
+    for seconds in _PATIENCE if os.name == "nt" else ():
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    os.replace(source, target)
 
 
 def link_or_copy(source: Path, path: Path) -> None:

@@ -15,6 +15,8 @@ from redeg_cli.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from redeg_cli.progress import OnProgress, no_progress
 
 _log = logging.getLogger(__name__)
+_OF_THE_SYSTEM = ("__macosx", "$recycle.bin", "system volume information")
+"""Folders that hold nobody's photos: of archives that macOS made, of Windows' drives."""
 _TOLD = 1000
 """Images between two calls that say how many were found."""
 
@@ -103,10 +105,11 @@ def list_usable(
     if not usable:
         raise InputError("; ".join(message for _, message in unusable))
     place = output.resolve()
+    above = {file_key(parent) for parent in place.parents}
     listed = list_images(usable)
-    if any(path.is_dir() and path.resolve() in place.parents for path in usable):
-        results = os.path.join(str(place), "")
-        listed = [each for each in listed if not each.real.startswith(results)]
+    if any(path.is_dir() and file_key(path.resolve()) in above for path in usable):
+        results = os.path.join(file_key(place), "")
+        listed = [each for each in listed if not file_key(each.real).startswith(results)]
     return listed, unusable
 
 
@@ -217,4 +220,4 @@ def unique_names(found: Sequence[tuple[Path, str]]) -> list[str]:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name.casefold() in _OF_THE_SYSTEM

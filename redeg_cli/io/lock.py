@@ -12,6 +12,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+
 _NAME = ".redeg.lock"
 
 
@@ -20,7 +21,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """Have a folder, which is made if need be, for this process alone while the block runs.
 
     Raises OutputError when another process has it, or it cannot be written. The lock goes with
-    the process, killed or not. Nothing is locked on Windows and where the file system has no locks.
+    the process, killed or not. Nothing is locked where the file system has no locks.
     """
     with _lock(folder / _NAME, f"in {folder}: wait for it, or give another folder"):
         yield
@@ -37,20 +38,19 @@ def file_lock(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _lock(path: Path, where: str) -> Iterator[None]:
-    if fcntl is None:
-        yield
-        return
     handle = _locked(path, where)
     try:
         yield
     finally:
+        if fcntl is None:
+            os.close(handle)  # Windows deletes no open file; if another process has it, it stays
         with suppress(OSError):
             path.unlink()  # while it is still ours: see ``_is_still``
-        os.close(handle)
+        if fcntl is not None:
+            os.close(handle)
 
 
 def _locked(path: Path, where: str) -> int:
-    assert fcntl is not None
     folder = path.parent
     while True:
         try:
@@ -59,8 +59,8 @@ def _locked(path: Path, where: str) -> int:
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _take(handle)
+        except (BlockingIOError, PermissionError):
             os.close(handle)
             raise OutputError(f"another redeg is at work {where}") from None
         except OSError:
@@ -68,6 +68,16 @@ def _locked(path: Path, where: str) -> int:
         if _is_still(path, handle):
             return handle
         os.close(handle)
+
+
+def _take(handle: int) -> None:
+    """Lock an open file. Raises BlockingIOError, on Windows PermissionError, if another has it."""
+    if fcntl is not None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _is_still(path: Path, handle: int) -> bool:

@@ -80,11 +80,11 @@ class OmegaDegrader:
         check_batch(hq, records, self.scale)
         omega = self._omegas(records, hq.device)
         seeds = [int(record["seed"]) for record in records]
-        inputs, height, width = self._inputs(hq.cpu(), seeds)
+        inputs, height, width = self._inputs(hq, seeds)
         prints = self._printed(omega, seeds)
         inputs[:, :3] = print_images(inputs[:, :3], *zip(*prints, strict=True))
         maps = periodic_maps(self.lattice, seeds, inputs.shape[2], inputs.shape[3])
-        raw = self._synthesise(inputs.to(hq.device), omega, maps)[:, :, :height, :width]
+        raw = self._synthesise(inputs, omega, maps)[:, :, :height, :width]
         return compress(raw, self._stages(omega), self.scale, self.aligned)
 
     def apply_large(
@@ -166,7 +166,7 @@ class OmegaDegrader:
         """Return HQ and noise as one (B, 6, H', W'), and the sizes to cut back to."""
         height, width = hq.shape[2:]
         hq = self._padded(hq if self.tone is None else self.tone.apply(hq))
-        noise = native_noise(seeds, hq.shape[2], hq.shape[3], self.scale)
+        noise = native_noise(seeds, hq.shape[2], hq.shape[3], self.scale, hq.device)
         return torch.cat([hq, noise], 1), height, width
 
     def _padded(self, x: Tensor) -> Tensor:

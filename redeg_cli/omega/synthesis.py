@@ -59,14 +59,22 @@ def jpeg_stages(net: nn.Module, omega: Tensor) -> Stages:
     )
 
 
-def native_noise(seeds: Sequence[int], height: int, width: int, scale: int) -> Tensor:
-    """Return what grain is made from, (B, 3, height, width) on the CPU, one seed per image.
+def native_noise(
+    seeds: Sequence[int],
+    height: int,
+    width: int,
+    scale: int,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Return what grain is made from, (B, 3, height, width), one seed per image.
 
     It is N(0, 1) and white on the native grid, and enlarged as an aligned LQ is (but not clamped):
     no small filter of the HQ grid's white noise would have its spectrum so exactly.
     """
     shape = (3, -(-height // scale), -(-width // scale))
+    # Drawn on the CPU: its random numbers are the same everywhere.
     drawn = torch.stack([torch.randn(shape, generator=torch_generator(seed)) for seed in seeds])
+    drawn = drawn.to(device)
     if scale > 1:
         drawn = F.interpolate(drawn, scale_factor=scale, mode="bicubic", antialias=True)
     return drawn[:, :, :height, :width]
@@ -75,7 +83,7 @@ def native_noise(seeds: Sequence[int], height: int, width: int, scale: int) -> T
 def noise_like(hq: Tensor, seed: int, scale: int) -> Tensor:
     """Return ``native_noise`` for each of HQs (B, 3, H, W), on their device."""
     seeds = [sample_seed(seed, "grain", row) for row in range(hq.shape[0])]
-    return native_noise(seeds, hq.shape[2], hq.shape[3], scale).to(hq)
+    return native_noise(seeds, hq.shape[2], hq.shape[3], scale, hq.device).to(hq)
 
 
 @torch.no_grad()

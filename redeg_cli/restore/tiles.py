@@ -22,8 +22,8 @@ _TILE = "tile "
 # in every tile as in the whole picture.
 _ALIGN = 8
 _TURN = threading.RLock()
-"""Held by the thread whose picture is on the device: others read and write theirs meanwhile, and do
-not take the memory that this one was to have."""
+"""Held by the thread whose tile is on the device: others read, blend and write meanwhile, and leave
+it the memory."""
 
 
 def tiled(
@@ -49,7 +49,7 @@ def tiled(
     gives what it gives on the whole picture; across the rest of the overlap tiles blend linearly.
     A ``tile`` of less than twice the overlap has an overlap of half itself.
 
-    One picture is worked on at a time, those of other threads wait.
+    One tile is worked on at a time, those of other threads wait.
     When the device runs out of memory the tile is halved, down to 64, and the picture is begun
     again. Raises RedegError when even that is too large, ModelError when ``fn`` returns another
     shape; every other exception of ``fn`` passes through.
@@ -63,10 +63,7 @@ def tiled(
     longest = max(image.shape[-2:])
     while True:
         try:
-            with _TURN:
-                return _run(
-                    call, image, scale, tile, overlap, torch.device(device), on_progress, into
-                )
+            return _run(call, image, scale, tile, overlap, torch.device(device), on_progress, into)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -102,17 +99,19 @@ def _run(
     done = 0
     for (top, bottom), row_weight in zip(rows, row_weights, strict=True):
         for (left, right), column_weight in zip(columns, column_weights, strict=True):
-            part = image[..., top:bottom, left:right].contiguous().to(device)
-            with torch.no_grad():
-                out = call(part, top, left).float().cpu()
-            _check_shape(out, part, scale)
+            part = image[..., top:bottom, left:right].contiguous()
+            with _TURN, torch.no_grad():
+                out = call(part.to(device), top, left).float()
+                _check_shape(out, part, scale)
+                if total > 1:
+                    out = out * row_weight.to(device)[:, None] * column_weight.to(device)
+                out = out.cpu()
             if done == 0:
                 shape = (1, out.shape[1], height * scale, width * scale)
                 if into is not None and into.shape != shape:
                     raise ValueError(f"the result {shape} does not fit into {tuple(into.shape)}")
                 result = out.new_zeros(shape) if into is None else into.zero_()
-            place = result[..., top * scale : bottom * scale, left * scale : right * scale]
-            place += out * row_weight[:, None] * column_weight
+            result[..., top * scale : bottom * scale, left * scale : right * scale] += out
             done += 1
             on_progress(done, total, text)
     return result
@@ -183,4 +182,4 @@ def tile_of(text: str) -> int | None:
 def default_tile(device: torch.device | str) -> int:
     """Return the tile to begin with on ``device`` when none was asked for."""
     # Smaller ones waste work in the overlap (112 of 512 cost 1.6x), larger ones hide the progress.
-    return 512 if torch.device(device).type == "cpu" else 1024
+    return 1024 if torch.device(device).type == "cuda" else 512

@@ -127,15 +127,14 @@ def _outside(
     inputs: Sequence[Path], output: Path, images: Sequence[ImageFile]
 ) -> Sequence[ImageFile]:
     """Return the images that are not in the output folder, or were named all the same."""
-    place = str(output.resolve())
-    inside = os.path.join(place, "")
-    named = {str(each.resolve()) for each in expand_inputs(inputs)}
+    inside = os.path.join(file_key(output.resolve()), "")
+    named = {file_key(each.resolve()) for each in expand_inputs(inputs)}
     named = {each for each in named if each.startswith(inside)}
     return [
         image
         for image in images
-        if not image.real.startswith(inside)
-        or not named.isdisjoint((image.real, *map(str, Path(image.real).parents)))
+        if not file_key(image.real).startswith(inside)
+        or not named.isdisjoint(map(file_key, (image.real, *Path(image.real).parents)))
     ]
 
 
@@ -145,10 +144,11 @@ def check_apart(jobs: Sequence[Job], output: Path, hqs: Collection[str] | None =
     real_path = RealPaths()
     if hqs is None:
         hqs = {real_path(job.hq) for job in jobs}
+    hqs = {file_key(hq) for hq in hqs}
     folder = str(output)
     for job in jobs:
         for kind, name in zip(("LQ", "HQ"), job.files, strict=False):
-            if real_path(os.path.join(folder, name)) in hqs:
+            if file_key(real_path(os.path.join(folder, name))) in hqs:
                 raise InputError(
                     f"the {kind} of {job.label} would replace {output / name}, which is an HQ: "
                     "give another folder with -o"

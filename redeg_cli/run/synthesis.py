@@ -6,9 +6,9 @@ Every file depends on its own seed and nothing else, so a run that was killed at
 started again leaves the same files, and the same manifest, as one that was not.
 """
 
-import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from redeg_cli.degrade.base import Degrader, Record
 from redeg_cli.degrade.dml import DmlDegrader
 from redeg_cli.degrade.resize import to_aligned
-from redeg_cli.device import files_at_once, free_memory, is_out_of_memory
+from redeg_cli.device import device_memory, files_at_once, free_memory, is_out_of_memory
 from redeg_cli.errors import DiskFullError, InputError, OutputError
 from redeg_cli.io.decode import read_bytes, upright_size
 from redeg_cli.io.files import flush_to_disk
@@ -35,6 +35,7 @@ from redeg_cli.run.beside import check_beside, first_difference
 from redeg_cli.run.finished import FAILED, Known, Row, read_known, read_rows, tidy
 from redeg_cli.run.jobs import Job, Settings
 from redeg_cli.run.partners import Partners, cut_to_fit
+from redeg_cli.run.source import digest_of, file_state, read_source
 from redeg_cli.seeds import sample_seed
 
 MANIFEST = "manifest.jsonl"
@@ -84,6 +85,7 @@ class Synthesis:
         self._files: dict[str, Row] = {}
         self._tile = tile or default_tile(device)
         self._room = Room(available_memory())
+        self._device_room = Room(device_memory(device))
 
     @property
     def threads(self) -> int:
@@ -202,10 +204,10 @@ class Synthesis:
         That is read only when it was moved or touched, and what is found goes to the row.
         """
         try:
-            known = {"hq": os.path.abspath(job.hq), **_file_state(job.hq)}
+            known = {"hq": os.path.abspath(job.hq), **file_state(job.hq)}
             if all(getattr(row, key) == value for key, value in known.items()):
                 return True
-            if _digest(read_bytes(job.hq)) != row.hq_digest:
+            if digest_of(read_bytes(job.hq)) != row.hq_digest:
                 return False
         except OSError:
             return True  # not there to be compared, nor to make the LQ of
@@ -241,7 +243,7 @@ class Synthesis:
         Raises DiskFullError when there is no use in going on.
         """
         try:
-            data, source = _read_file(job)
+            data, source = read_source(job)
             height, width = upright_size(job.hq, data)
             with self._room.taken(height * width * _PIXEL_BYTES):
                 photo = self._read(job, data)
@@ -313,13 +315,17 @@ class Synthesis:
 
     @torch.no_grad()
     def _apply(self, hq: torch.Tensor, record: Record) -> torch.Tensor:
-        try:
-            return self.degrader.apply(hq.to(self.device), [record]).cpu()
-        except Exception as error:
-            fixed = self.device.type == "cpu" or isinstance(self.degrader, DmlDegrader)
-            if fixed or not is_out_of_memory(error):
-                raise
-        free_memory(self.device)
+        height, width = hq.shape[2:]
+        # Where the device has too little memory, alone on it; then on the CPU, a level off perhaps.
+        for wanted in (height * width * _PIXEL_BYTES, sys.maxsize):
+            try:
+                with self._device_room.taken(wanted):
+                    return self.degrader.apply(hq.to(self.device), [record]).cpu()
+            except Exception as error:
+                fixed = self.device.type == "cpu" or isinstance(self.degrader, DmlDegrader)
+                if fixed or not is_out_of_memory(error):
+                    raise
+            free_memory(self.device)
         return self.degrader.apply(hq, [record])
 
     def _store_hq(self, job: Job, photo: Photo, whole: bool) -> None:
@@ -366,29 +372,5 @@ class Synthesis:
         return list(read_rows(self.manifest, [known[job.lq] for job in jobs if job.lq in known]))
 
 
-def _read_file(job: Job) -> tuple[bytes, Row]:
-    """Return what the HQ's file holds, and what a row says of it. Raises InputError when it is not
-    the one it must be."""
-    try:
-        state = _file_state(job.hq)  # before it is read: what changes then is seen the next time
-    except OSError as error:
-        raise InputError(f"cannot read {job.hq}: {error.strerror or error}") from error
-    data = read_bytes(job.hq)
-    digest = _digest(data)
-    if job.hq_digest not in (None, digest):
-        raise InputError(f"{job.hq} has changed since the manifest was written")
-    return data, {"hq_digest": digest, **state}
-
-
 def _made(row: Known) -> Row:
     return {"name": row.name, "variant": row.variant, **row.settings, "tile": row.tile}
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def _file_state(path: Path) -> Row:
-    """Return what shows, without reading it, that a file is probably as it was."""
-    status = path.stat()
-    return {"hq_bytes": status.st_size, "hq_mtime_ns": status.st_mtime_ns}

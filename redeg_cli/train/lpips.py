@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from redeg_cli.downloads import find_download, how_to_get
 from redeg_cli.errors import ModelError
-from redeg_cli.io.checkpoints import load_tensors
-from redeg_cli.models import check_layout
+from redeg_cli.io.checkpoints import check_layout, load_tensors
 from redeg_cli.train.filters import FilterFeatures
 
 Kind = Literal["alexnet", "auto"]

@@ -1,8 +1,11 @@
 """Muon for large convolutions: momentum whose matrices are made orthogonal; Adam for all else."""
 
+# PyTorch's own optimisers are made of torch._foreach_*.
+# pyright: reportPrivateImportUsage=false
+
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -62,17 +65,18 @@ class Muon(torch.optim.Optimizer):
                 self._adam(moved, group)
         return loss
 
-    def _muon(self, parameters: Iterable[Tensor], group: dict[str, Any]) -> None:
+    def _muon(self, parameters: Sequence[Tensor], group: dict[str, Any]) -> None:
         momentum = group["momentum"]
-        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for each in parameters:
-            assert each.grad is not None
-            state = self.state[each]
-            if not state:
-                state["momentum"] = torch.zeros_like(each)
-            state["momentum"].lerp_(each.grad, 1 - momentum)
-            ahead = each.grad.lerp(state["momentum"], momentum).flatten(1)
-            alike[ahead.shape].append((each, ahead))
+            if not self.state[each]:
+                self.state[each]["momentum"] = torch.zeros_like(each)
+        means = [self.state[each]["momentum"] for each in parameters]
+        # Of all parameters at once: one by one a GPU takes longer to begin than to do it.
+        torch._foreach_lerp_(means, _gradients(parameters), 1 - momentum)
+        aheads = torch._foreach_lerp(_gradients(parameters), means, momentum)
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for each, ahead in zip(parameters, aheads, strict=True):
+            alike[ahead.flatten(1).shape].append((each, ahead.flatten(1)))
         # Matrices of one shape together: alone each is too small for a GPU.
         for shape, pairs in alike.items():
             updates = orthogonal(torch.stack([ahead for _, ahead in pairs]))
@@ -80,18 +84,31 @@ class Muon(torch.optim.Optimizer):
             for (each, _), update in zip(pairs, updates, strict=True):
                 each.sub_(update.view(each.shape), alpha=size)
 
-    def _adam(self, parameters: Iterable[Tensor], group: dict[str, Any]) -> None:
+    def _adam(self, parameters: Sequence[Tensor], group: dict[str, Any]) -> None:
         first, second = group["betas"]
+        alike: dict[int, list[Tensor]] = defaultdict(list)  # what has a gradient now and then
         for each in parameters:
             state = self.state[each]
             if not state:
                 state["step"] = 0  # no tensor: one would come back from a file on the GPU
                 state["mean"], state["square"] = torch.zeros_like(each), torch.zeros_like(each)
             state["step"] = count = int(state["step"]) + 1
-            state["mean"].lerp_(each.grad, 1 - first)
-            state["square"].mul_(second).addcmul_(each.grad, each.grad, value=1 - second)
-            scale = (state["square"] / (1 - second**count)).sqrt_().add_(group["eps"])
-            each.addcdiv_(state["mean"], scale, value=-group["lr"] / (1 - first**count))
+            alike[count].append(each)
+        for count, some in alike.items():
+            gradients = _gradients(some)
+            means = [self.state[each]["mean"] for each in some]
+            squares = [self.state[each]["square"] for each in some]
+            torch._foreach_lerp_(means, gradients, 1 - first)
+            torch._foreach_mul_(squares, second)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+            scales = torch._foreach_div(squares, 1 - second**count)
+            torch._foreach_sqrt_(scales)
+            torch._foreach_add_(scales, group["eps"])
+            torch._foreach_addcdiv_(some, means, scales, -group["lr"] / (1 - first**count))
+
+
+def _gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [each.grad for each in parameters if each.grad is not None]
 
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

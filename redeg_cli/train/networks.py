@@ -3,14 +3,8 @@
 from torch import nn
 
 from redeg_cli.errors import RecipeError
-from redeg_cli.models import (
-    build,
-    check_layout,
-    find_model,
-    is_signed,
-    load_restorer,
-    load_tensors,
-)
+from redeg_cli.io.checkpoints import check_layout, load_tensors
+from redeg_cli.models import build, find_model, is_signed, load_restorer
 from redeg_cli.train.recipes import Recipe, RestorerRecipe
 
 _ADDED = ("context.", "synnet.strength.")

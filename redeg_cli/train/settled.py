@@ -70,6 +70,10 @@ def provenance() -> dict[str, str]:
         "torch": version("torch").partition("+")[0],
         "python": platform.python_version(),
     }
+    here = Path.cwd()
+    # Not asked elsewhere: where Apple's developer tools are not there, git opens a dialog.
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        return made
     with suppress(OSError, subprocess.SubprocessError):
         command = ["git", "rev-parse", "--verify", "HEAD"]
         found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

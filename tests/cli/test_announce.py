@@ -46,16 +46,26 @@ def test_the_time_is_that_of_this_cpu(
 
 
 @pytest.mark.parametrize(
-    ("device", "nvidia", "gpu"),
-    [("auto", False, False), ("auto", True, True), ("cpu", True, False), ("cuda:1", False, True)],
+    ("device", "nvidia", "torch", "gpu"),
+    [
+        ("auto", False, "2.11.0", False),
+        ("auto", True, "2.11.0", True),  # of PyPI
+        ("auto", True, "2.11.0+cu130", True),
+        ("auto", True, "2.11.0+cpu", False),
+        ("cpu", True, "2.11.0", False),
+        ("cuda:1", False, "2.11.0", True),
+    ],
 )
 def test_a_gpu_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     device: str,
     nvidia: bool,
+    torch: str,
     gpu: bool,
 ) -> None:
+    monkeypatch.setattr(module, "version", lambda _: torch)
+    monkeypatch.setattr(module.sys, "platform", "linux")
     monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
     text = said(monkeypatch, capsys, device=device, nvidia=nvidia)
     assert ("on its GPU" in text) is gpu

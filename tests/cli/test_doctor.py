@@ -84,3 +84,15 @@ def test_something_broken_is_reported_and_stops_nothing(
 def test_a_missing_package_is_named(redeg: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_module, "PACKAGES", ("torch", "no-such-package-anywhere"))
     assert "no-such-package-anywhere MISSING" in redeg("doctor").stdout
+
+
+@pytest.mark.usefixtures("folders")
+def test_a_gpu_that_pytorch_cannot_use_is_told(
+    redeg: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows the PyTorch of PyPI is for the CPU alone."""
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(doctor_module.shutil, "which", lambda name: f"/bin/{name}")
+    told = " ".join(redeg("doctor").stdout.split())
+    assert "there is an NVIDIA GPU, but this PyTorch was built without CUDA" in told
+    assert "no GPU was found" not in told

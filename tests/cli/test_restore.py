@@ -246,6 +246,17 @@ def test_nothing_is_overwritten_unasked(restore: Callable, tmp_path: Path) -> No
     assert look(target).size == (80, 60)
 
 
+def test_nor_where_upper_and_lower_case_are_one(
+    restore: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Screenshots of phones are called IMG_0001.PNG, on macOS that is IMG_0001.png."""
+    draw(tmp_path / "IMG_1.PNG")
+    monkeypatch.setattr("redeg_cli.io.listing.sys.platform", "darwin")
+    result = restore(tmp_path / "IMG_1.PNG", "-o", tmp_path, "--overwrite")
+    assert result.exit_code == 1
+    assert "the photo itself" in result.stderr
+
+
 def test_a_photo_is_never_replaced_by_its_result(restore: Callable, tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from redeg_cli.errors import OutputError
-from redeg_cli.io.files import atomic_path, ensure_writable, to_plain, write_json, write_text
+from redeg_cli.io.files import (
+    atomic_path,
+    ensure_writable,
+    replace_file,
+    to_plain,
+    write_json,
+    write_text,
+)
 
 
 def test_the_file_appears_at_the_end_only(tmp_path: Path) -> None:
@@ -48,6 +55,33 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*a\.txt: No space left"):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_waits_for_who_has_the_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "new", tmp_path / "old"
+    source.touch()
+    waited: list[float] = []
+    refused = 3
+    replace = os.replace
+
+    def busy(a: Path, b: Path) -> None:
+        if len(waited) < refused:
+            raise PermissionError(13, "Access is denied")
+        replace(a, b)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        patch.setattr(os, "replace", busy)
+        patch.setattr("redeg_cli.io.files.time.sleep", waited.append)
+        replace_file(source, target)
+        refused = 99
+        with pytest.raises(PermissionError):
+            replace_file(target, source)
+    assert waited[:3] == [0.05, 0.1, 0.2]
+    assert sum(waited[3:]) == pytest.approx(3.15)
+    assert target.exists()
 
 
 def test_other_errors_of_the_block_pass_through(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def names(*inputs: Path, recursive: bool = True) -> list[str]:
 
 def test_a_folder_in_natural_order_without_hidden_files(tmp_path: Path) -> None:
     make(tmp_path, "10.png", "2.PNG", "b/1.jpg", "b/.redeg-1.png", ".git/x.png", "a.txt", "é.webp")
-    make(tmp_path, "__MACOSX/2.png", "B10.tiff", "b9.jpeg")
+    make(tmp_path, "__MACOSX/2.png", "$RECYCLE.BIN/3.png", "B10.tiff", "b9.jpeg")
     assert names(tmp_path) == ["2.PNG", "10.png", "b/1.jpg", "b9.jpeg", "B10.tiff", "é.webp"]
     assert names(tmp_path, recursive=False) == ["2.PNG", "10.png", "b9.jpeg", "B10.tiff", "é.webp"]
     for item in list_images([tmp_path]):

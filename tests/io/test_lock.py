@@ -1,15 +1,17 @@
 """A folder is one process's at a time, whatever becomes of that process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from redeg_cli.errors import OutputError
 from redeg_cli.io.lock import file_lock, folder_lock
 
-pytest.importorskip("fcntl", reason="nothing is locked on Windows")
+fcntl = pytest.importorskip("fcntl", reason="these are POSIX's locks")
 
 
 def test_the_second_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
@@ -34,6 +36,40 @@ def test_a_file_is_locked_apart_from_its_neighbours(tmp_path: Path) -> None:
         with file_lock(file.with_name("other.npz")), folder_lock(file.parent):
             pass
     assert list(file.parent.iterdir()) == []
+
+
+def test_windows_locks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a module of its own, which raises PermissionError; an open file is not deleted there."""
+    opened: set[int] = set()
+
+    def locking(handle: int, mode: int, count: int) -> None:
+        assert (mode, count) == (3, 1)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PermissionError(13, "Permission denied") from None
+        opened.add(handle)
+
+    def close(handle: int) -> None:
+        opened.discard(handle)
+        os_close(handle)
+
+    def unlink(path: Path) -> None:
+        assert not any(os.path.samestat(os.fstat(handle), path.stat()) for handle in opened)
+        os.unlink(path)
+
+    os_close = os.close
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=3))
+    monkeypatch.setattr("redeg_cli.io.lock.fcntl", None)
+    monkeypatch.setattr("redeg_cli.io.lock.os.close", close)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    for _ in range(2):
+        with folder_lock(tmp_path / "out"):
+            with pytest.raises(OutputError, match="another redeg"), folder_lock(tmp_path / "out"):
+                pass
+            with folder_lock(tmp_path):
+                pass
+        assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_killed_process_locks_no_more(tmp_path: Path) -> None:
