@@ -16,6 +16,7 @@ from redeg_cli.cpu import cpu_cores, cpu_flags
 from redeg_cli.errors import UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_Network = TypeVar("_Network", bound=torch.nn.Module)
 _KNOWN = "auto, cpu, cuda, cuda:N or mps"
 _NO_MEMORY = (
     *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory"),
@@ -69,6 +70,15 @@ def memory_format(device: torch.device | str) -> torch.memory_format:
     """
     apple = torch.device(device).type == "mps"
     return torch.contiguous_format if apple else torch.channels_last
+
+
+def place(network: _Network, device: torch.device | str) -> _Network:
+    """Return a network moved to ``device``, its convolutions' weights laid out for it."""
+    network.to(device)
+    for weight in network.parameters():
+        if weight.ndim == 4:  # modulated weights have five dimensions
+            weight.data = weight.data.contiguous(memory_format=memory_format(device))
+    return network
 
 
 def in_float64(x: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from redeg_cli.device import memory_format
+from redeg_cli.device import place
 from redeg_cli.errors import ModelChoiceError, ModelError
 from redeg_cli.io.checkpoints import check_layout, load_tensors, save_tensors
 from redeg_cli.nets.community import CommunityNetwork, community_run, face_run, load_community
@@ -346,7 +346,7 @@ def _fill(
     net = build(architecture, config)
     check_layout(str(path), net, tensors)
     net.load_state_dict(tensors)
-    return net.eval().to(memory_format=memory_format(device)).to(device)
+    return place(net.eval(), device)
 
 
 def _check_scale(label: str, scale: int, scales: Sequence[int]) -> None:

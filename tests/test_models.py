@@ -54,7 +54,7 @@ def test_restorer_takes_any_size(folders: SimpleNamespace, scale: int, size: tup
     assert 0 <= output.min() <= output.max() <= 1
     if size == (8, 12):
         with torch.no_grad():
-            assert torch.allclose(output, net(image).clamp(0, 1), atol=1e-5)
+            assert torch.allclose(output, net(image).clamp(0, 1), atol=1e-4)
 
 
 def test_compact_does_every_scale_it_was_made_for(folders: SimpleNamespace) -> None:

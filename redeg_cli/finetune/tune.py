@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.chain import load_degrader
-from redeg_cli.device import autocast, memory_format
+from redeg_cli.device import autocast, memory_format, place
 from redeg_cli.nets.wrap import Restorer
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import numpy_generator, sample_seed
@@ -63,9 +63,7 @@ class Tuning:
         network.load_state_dict(self.state if self.weights is None else self.weights)
         # The average moves in place: what was handed out before this stretch stays as it is.
         self.state = {name: tensor.clone() for name, tensor in self.state.items()}
-        for tensor in network.parameters():
-            if tensor.ndim == 4:
-                tensor.data = tensor.data.contiguous(memory_format=memory_format(device))
+        place(network, device)
         self.restorer.train()
         optimizer = Muon(network, self.learning_rate)
         if self.optimizer_state is not None:

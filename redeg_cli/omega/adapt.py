@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from redeg_cli.device import autocast, memory_format
+from redeg_cli.device import autocast, place
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.fitted import FittedRegion, draw_crops, keep_back
 from redeg_cli.omega.lattice import Lattice
@@ -133,7 +133,7 @@ def adapt(
     """
     on_progress = on_progress or no_progress
     regions, checked = keep_back(regions)
-    fitted = with_lattice(net, lattice).to(device, memory_format=memory_format(device)).train()  # pyright: ignore[reportCallIssue]
+    fitted = place(with_lattice(net, lattice), device).train()
     fitted.requires_grad_(False)
     named = dict(fitted.named_parameters())
     state = {name: named[name].requires_grad_(True) for name in fitted_names(fitted)}

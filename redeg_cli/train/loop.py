@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from redeg_cli.device import autocast_dtype, memory_format, pick_device, process_count
+from redeg_cli.device import autocast_dtype, pick_device, place, process_count
 from redeg_cli.errors import RedegError, UsageError
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import save_network
@@ -129,11 +129,10 @@ def fit(
     """
     players = course.players
     for player in players:
-        player.network.to(accelerator.device)
-        for tensor in player.network.parameters():
-            if run.channels_last and tensor.ndim == 4:  # modulated weights have five dimensions
-                laid_out = memory_format(accelerator.device)
-                tensor.data = tensor.data.contiguous(memory_format=laid_out)
+        if run.channels_last:
+            place(player.network, accelerator.device)
+        else:
+            player.network.to(accelerator.device)
     optimizers = {player.name: _optimizer(player) for player in players}
     emas = {
         player.name: AveragedModel(

