@@ -43,14 +43,9 @@ class Lattice:
         x = torch.arange(width, dtype=torch.float64) + origin[0]
         maps = []
         for fx, fy in self.frequencies:
-            down = (2 * math.pi * ((fy * y) % 1))[:, None]
-            along = (2 * math.pi * ((fx * x) % 1))[None]
-            # The sine and cosine of the sum, from those of one row and one column.
-            sine, cosine = along.sin() * down.cos(), along.cos() * down.cos()
-            sine += along.cos() * down.sin()
-            cosine -= along.sin() * down.sin()
-            maps += [sine.float(), cosine.float()]
-        return torch.stack(maps)
+            angle = 2 * math.pi * ((fy * y) % 1)[:, None] + 2 * math.pi * ((fx * x) % 1)[None]
+            maps += [angle.sin(), angle.cos()]
+        return torch.stack(maps).float()
 
     def draw_shift(self, seed: int) -> tuple[float, float]:
         """Return a random place on the lattice's plane: fresh phases that belong together."""
