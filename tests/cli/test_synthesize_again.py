@@ -288,7 +288,7 @@ def test_moved_or_touched_hqs_are_the_same_and_read_once(
     (work / "hq").rename(work / "moved")
     (work / "moved" / "a.png").touch()
     assert run("out", hq="moved").stderr == "3 of 3 were made before\n"
-    monkeypatch.setattr("redeg_cli.run.synthesis._digest", None)  # files are not read any more
+    monkeypatch.setattr("redeg_cli.run.synthesis.digest_of", None)  # files are not read any more
     assert run("out", hq="moved").stderr == "3 of 3 were made before\n"
     rows = read_manifest(work / "out" / "manifest.jsonl")
     assert [row["hq"] for row in rows] == [
