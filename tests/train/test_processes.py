@@ -28,6 +28,7 @@ loss.backward()
 distributed.all_reduce(weight.grad)
 if rank == 0:
     torch.save((loss.detach(), weight.grad / 2), sys.argv[1])  # DDP takes the mean
+distributed.barrier()  # one that leaves while the other still talks may abort
 distributed.destroy_process_group()
 """
 
