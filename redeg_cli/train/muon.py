@@ -72,11 +72,13 @@ class Muon(torch.optim.Optimizer):
                 self.state[each]["momentum"] = torch.zeros_like(each)
         means = [self.state[each]["momentum"] for each in parameters]
         # Of all parameters at once: one by one a GPU takes longer to begin than to do it.
-        torch._foreach_lerp_(means, _gradients(parameters), 1 - momentum)
-        aheads = torch._foreach_lerp(_gradients(parameters), means, momentum)
+        gradients = _gradients(parameters)
+        torch._foreach_lerp_(means, gradients, 1 - momentum)
+        aheads = torch._foreach_lerp(gradients, means, momentum)
         alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for each, ahead in zip(parameters, aheads, strict=True):
-            alike[ahead.flatten(1).shape].append((each, ahead.flatten(1)))
+            matrix = ahead.flatten(1)
+            alike[matrix.shape].append((each, matrix))
         # Matrices of one shape together: alone each is too small for a GPU.
         for shape, pairs in alike.items():
             updates = orthogonal(torch.stack([ahead for _, ahead in pairs]))

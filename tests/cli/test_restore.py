@@ -246,7 +246,7 @@ def test_nothing_is_overwritten_unasked(restore: Callable, tmp_path: Path) -> No
     assert look(target).size == (80, 60)
 
 
-def test_nor_where_upper_and_lower_case_are_one(
+def test_a_photo_is_never_replaced_where_case_does_not_count(
     restore: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Screenshots of phones are called IMG_0001.PNG, on macOS that is IMG_0001.png."""
