@@ -78,7 +78,7 @@ class RestorerRecipe(HqRecipe):
     energy_weight: float = Field(0.0, ge=0)
     """Weight of the distance of the features' energies around each place (``local_energy``)."""
     lattice_weight: float = Field(0.0, ge=0)
-    """Weight of patterns that repeat with the native grid, or half of it (``lattice``)."""
+    """Weight of patterns that repeat with the native grid, or coarser ones (``lattice``)."""
     lpips_weight: float = Field(0.0, ge=0)
     """Weight of LPIPS (AlexNet), which needs its weights."""
     lpips: Literal["alexnet", "auto"] = "alexnet"

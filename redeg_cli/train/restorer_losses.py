@@ -89,19 +89,34 @@ def local_energy(
     return torch.stack(distances).sum()
 
 
+_GRIDS = (2, 4, 8)
+"""Sides in native pixels of the cells that ``lattice`` looks at: those of the coarser grids that
+``f2n-compact`` looks at too. With cells of two alone, flat parts got a weave of four."""
+_CELLS = 4
+"""Cells along the shorter side of an image, without which a grid says nothing."""
+
+
 def lattice(made: Tensor, truth: Tensor, scale: int, window: int = 8) -> Tensor:
-    """Return how much of the error is the same in each cell of two by two native pixels.
+    """Return how much of the error is the same in each cell of native pixels.
 
     A network that ends in a pixel shuffle can feign texture by a pattern that repeats with its
-    grid, or with the coarser one it also looks at, which is near to every pixel, but coherent. The
-    mean of |.| over windows of ``window`` by ``window`` cells, whose tone does not count. Images
-    are (B, C, H, W); what is left over of whole cells does not count either.
+    grid, or with a coarser one it also looks at, which is near to every pixel, but coherent. The
+    mean of |.| over windows of ``window`` by ``window`` cells, whose tone does not count, and over
+    cells of two, four and eight native pixels' side, as far as the image holds enough of them.
+    Images are (B, C, H, W); what is left over of whole cells does not count either.
     """
-    period = 2 * scale
     error = made - truth
+    shorter = min(error.shape[2:])
+    sides = [cell * scale for cell in _GRIDS if _CELLS * cell * scale <= shorter]
+    found = [_repeated(error, side, window) for side in sides or [_GRIDS[0] * scale]]
+    return torch.stack(found).mean()
+
+
+def _repeated(error: Tensor, period: int, window: int) -> Tensor:
+    """Return the mean of |.| of what is the same in each cell of ``period`` px in a window."""
     height, width = (side - side % period for side in error.shape[2:])
     phases = F.pixel_unshuffle(error[..., :height, :width], period)
     side = min(window, *phases.shape[2:])
     means = F.avg_pool2d(phases, side, max(1, side // 2))
-    means = means.unflatten(1, (made.shape[1], period**2))
+    means = means.unflatten(1, (error.shape[1], period**2))
     return (means - means.mean(2, keepdim=True)).abs().mean()
