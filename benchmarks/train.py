@@ -3,9 +3,9 @@
     python benchmarks/train.py [--device cpu|cuda] [--presets f2n-compact ...] [--set batch=8]
 
 Printed per preset: images of a step per second (median of the steps, with the slowest and the
-fastest), the share of a step that makes the pairs, FLOPs of a step in the networks (forward and
-backward, a pass of its own counts them) and, on a GPU that is known or with --peak, the part of
-its peak that this is. HQ images are photographs inside scikit-image.
+fastest), the share of a step that makes the pairs, or waits for workers that do, FLOPs of a step in
+the networks (forward and backward, a pass of its own counts them) and, on a GPU that is known or
+with --peak, the part of its peak that this is. HQ images are photographs inside scikit-image.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from redeg_cli.train.pairs import PairMaker
 from redeg_cli.train.recipe_files import find_recipe, load_recipe
 from redeg_cli.train.recipes import ReDegNetRecipe, RestorerRecipe
 from redeg_cli.train.training import train
+from redeg_cli.train.workers import BatchMaker
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 PRESETS = ("f2n-compact", "face-restorer", "redegnet-lite")
@@ -89,14 +90,14 @@ class Meter:
 @contextmanager
 def metered(meter: Meter) -> Iterator[None]:
     """Within, what makes training data is timed."""
-    kept = PairMaker.training_batch, PairMaker.target, redegnet.make_swap_batch
-    PairMaker.training_batch = meter.timed(kept[0])
+    kept = BatchMaker.__call__, PairMaker.target, redegnet.see_pseudo_hqs
+    BatchMaker.__call__ = meter.timed(kept[0])
     PairMaker.target = meter.timed(kept[1])
-    redegnet.make_swap_batch = meter.timed(kept[2])
+    redegnet.see_pseudo_hqs = meter.timed(kept[2])
     try:
         yield
     finally:
-        PairMaker.training_batch, PairMaker.target, redegnet.make_swap_batch = kept
+        BatchMaker.__call__, PairMaker.target, redegnet.see_pseudo_hqs = kept
 
 
 def recipe_of(preset: str, hq: Path, steps: int, overrides: Sequence[str]) -> Recipe:

@@ -9,6 +9,7 @@ import pytest
 
 from redeg_cli.train import redegnet
 from redeg_cli.train.pairs import PairMaker
+from redeg_cli.train.workers import BatchMaker
 
 SMALL = ("--steps", "3", "--warm-up", "1", "--set", "precision=fp32", "--json")
 LITE = {
@@ -40,7 +41,7 @@ def benchmark() -> ModuleType:
 def test_it_measures_a_preset(
     benchmark: ModuleType, arguments: tuple, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = PairMaker.training_batch, PairMaker.target, redegnet.make_swap_batch
+    before = BatchMaker.__call__, PairMaker.target, redegnet.see_pseudo_hqs
     benchmark.main([*SMALL, *arguments])
     out = capsys.readouterr()
     (line,) = out.out.splitlines()
@@ -52,7 +53,7 @@ def test_it_measures_a_preset(
     assert row["gflops_per_step"] > 0
     assert row["utilisation"] is None  # a CPU's peak is not known
     assert name in out.err  # the table
-    assert (PairMaker.training_batch, PairMaker.target, redegnet.make_swap_batch) == before
+    assert (BatchMaker.__call__, PairMaker.target, redegnet.see_pseudo_hqs) == before
 
 
 def test_flops_are_those_of_the_network_alone(benchmark: ModuleType, tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ class ImageStore:
         total = sum(weights)
         self.shares = [weight / total for weight in weights]
 
+    def on(self, device: torch.device) -> "ImageStore":
+        """Return the same images, their crops on ``device``."""
+        return ImageStore(self.groups, self.shares, device)
+
     def __len__(self) -> int:
         return sum(len(group) for group in self.groups)
 
@@ -72,17 +76,19 @@ def load_store(
     minimum: int,
     progress: OnProgress | None = None,
     cache: Path | None = None,
+    for_workers: bool = False,
 ) -> ImageStore:
     """Decode every image of ``sources`` onto ``device``, or into files in the folder ``cache``.
 
-    Images whose shorter side is under ``minimum`` px are left out; a source that leaves none is
-    an InputError.
+    ``for_workers`` they stay in the CPU's memory (``train.workers``). Images whose shorter side is
+    under ``minimum`` px are left out; a source that leaves none is an InputError.
     """
     progress = progress or no_progress
     groups: list[list[torch.Tensor]] = []
     for source in sources:
         if cache is None:
-            images = images_in_memory(source, device, progress)
+            memory = torch.device("cpu") if for_workers else device
+            images = images_in_memory(source, memory, progress)
         else:
             with PartialState().main_process_first():  # the others find what it made
                 images = images_on_disk(source, cache, progress)

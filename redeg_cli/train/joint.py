@@ -61,5 +61,9 @@ def joint_course(
         sides = [side.samples(averages) for side in (first, second) if side.samples]
         return {name: picture for pictures in sides for name, picture in pictures.items()}
 
+    def close() -> None:
+        first.close()
+        second.close()
+
     players = [*first.players, *second.players]
-    return Course(players, validate, samples, second.keeper, first.settle)
+    return Course(players, validate, samples, second.keeper, first.settle, close)

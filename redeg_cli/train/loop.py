@@ -77,6 +77,8 @@ class Course:
     """What else the run must remember."""
     settle: Callable[[Averages], None] | None = None
     """Puts the last touch to the averages when the run is over, in every process alike."""
+    close: Callable[[], None] = lambda: None
+    """Ends what works for the run beside it."""
 
 
 def make_accelerator(precision: str, device: str = "auto") -> Accelerator:

@@ -1,7 +1,7 @@
 """Training pairs of a restorer: crops of HQ images, and what degraders make of them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,15 @@ from redeg_cli.train.data import ImageStore, equal_share
 from redeg_cli.train.given import GivenPairs, batch_of
 from redeg_cli.train.queue import PairQueue
 from redeg_cli.train.recipes import RestorerRecipe
+
+
+class Pairs(NamedTuple):
+    """A batch of B rows, in [0, 1]."""
+
+    lq: Tensor
+    """Native, (B, 3, crop, crop)."""
+    hq: Tensor
+    """(B, 3, crop * scale, crop * scale)."""
 
 
 class PairMaker:
@@ -61,34 +70,34 @@ class PairMaker:
 
     def batch(
         self, store: ImageStore, scale: int, key: str, count: int, whole: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Return native LQ (B, 3, crop, crop) and HQ (B, 3, crop * scale, crop * scale).
+    ) -> Pairs:
+        """Return ``count`` pairs. Everything random comes from ``key``.
 
-        Everything random comes from ``key``. LQs have the 256 levels of their files. With
-        ``whole`` the rows of the other processes are made too. All are made by degraders.
+        LQs have the 256 levels of their files. With ``whole`` the rows of the other processes are
+        made too. All are made by degraders.
         """
         every = self._seeds(key, count)
         pair = self._made(store, scale, every if whole else every[self.rows], self.learned)
         return self._turned(*pair, every[0])
 
-    def training_batch(
-        self, store: ImageStore, scale: int, step: int, *, looked_at: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Return the batch of a step: given pairs and made ones, mixed with earlier ones, LQs with
-        noise, HQs as targets. What is only ``looked_at`` leaves the earlier ones as they are."""
+    def fresh_batch(self, store: ImageStore, scale: int, step: int) -> Pairs:
+        """Return the batch of a step: given pairs and made ones, LQs with noise."""
         recipe = self.recipe
         learned = self.learned if self.live is None else self.live
         every = self._seeds(f"train/{step}", recipe.batch)
         lq, hq = batch_of(
             lambda seeds: self._made(store, scale, seeds, learned),
-            *(self.given, every[self.rows], recipe.crop, scale, self.device),
+            *(self.given, every[self.rows], recipe.crop, scale, store.device or self.device),
         )
-        lq, hq = self._turned(lq, hq, every[0])
-        if recipe.lq_noise:
-            lq = self._noised(lq, step)
-        if scale in self.queues and not looked_at:
-            lq, hq = self.queues[scale].give(lq, hq, sample_seed(recipe.seed, "queue", step))
-        return lq, hq
+        pairs = self._turned(lq, hq, every[0])
+        return pairs._replace(lq=self._noised(pairs.lq, step)) if recipe.lq_noise else pairs
+
+    def mixed_batch(self, fresh: Pairs, scale: int, step: int) -> Pairs:
+        """Return the batch that a step trains on: the fresh one, mixed with earlier ones."""
+        if scale not in self.queues:
+            return fresh
+        seed = sample_seed(self.recipe.seed, "queue", step)
+        return Pairs(*self.queues[scale].give(*fresh, seed))
 
     def target(self, hq: Tensor) -> Tensor:
         """Return what the pixels of a restored image are compared with: HQ, sharpened if so."""
@@ -110,11 +119,11 @@ class PairMaker:
         lq = self._degrade(hq, scale, seeds, learned)
         return (lq * 255).round() / 255, hq
 
-    def _turned(self, lq: Tensor, hq: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def _turned(self, lq: Tensor, hq: Tensor, seed: int) -> Pairs:
         """Return a batch turned by a quarter, a half or not at all; faces stay upright."""
         turned = self.recipe.architecture != "face-restorer"
         turn = int(numpy_generator(sample_seed(seed, "turn")).integers(4)) if turned else 0
-        return lq.rot90(turn, (2, 3)).contiguous(), hq.rot90(turn, (2, 3)).contiguous()
+        return Pairs(*(side.rot90(turn, (2, 3)).contiguous() for side in (lq, hq)))
 
     @torch.no_grad()
     def _degrade(

@@ -47,6 +47,7 @@ from redeg_cli.train.networks import start_network
 from redeg_cli.train.recipes import PaperRecipe
 from redeg_cli.train.redegnet import REDEGNET
 from redeg_cli.train.triples import Stores, Triples, load_stores, make_triples
+from redeg_cli.train.workers import BatchMaker, worker_count
 
 JUDGE = "discriminator"
 """The player beside ``REDEGNET``."""
@@ -161,7 +162,9 @@ def paper_course(
     """
     device = accelerator.device
     equal_share(recipe.batch, accelerator.num_processes, "batch")
-    stores = load_stores(recipe, device, progress)
+    workers = worker_count(recipe.workers, device)
+    # Workers crop and degrade on the CPU; the run itself looks at held-out images alone.
+    stores = load_stores(recipe, torch.device("cpu") if workers else device, progress)
     if stores.pairs is None or not recipe.real_share:
         say(
             "no real pairs: the terms of real faces (mse, real, disen/repulsion) are those of "
@@ -181,9 +184,14 @@ def paper_course(
     degraders = recipe.degraders()
     rows = range(recipe.batch)[accelerator.process_index :: accelerator.num_processes]
 
-    def loss_terms(model: nn.Module, step: int) -> Terms:
+    def triples(step: int) -> Triples:
         degrader = degraders[recipe.scales[step % len(recipe.scales)]]
-        batch = make_triples(stores, recipe, degrader, f"train/{step}", rows)
+        return make_triples(stores, recipe, degrader, f"train/{step}", rows)
+
+    batches = BatchMaker(triples, device, workers)
+
+    def loss_terms(model: nn.Module, step: int) -> Terms:
+        batch = batches(step)
         chance = numpy_generator(sample_seed(recipe.seed, "swap", step)).random()
         terms = losses.synthesis(model, batch, chance < recipe.swap)
         told(losses.omega_r)
@@ -235,7 +243,7 @@ def paper_course(
     players = [Player(REDEGNET, network, loss_terms, recipe, "net", some_unused=True)]
     if losses.discriminator is not None:
         players.append(Player(JUDGE, losses.discriminator, losses.judge, recipe))
-    return Course(players, validate, samples if held_out else None)
+    return Course(players, validate, samples if held_out else None, close=batches.close)
 
 
 def _discriminator(recipe: PaperRecipe) -> nn.Module | None:

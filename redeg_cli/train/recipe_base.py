@@ -105,6 +105,9 @@ class HqRecipe(Optimised):
     validation: list[DataSource] = []
     cache: Path | None = None
     """Folder where decoded images are kept, mapped into memory; without one they are in memory."""
+    workers: int | None = Field(None, ge=0)
+    """Processes that make the batches ahead, where no network makes them (``train.workers``); by
+    default as many as a GPU is worth, 0 on a CPU."""
     gray: float = Field(0.05, ge=0, le=1)
     """Share of the images that are turned gray."""
     degradation: dict[str, Any] = Field(default_factory=lambda: dict(preset_table("classical")))

@@ -125,6 +125,11 @@ class RestorerRecipe(HqRecipe):
             raise RecipeError("'discriminator_norm': only a patch discriminator can have instance")
         return self
 
+    @property
+    def by_network(self) -> bool:
+        """Whether a network makes LQs: on its own device then, not in other processes."""
+        return self.pool is not None or self.dml is not None
+
     def degraders(self) -> dict[int, Degrader]:
         """Return what makes the LQs of each scale. Raises InputError for pools of another one."""
         if self.kernels is None or self.noise is None:

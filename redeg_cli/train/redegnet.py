@@ -7,6 +7,7 @@ repulsion of eq. 7).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,7 +40,15 @@ from redeg_cli.train.losses import (
 from redeg_cli.train.networks import start_network
 from redeg_cli.train.processes import of_all_processes
 from redeg_cli.train.recipes import ReDegNetRecipe
-from redeg_cli.train.swap import SwapBatch, SwapModel, make_swap_batch
+from redeg_cli.train.swap import (
+    SwapBatch,
+    SwapDraw,
+    SwapModel,
+    draw_swap,
+    make_swap_batch,
+    see_pseudo_hqs,
+)
+from redeg_cli.train.workers import BatchMaker, worker_count
 
 REDEGNET = "redegnet"
 """The player of a run that is DegNet and SynNet."""
@@ -65,10 +74,12 @@ def redegnet_course(
     device = accelerator.device
     # Before the images are decoded: a wrong name is told at once.
     pseudo = load_pseudo_hq(recipe.pseudo_restorer, device) if recipe.pseudo_share else None
-    store = load_store(recipe.data, device, recipe.crop, progress, recipe.cache)
+    workers = worker_count(recipe.workers, device)
+    load = partial(load_store, progress=progress, cache=recipe.cache)
+    store = load(recipe.data, device, recipe.crop, for_workers=workers > 0)
     held_out = None
     if recipe.validation:
-        held_out = load_store(recipe.validation, device, recipe.crop, progress, recipe.cache)
+        held_out = load(recipe.validation, device, recipe.crop)
     torch.manual_seed(recipe.seed)
     network = SwapModel(start_network(recipe))
     if recipe.frozen:
@@ -78,12 +89,21 @@ def redegnet_course(
     process, processes = accelerator.process_index, accelerator.num_processes
     equal_share(recipe.batch, processes, "batch")
     own = slice(process, None, processes)
+    cropped = store.on(torch.device("cpu")) if workers else store
+
+    def draw(step: int) -> SwapDraw:
+        degrader = degraders[recipe.scales[step % len(recipe.scales)]]
+        return draw_swap(recipe.seed, degrader, f"train/{step}", recipe.batch, own)
+
+    batches = BatchMaker(lambda step: make_swap_batch(cropped, recipe, draw(step)), device, workers)
 
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
-        key, noise = f"train/{step}", sample_seed(recipe.seed, f"noise/{process}", step)
-        batch = make_swap_batch(store, recipe, degraders[scale], key, recipe.batch, own, pseudo)
-        omega, terms = swap_losses(net, batch, scale, recipe, noise)
+        seed = sample_seed(recipe.seed, f"noise/{process}", step)
+        batch = batches(step)
+        if pseudo:
+            batch = see_pseudo_hqs(batch, recipe, draw(step), pseudo)
+        omega, terms = swap_losses(net, batch, scale, recipe, seed)
         told(omega.detach())
         return terms
 
@@ -93,7 +113,8 @@ def redegnet_course(
         figures: dict[str, float] = {}
         for scale in recipe.scales if held_out else []:
             assert held_out is not None
-            batch = make_swap_batch(held_out, recipe, degraders[scale], f"validation/{scale}", 64)
+            drawn = draw_swap(recipe.seed, degraders[scale], f"validation/{scale}", 64)
+            batch = make_swap_batch(held_out, recipe, drawn)
             with accelerator.autocast():
                 noise = noise_like(batch.hq, 0, scale)
                 omega, made = net(batch.hq, batch.seen, batch.lq, noise, scale)
@@ -114,7 +135,8 @@ def redegnet_course(
     def samples(averages: Averages) -> dict[str, torch.Tensor]:
         """Return rows of HQ, made with the partner's Ω, and LQ."""
         net, scale = averages[REDEGNET], recipe.scales[0]
-        batch = make_swap_batch(held_out or store, recipe, degraders[scale], "samples", 4)
+        drawn = draw_swap(recipe.seed, degraders[scale], "samples", 4)
+        batch = make_swap_batch(held_out or store, recipe, drawn)
         omega, _ = net(batch.hq, batch.hq, batch.lq, torch.zeros_like(batch.hq), scale)
         pool = pool_of(omega, scale)
         degrader = OmegaDegrader(net.get_submodule("net"), pool, scale, aligned=True)
@@ -133,7 +155,8 @@ def redegnet_course(
 
     settles = recipe.omega_rank or (recipe.frozen == "degnet" and had_room)
     player = Player(REDEGNET, network, loss_terms, recipe, "net")
-    return Course([player], validate, samples, settle=settle if settles else None)
+    put = settle if settles else None
+    return Course([player], validate, samples, settle=put, close=batches.close)
 
 
 def take_out_content(net: ReDegNetLite, store: ImageStore, recipe: ReDegNetRecipe) -> None:

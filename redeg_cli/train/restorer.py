@@ -1,6 +1,7 @@
 """Train a restorer (whole photos or aligned faces) on pairs that degraders make."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -17,9 +18,10 @@ from redeg_cli.train.loop import Averages, Course, Player
 from redeg_cli.train.losses import Terms, mean_psnr, pixel_l1, weigh
 from redeg_cli.train.lpips import FilterLpips, Lpips, make_lpips
 from redeg_cli.train.networks import start_network
-from redeg_cli.train.pairs import PairMaker
+from redeg_cli.train.pairs import PairMaker, Pairs
 from redeg_cli.train.recipes import RestorerRecipe
 from redeg_cli.train.restorer_losses import gradient_l1, lattice, psnr_loss, restorer_terms
+from redeg_cli.train.workers import BatchMaker, worker_count
 
 RESTORER, JUDGE = "restorer", "restorer's discriminator"
 """The players of a run."""
@@ -110,10 +112,12 @@ def restorer_course(
     """
     device = accelerator.device
     minimum = recipe.crop * max(recipe.scales)
-    store = load_store(recipe.data, device, minimum, progress, recipe.cache)
+    workers = 0 if live or recipe.by_network else worker_count(recipe.workers, device)
+    load = partial(load_store, progress=progress, cache=recipe.cache)
+    store = load(recipe.data, device, minimum, for_workers=workers > 0)
     held_out = None
     if recipe.validation:
-        held_out = load_store(recipe.validation, device, minimum, progress, recipe.cache)
+        held_out = load(recipe.validation, device, minimum)
     process, processes = accelerator.process_index, accelerator.num_processes
     given = load_given(recipe, progress or no_progress, say)
     maker = PairMaker(recipe, device, process, processes, live, given)
@@ -130,9 +134,16 @@ def restorer_course(
     run = _runner(recipe)
     losses = RestorerLosses(recipe, phi, run, lpips)
 
+    cropped = store.on(torch.device("cpu")) if workers else store
+
+    def fresh_batch(step: int) -> Pairs:
+        return maker.fresh_batch(cropped, recipe.scales[step % len(recipe.scales)], step)
+
+    batches = BatchMaker(fresh_batch, device, workers)
+
     def loss_terms(net: nn.Module, step: int) -> Terms:
         scale = recipe.scales[step % len(recipe.scales)]
-        lq, hq = maker.training_batch(store, scale, step)
+        lq, hq = maker.mixed_batch(batches(step), scale, step)
         return losses.restorer(net, lq, hq, maker.target(hq), scale, step)
 
     @torch.no_grad()
@@ -154,7 +165,7 @@ def restorer_course(
         """Return rows of LQ, restored and HQ, at the largest scale."""
         net, scale = averages[RESTORER], max(recipe.scales)
         if held_out is None and not len(store):
-            lq, hq = maker.training_batch(store, scale, 0, looked_at=True)
+            lq, hq = maker.fresh_batch(store, scale, 0)
         else:
             lq, hq = maker.batch(held_out or store, scale, "samples", 8, whole=True)
         with accelerator.autocast():
@@ -169,7 +180,7 @@ def restorer_course(
     players = [Player(RESTORER, network, loss_terms, recipe, kept, some_unused)]
     if losses.discriminator is not None:
         players.append(Player(JUDGE, losses.discriminator, losses.judge, _judge_recipe(recipe)))
-    return Course(players, validate, samples, maker)
+    return Course(players, validate, samples, maker, close=batches.close)
 
 
 def _discriminator(recipe: RestorerRecipe) -> nn.Module | None:

@@ -26,7 +26,7 @@ _MADE_WITH = "made_with"
 # A run may be carried on with another of these: they change how long and how fast, not what.
 _FREE = (
     *("steps", "minutes", "learning_rate", "save_every", "validate_every"),
-    *("compile", "channels_last", "cache"),
+    *("compile", "channels_last", "cache", "workers"),
     *("degradation.description", "degradation.source"),
 )
 
@@ -45,8 +45,8 @@ def settle_recipe(folder: Path, recipe: AnyRecipe) -> Path:
 def check_settled(folder: Path, recipe: AnyRecipe) -> None:
     """Raise RecipeError when the folder holds the state of a run by another recipe.
 
-    Only steps, minutes, learning_rate, save_every, validate_every, compile, channels_last and cache
-    may change when a run is carried on.
+    Only steps, minutes, learning_rate, save_every, validate_every, compile, channels_last, cache
+    and workers may change when a run is carried on.
     """
     if not (folder / "state.pt").exists():
         return

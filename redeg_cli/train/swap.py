@@ -45,6 +45,15 @@ class SwapModel(nn.Module):
         return omega, self.net(hq, omega.roll(hq.shape[0] // 2, 0), noise)
 
 
+class SwapDraw(NamedTuple):
+    """What is random about a batch of B rows, of which i and i + B/2 share a record."""
+
+    seeds: list[int]
+    records: list[Record]
+    first: int
+    """Seed of the whole batch, be it of one process or of several."""
+
+
 class SwapBatch(NamedTuple):
     """Images and their LQ; rows i and i + B/2 share a degradation. All (B, 3, H, W) in [0, 1]."""
 
@@ -61,39 +70,46 @@ class SwapBatch(NamedTuple):
     """Truth for ``Synthesis.jpeg``, (B, 2, 3)."""
 
 
-def make_swap_batch(
-    store: ImageStore,
-    recipe: ReDegNetRecipe,
-    degrader: Degrader,
-    key: str,
-    count: int,
-    own: slice = slice(None),
-    pseudo: PseudoHQ | None = None,
-) -> SwapBatch:
-    """Return ``count`` records applied to two images each: a batch of 2 * count rows.
+def draw_swap(
+    seed: int, degrader: Degrader, key: str, count: int, own: slice = slice(None)
+) -> SwapDraw:
+    """Return ``count`` records for two images each.
 
-    ``own`` are the records of one process of several: partners stay together. Of some rows DegNet
-    sees what ``pseudo`` makes of the LQ, if it is given (the recipe's ``pseudo_share``).
+    ``own`` are the records of one process of several: partners stay together.
     """
-    every = [sample_seed(recipe.seed, key, i) for i in range(2 * count)]
+    every = [sample_seed(seed, key, i) for i in range(2 * count)]
     firsts, seconds = every[:count][own], every[count:][own]
-    seeds = firsts + seconds
-    records = [degrader.draw(seed) for seed in firsts] * 2
+    records = [degrader.draw(first) for first in firsts]
+    return SwapDraw(firsts + seconds, records * 2, every[0])
+
+
+def make_swap_batch(store: ImageStore, recipe: ReDegNetRecipe, draw: SwapDraw) -> SwapBatch:
+    """Return a batch as drawn, in which DegNet sees the HQs."""
+    seeds, records, first = draw
     hq = torch.stack(
         [store.crop(seed, recipe.crop, recipe.crop_scales, recipe.gray) for seed in seeds]
     )
-    turn = int(numpy_generator(sample_seed(every[0], "turn")).integers(4))
+    turn = int(numpy_generator(sample_seed(first, "turn")).integers(4))
     hq = hq.rot90(turn, (2, 3)).contiguous()
     chains = [_own_noise(record, seed) for record, seed in zip(records, seeds, strict=True)]
     truth = torch.stack([jpeg_truth(record) for record in records]).to(hq.device)
-    lq, mean, grain = _degrade_in_parts(hq, chains, degrader.scale)
-    seen = hq
-    if pseudo and (rows := _pseudo_rows(seeds, records, recipe.pseudo_share)):
-        seen = hq.clone()
-        low, high = map(math.log, recipe.pseudo_zoom)
-        zoom = math.exp(numpy_generator(sample_seed(every[0], "zoom")).uniform(low, high))
-        seen[rows] = enlarged(pseudo, zoom)(lq[rows])
-    return SwapBatch(hq, seen, lq, mean, grain, truth)
+    lq, mean, grain = _degrade_in_parts(hq, chains, records[0]["scale"])
+    return SwapBatch(hq, hq, lq, mean, grain, truth)
+
+
+def see_pseudo_hqs(
+    batch: SwapBatch, recipe: ReDegNetRecipe, draw: SwapDraw, pseudo: PseudoHQ
+) -> SwapBatch:
+    """Return a batch in which DegNet sees, of some rows (the recipe's ``pseudo_share``), what
+    ``pseudo`` makes of the LQ."""
+    rows = _pseudo_rows(draw.seeds, draw.records, recipe.pseudo_share)
+    if not rows:
+        return batch
+    low, high = map(math.log, recipe.pseudo_zoom)
+    zoom = math.exp(numpy_generator(sample_seed(draw.first, "zoom")).uniform(low, high))
+    seen = batch.hq.clone()
+    seen[rows] = enlarged(pseudo, zoom)(batch.lq[rows])
+    return batch._replace(seen=seen)
 
 
 def _pseudo_rows(seeds: Sequence[int], records: Sequence[Record], share: float) -> list[int]:

@@ -34,9 +34,12 @@ def train(
     accelerator = make_accelerator(recipe.precision, device)
     try:
         course = _course(recipe, accelerator, progress, say)
-        averages, clock, figures = fit(
-            course, recipe, folder, accelerator, progress=progress, watch=watch
-        )
+        try:
+            averages, clock, figures = fit(
+                course, recipe, folder, accelerator, progress=progress, watch=watch
+            )
+        finally:
+            course.close()
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and not is_out_of_memory(error):
             raise

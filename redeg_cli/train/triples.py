@@ -5,6 +5,7 @@ section 3.4, eqs. 4 to 6).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,11 +46,10 @@ def load_stores(
     recipe: PaperRecipe, device: torch.device, progress: OnProgress | None = None
 ) -> Stores:
     """Decode what the recipe names onto ``device``. Raises InputError and PairError."""
+    load = partial(load_store, progress=progress, cache=recipe.cache)
     return Stores(
-        load_store(recipe.data, device, recipe.crop, progress, recipe.cache),
-        load_store(recipe.faces, device, recipe.crop, progress, recipe.cache)
-        if recipe.faces
-        else None,
+        load(recipe.data, device, recipe.crop),
+        load(recipe.faces, device, recipe.crop) if recipe.faces else None,
         load_pairs(recipe.pairs, device, recipe.crop, progress) if recipe.pairs else None,
     )
 

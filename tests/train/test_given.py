@@ -62,12 +62,12 @@ def test_the_share_of_given_rows(workplace: Path, share: float) -> None:
     recipe = recipe_with(workplace, f"pairs_share={share}", "batch=40")
     store = load_store(recipe.data, CPU, 16)
     maker = PairMaker(recipe, CPU, given=load_given(recipe))
-    lq, hq = maker.training_batch(store, 2, 0)
+    lq, hq = maker.fresh_batch(store, 2, 0)
     assert lq.shape == (40, 3, 8, 8)
     rows = is_red(hq)
     assert rows == is_red(lq)  # LQ and HQ of a row belong together
     assert sum(rows) == 40 if share == 1 else 10 <= sum(rows) <= 30
-    again = PairMaker(recipe, CPU, given=load_given(recipe)).training_batch(store, 2, 0)
+    again = PairMaker(recipe, CPU, given=load_given(recipe)).fresh_batch(store, 2, 0)
     assert torch.equal(lq, again[0])
     # What is validated on is made.
     assert not any(is_red(maker.batch(store, 2, "validation", 4)[1]))
@@ -80,7 +80,7 @@ def test_two_processes_share_a_batch(workplace: Path) -> None:
 
     def rows_of(process: int, processes: int) -> torch.Tensor:
         maker = PairMaker(recipe, CPU, process, processes, given=load_given(recipe))
-        return maker.training_batch(store, 2, 3)[1]
+        return maker.fresh_batch(store, 2, 3)[1]
 
     whole = rows_of(0, 1)
     torch.testing.assert_close(whole[0::2], rows_of(0, 2))

@@ -15,7 +15,7 @@ from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.pool import load_pool
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore
-from redeg_cli.train.pairs import PairMaker
+from redeg_cli.train.pairs import PairMaker, Pairs
 from redeg_cli.train.recipes import RestorerRecipe
 
 CPU = torch.device("cpu")
@@ -62,9 +62,9 @@ def learned(tmp_path: Path) -> dict[str, str]:
 def test_processes_make_the_batch_of_one_together(
     store: ImageStore, processes: int, lq_noise: float
 ) -> None:
-    whole = maker_of(lq_noise=lq_noise).training_batch(store, 2, 3)
+    whole = maker_of(lq_noise=lq_noise).fresh_batch(store, 2, 3)
     for process in range(processes):
-        part = maker_of(process, processes, lq_noise=lq_noise).training_batch(store, 2, 3)
+        part = maker_of(process, processes, lq_noise=lq_noise).fresh_batch(store, 2, 3)
         for rows, of_all in zip(part, whole, strict=True):
             torch.testing.assert_close(rows, of_all[process::processes], atol=1e-6, rtol=0)
 
@@ -80,40 +80,42 @@ def test_a_queue_below_the_batch_is_refused() -> None:
         maker_of(queue=4)
 
 
+def mixed(maker: PairMaker, store: ImageStore, scale: int, step: int) -> Pairs:
+    return maker.mixed_batch(maker.fresh_batch(store, scale, step), scale, step)
+
+
 def test_the_queue_mixes_the_batches_of_a_scale(store: ImageStore) -> None:
     mixing, plain = maker_of(queue=12), maker_of()
-    made = [plain.training_batch(store, 2, step) for step in range(4)]
-    first = [mixing.training_batch(store, 2, step) for step in range(2)]
+    made = [plain.fresh_batch(store, 2, step) for step in range(4)]
+    first = [mixed(mixing, store, 2, step) for step in range(2)]
     for (lq, hq), (wanted_lq, wanted_hq) in zip(first, made, strict=False):
         assert torch.equal(lq, wanted_lq)
         assert torch.equal(hq, wanted_hq)
     # Full: rows of the first two batches now, in pairs as they were.
-    lq, hq = mixing.training_batch(store, 2, 2)
+    lq, hq = mixed(mixing, store, 2, 2)
     lqs, hqs = (torch.cat([pair[i] for pair in made[:2]]) for i in (0, 1))
     places = [(lqs == row).flatten(1).all(1).nonzero().item() for row in lq]
     assert len(set(places)) == 6
     assert torch.equal(hqs[places], hq)
     assert {place // 6 for place in places} == {0, 1}
     # The other scale has a queue of its own.
-    seen = mixing.training_batch(store, 2, 0, looked_at=True)
-    assert torch.equal(seen[0], plain.training_batch(store, 2, 0)[0])
-    one = mixing.training_batch(store, 1, 0)
-    assert torch.equal(one[0], plain.training_batch(store, 1, 0)[0])
+    one = mixed(mixing, store, 1, 0)
+    assert torch.equal(one.lq, plain.fresh_batch(store, 1, 0).lq)
 
 
 def test_the_queue_is_kept(store: ImageStore) -> None:
     makers = maker_of(queue=12), maker_of(queue=12)
     for step in range(3):
-        makers[0].training_batch(store, 2, step)
+        mixed(makers[0], store, 2, step)
     makers[1].load_state_dict(makers[0].state_dict())
-    pairs = [maker.training_batch(store, 2, 3) for maker in makers]
+    pairs = [mixed(maker, store, 2, 3) for maker in makers]
     assert torch.equal(pairs[0][0], pairs[1][0])
     assert torch.equal(pairs[0][1], pairs[1][1])
 
 
 def test_lqs_get_noise_at_last(store: ImageStore) -> None:
-    quiet, _ = maker_of(batch=24).training_batch(store, 2, 0)
-    noisy, _ = maker_of(batch=24, lq_noise=0.5, lq_noise_sigma=0.2).training_batch(store, 2, 0)
+    quiet, _ = maker_of(batch=24).fresh_batch(store, 2, 0)
+    noisy, _ = maker_of(batch=24, lq_noise=0.5, lq_noise_sigma=0.2).fresh_batch(store, 2, 0)
     sigmas = (noisy - quiet).std((1, 2, 3))
     there = sigmas > 0
     assert 6 < there.sum() < 18
@@ -126,12 +128,12 @@ def test_lqs_get_noise_at_last(store: ImageStore) -> None:
 def test_validation_has_no_noise_and_no_queue(store: ImageStore) -> None:
     maker, plain = maker_of(lq_noise=1, queue=12), maker_of()
     for step in range(3):
-        maker.training_batch(store, 2, step)
+        mixed(maker, store, 2, step)
     assert torch.equal(maker.batch(store, 2, "val", 3)[0], plain.batch(store, 2, "val", 3)[0])
 
 
 def test_targets_are_sharpened_or_the_hqs_themselves(store: ImageStore) -> None:
-    _, hq = maker_of().training_batch(store, 2, 0)
+    _, hq = maker_of().fresh_batch(store, 2, 0)
     assert maker_of().target(hq) is hq
     sharp = maker_of(usm_targets=True).target(hq)
     assert torch.equal(sharp, apply_sharpen(Canvas.of(hq, 1), [Sharpen()] * len(hq)).pixels)

@@ -8,12 +8,19 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
+from redeg_cli.faces.pseudo import PseudoHQ
 from redeg_cli.nets.synnet_lite import Synthesis
 from redeg_cli.train import redegnet as redegnet_module
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.recipes import ReDegNetRecipe
 from redeg_cli.train.redegnet import redegnet_course, swap_losses
-from redeg_cli.train.swap import SwapBatch, SwapModel, make_swap_batch
+from redeg_cli.train.swap import (
+    SwapBatch,
+    SwapModel,
+    draw_swap,
+    make_swap_batch,
+    see_pseudo_hqs,
+)
 
 BLUR = {"op": "blur", "size": 11, "sigma": [0.5, 2]}
 NOISE = {"op": "noise", "sigma": [0.02, 0.1]}
@@ -51,16 +58,29 @@ def negative(lq: Tensor) -> Tensor:
     return 1 - lq
 
 
+def batch_of(
+    store: ImageStore,
+    recipe: ReDegNetRecipe,
+    scale: int,
+    count: int,
+    pseudo: PseudoHQ = negative,
+    key: str = "train/0",
+    own: slice = slice(None),
+) -> SwapBatch:
+    draw = draw_swap(recipe.seed, recipe.degraders()[scale], key, count, own)
+    return see_pseudo_hqs(make_swap_batch(store, recipe, draw), recipe, draw, pseudo)
+
+
 def test_some_rows_are_pseudo_hqs(store: ImageStore) -> None:
     recipe = recipe_of(BLUR, NOISE, NATIVE, share=0.4)
-    degrader = recipe.degraders()[2]
-    batch = make_swap_batch(store, recipe, degrader, "train/0", 20, pseudo=negative)
+    batch = batch_of(store, recipe, 2, 20)
     rows = [row for row in range(40) if not torch.equal(batch.seen[row], batch.hq[row])]
     assert 8 <= len(rows) <= 24
     assert all(torch.equal(batch.seen[row], 1 - batch.lq[row]) for row in rows)
     # One partner, both or none: the draws of the two are their own.
     assert 0 < sum((row + 20) % 40 not in rows for row in rows) < len(rows)
-    without = make_swap_batch(store, recipe, degrader, "train/0", 20)
+    draw = draw_swap(recipe.seed, recipe.degraders()[2], "train/0", 20)
+    without = make_swap_batch(store, recipe, draw)
     assert torch.equal(without.seen, without.hq)
     for name in ("hq", "lq", "mean", "grain", "jpeg"):
         assert torch.equal(getattr(batch, name), getattr(without, name))
@@ -68,7 +88,6 @@ def test_some_rows_are_pseudo_hqs(store: ImageStore) -> None:
 
 def test_they_are_enlarged_for_the_restorer_by_another_factor_each_step(store: ImageStore) -> None:
     recipe = recipe_of(BLUR, NATIVE, share=0.5).model_copy(update={"pseudo_zoom": (1.0, 3.0)})
-    degrader = recipe.degraders()[2]
     sides: list[int] = []
 
     def keep(lq: Tensor) -> Tensor:
@@ -77,7 +96,7 @@ def test_they_are_enlarged_for_the_restorer_by_another_factor_each_step(store: I
         return 1 - lq
 
     for step in range(30):
-        batch = make_swap_batch(store, recipe, degrader, f"train/{step}", 6, pseudo=keep)
+        batch = batch_of(store, recipe, 2, 6, keep, f"train/{step}")
         assert batch.seen.shape == batch.hq.shape
     assert 32 <= min(sides) < 40
     assert 80 < max(sides) <= 96
@@ -88,17 +107,15 @@ def test_they_are_enlarged_for_the_restorer_by_another_factor_each_step(store: I
 
 def test_each_process_has_its_rows(store: ImageStore) -> None:
     recipe = recipe_of(BLUR, NATIVE, share=0.5)
-    degrader = recipe.degraders()[1]
-    whole = make_swap_batch(store, recipe, degrader, "train/0", 6, pseudo=negative)
+    whole = batch_of(store, recipe, 1, 6)
     own = slice(1, None, 2)
-    part = make_swap_batch(store, recipe, degrader, "train/0", 6, own, negative)
+    part = batch_of(store, recipe, 1, 6, own=own)
     torch.testing.assert_close(part.seen, whole.seen[[1, 3, 5, 7, 9, 11]])
 
 
 def test_faded_images_keep_their_hq(store: ImageStore) -> None:
     recipe = recipe_of({"p": 0.5, **FADE}, NATIVE, share=1.0)
-    degrader = recipe.degraders()[1]
-    batch = make_swap_batch(store, recipe, degrader, "train/0", 12, pseudo=torch.zeros_like)
+    batch = batch_of(store, recipe, 1, 12, torch.zeros_like)
     pairs = zip(batch.hq, batch.lq, strict=True)
     faded = [bool((lq - hq).abs().max() > 0.05) for hq, lq in pairs]
     assert 0 < sum(faded) < len(faded)
@@ -151,8 +168,7 @@ class Recorder(nn.Module):
 
 def test_degnet_is_given_the_pseudo_hqs_and_synnet_the_hqs(store: ImageStore) -> None:
     recipe = recipe_of(BLUR, NATIVE, share=0.5)
-    degrader = recipe.degraders()[1]
-    batch = make_swap_batch(store, recipe, degrader, "train/0", 6, pseudo=negative)
+    batch = batch_of(store, recipe, 1, 6)
     assert not torch.equal(batch.seen, batch.hq)
     recorder = Recorder()
     swap_losses(SwapModel(recorder), batch, 1, recipe, 0)

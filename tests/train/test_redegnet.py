@@ -25,7 +25,7 @@ from redeg_cli.train.loop import fit
 from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipes import ReDegNetRecipe
 from redeg_cli.train.redegnet import redegnet_course, swap_losses, take_out_content
-from redeg_cli.train.swap import SwapBatch, SwapModel, jpeg_truth, make_swap_batch
+from redeg_cli.train.swap import SwapBatch, SwapModel, draw_swap, jpeg_truth, make_swap_batch
 
 TINY = {
     "degnet": {"widths": [8, 8]},
@@ -55,7 +55,9 @@ def recipe_of(*steps: object) -> ReDegNetRecipe:
 def batch_of(
     store: ImageStore, recipe: ReDegNetRecipe, scale: int, key: str, count: int
 ) -> SwapBatch:
-    return make_swap_batch(store, recipe, recipe.degraders()[scale], key, count)
+    return make_swap_batch(
+        store, recipe, draw_swap(recipe.seed, recipe.degraders()[scale], key, count)
+    )
 
 
 @pytest.fixture
@@ -228,10 +230,11 @@ def test_the_terms_are_weighted_and_named(store: ImageStore) -> None:
 def test_processes_share_the_records(store: ImageStore, processes: int) -> None:
     recipe = recipe_of(BLUR, SHRINK, NOISE, NATIVE, JPEG)
     degrader = recipe.degraders()[2]
-    whole = make_swap_batch(store, recipe, degrader, "train/0", 6)
+    whole = batch_of(store, recipe, 2, "train/0", 6)
     for process in range(processes):
         own = slice(process, None, processes)
-        part = make_swap_batch(store, recipe, degrader, "train/0", 6, own)
+        draw = draw_swap(recipe.seed, degrader, "train/0", 6, own)
+        part = make_swap_batch(store, recipe, draw)
         rows = [*range(6)[own], *range(6, 12)[own]]
         for name, values in part._asdict().items():
             wanted = getattr(whole, name)[rows]
@@ -294,7 +297,7 @@ def test_of_the_frozen_network_no_weight_moves(
     recipe = recipe_of(NOISE, NATIVE).model_copy(
         update={"frozen": frozen, "init": str(weights), "config": TINY, "batch": 2, "steps": 2}
     )
-    monkeypatch.setattr(redegnet_module, "load_store", lambda *_: store)
+    monkeypatch.setattr(redegnet_module, "load_store", lambda *_, **__: store)
     course = redegnet_course(recipe, Accelerator(cpu=True))
     network = course.players[0].network
     before = {name: value.clone() for name, value in network.state_dict().items()}
