@@ -96,27 +96,39 @@ _CELLS = 4
 """Cells along the shorter side of an image, without which a grid says nothing."""
 
 
-def lattice(made: Tensor, truth: Tensor, scale: int, window: int = 8) -> Tensor:
+def lattice(
+    made: Tensor, truth: Tensor, scale: int, window: int = 8, floor: float = 1 / 255
+) -> Tensor:
     """Return how much of the error is the same in each cell of native pixels.
 
     A network that ends in a pixel shuffle can feign texture by a pattern that repeats with its
-    grid, or with a coarser one it also looks at, which is near to every pixel, but coherent. The
-    mean of |.| over windows of ``window`` by ``window`` cells, whose tone does not count, and over
-    cells of two, four and eight native pixels' side, as far as the image holds enough of them.
-    Images are (B, C, H, W); what is left over of whole cells does not count either.
+    grid, or with a coarser one it also looks at, which is near to every pixel, but coherent. Of a
+    window of ``window`` by ``window`` cells it is P / sqrt(S + floor²), P the power of what repeats
+    (the variance of the mean cell, less what errors that do not repeat leave in a mean), S the
+    power of all: an amplitude that counts less where other errors hide it, and not at all without
+    a pattern. The mean over windows, and over cells of two, four and eight native pixels' side, as
+    far as the image holds enough of them. Images are (B, C, H, W) in [0, 1]; what is left over of
+    whole cells does not count.
     """
     error = made - truth
     shorter = min(error.shape[2:])
     sides = [cell * scale for cell in _GRIDS if _CELLS * cell * scale <= shorter]
-    found = [_repeated(error, side, window) for side in sides or [_GRIDS[0] * scale]]
+    found = [_repeated(error, side, window, floor) for side in sides or [_GRIDS[0] * scale]]
     return torch.stack(found).mean()
 
 
-def _repeated(error: Tensor, period: int, window: int) -> Tensor:
-    """Return the mean of |.| of what is the same in each cell of ``period`` px in a window."""
+def _repeated(error: Tensor, period: int, window: int, floor: float) -> Tensor:
+    """Return the mean over windows of what repeats with ``period`` px, see ``lattice``."""
     height, width = (side - side % period for side in error.shape[2:])
-    phases = F.pixel_unshuffle(error[..., :height, :width], period)
-    side = min(window, *phases.shape[2:])
-    means = F.avg_pool2d(phases, side, max(1, side // 2))
-    means = means.unflatten(1, (error.shape[1], period**2))
-    return (means - means.mean(2, keepdim=True)).abs().mean()
+    cells = F.pixel_unshuffle(error[..., :height, :width], period)
+    side = min(window, *cells.shape[2:])
+    step = max(1, side // 2)
+    # (B, C, phases, windows): what each phase of a cell is on average, and how much it varies.
+    parts = (cells.shape[0], error.shape[1], period**2, -1)
+    mean = F.avg_pool2d(cells, side, step).view(parts)
+    square = F.avg_pool2d(cells.square(), side, step).view(parts)
+    count = side**2
+    chance = (square - mean.square()).mean(2) / max(1, count - 1)
+    repeats = (mean.var(2, correction=0) - chance).clamp(min=0)
+    power = square.mean(2) - mean.mean(2).square()
+    return (repeats / (power.clamp(min=0) + floor**2).sqrt().detach()).mean()
