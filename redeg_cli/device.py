@@ -37,6 +37,11 @@ def process_count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def processes_here() -> int:
+    """Return how many of them are on this machine (torchrun's ``LOCAL_WORLD_SIZE``)."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", process_count()))
+
+
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device called ``name``: ``auto`` takes cuda, then mps, then cpu.
 

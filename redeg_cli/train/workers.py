@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from redeg_cli.cpu import cpu_cores
-from redeg_cli.device import process_count
+from redeg_cli.device import processes_here
 from redeg_cli.errors import RecipeError
 
 Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
@@ -40,7 +40,7 @@ def worker_count(wanted: int | None, device: torch.device) -> int:
     """
     if wanted is None:
         gpu = device.type == "cuda" and sys.platform == "linux"
-        return max(0, min(_MOST, cpu_cores() // process_count() - 1)) if gpu else 0
+        return max(0, min(_MOST, cpu_cores() // processes_here() - 1)) if gpu else 0
     if wanted and sys.platform != "linux":
         raise RecipeError("'workers': batches are made by other processes on Linux only, give 0")
     return wanted

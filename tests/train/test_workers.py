@@ -182,7 +182,8 @@ def test_how_many_workers(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(workers_module, "cpu_cores", lambda: cores)
-    monkeypatch.setattr(workers_module, "process_count", lambda: processes)
+    monkeypatch.setenv("WORLD_SIZE", str(2 * processes))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     assert worker_count(wanted, device) == count
 
 
