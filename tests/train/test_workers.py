@@ -19,9 +19,12 @@ from redeg_cli.errors import RecipeError
 from redeg_cli.io.checkpoints import load_tensors
 from redeg_cli.models import save_network
 from redeg_cli.nets.face import FaceUNet
+from redeg_cli.train import restorer as restorer_module
 from redeg_cli.train import workers as workers_module
+from redeg_cli.train.loop import make_accelerator
 from redeg_cli.train.recipe_files import load_recipe
 from redeg_cli.train.recipes import AnyRecipe, ReDegNetRecipe, RestorerRecipe
+from redeg_cli.train.restorer import restorer_course
 from redeg_cli.train.settled import check_settled, settle_recipe
 from redeg_cli.train.training import train
 from redeg_cli.train.workers import BatchMaker, worker_count
@@ -251,3 +254,23 @@ def test_a_run_that_goes_on_may_have_others(workplace: Path) -> None:
 def test_what_networks_make_the_run_makes_itself(workplace: Path, by: str) -> None:
     assert restorer(workplace, (f"{by}=any.file",)).by_network
     assert not restorer(workplace, ()).by_network
+
+
+@linux
+@pytest.mark.parametrize(("by", "count"), [("nothing", 2), ("a network", 0), ("SynNet", 0)])
+def test_then_a_restorer_has_no_workers(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, by: str, count: int
+) -> None:
+    recipe = restorer(workplace, ("workers=2",))
+    assert isinstance(recipe, RestorerRecipe)
+    given: list[int] = []
+
+    def make(function: Callable, device: torch.device, workers: int) -> BatchMaker:
+        given.append(workers)
+        return BatchMaker(function, device, workers)
+
+    monkeypatch.setattr(restorer_module, "BatchMaker", make)
+    monkeypatch.setattr(RestorerRecipe, "by_network", by == "a network")
+    live = recipe.degraders() if by == "SynNet" else None
+    restorer_course(recipe, make_accelerator("fp32", "cpu"), live=live).close()
+    assert given == [count]
