@@ -48,6 +48,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def restore(redeg: Callable, tiny_model: Path) -> Callable:
+    """Restore with the tiny model: ``restore(photo, "-o", out)``."""
+    return lambda *arguments: redeg("restore", *arguments, "--model", tiny_model, "--device", "cpu")
+
+
+@pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with tiny.safetensors, pool.npz (scale 2) and hq/ (three images)."""
     save_pool(tmp_path / "pool.npz", save_redegnet(tmp_path / "tiny.safetensors"))

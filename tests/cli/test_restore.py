@@ -1,7 +1,6 @@
-"""``redeg restore``: good and bad photos, names, formats, what is overwritten, exit codes."""
+"""``redeg restore``: good and bad photos, names, formats, exit codes."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,11 +40,6 @@ def bicubic(pixels: np.ndarray, scale: int) -> np.ndarray:
     tensor = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
     large = F.interpolate(tensor, scale_factor=scale, mode="bicubic", align_corners=False)
     return large[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
-
-
-@pytest.fixture
-def restore(redeg: Callable, tiny_model: Path) -> Callable:
-    return lambda *arguments: redeg("restore", *arguments, "--model", tiny_model, "--device", "cpu")
 
 
 def test_a_photo_is_restored_at_scale_two_by_default(restore: Callable, tmp_path: Path) -> None:
@@ -225,63 +219,6 @@ def test_nothing_to_restore_is_one_line(restore: Callable, tmp_path: Path, what:
     assert result.stderr.startswith(f"error: {source} ")
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_nothing_is_overwritten_unasked(restore: Callable, tmp_path: Path) -> None:
-    draw(tmp_path / "a.png")
-    target = tmp_path / "out" / "a.png"
-    target.parent.mkdir()
-    target.write_text("precious")
-    refused = restore(tmp_path / "a.png", "-o", tmp_path / "out")
-    assert refused.exit_code == 1
-    assert "--overwrite" in refused.stderr
-    assert target.read_text() == "precious"
-    skipped = restore(tmp_path / "a.png", "-o", tmp_path / "out", "--skip-existing")
-    assert skipped.exit_code == 0
-    assert skipped.stdout == ""
-    assert "1 skipped" in skipped.stderr
-    assert target.read_text() == "precious"
-    replaced = restore(tmp_path / "a.png", "-o", tmp_path / "out", "--overwrite")
-    assert replaced.exit_code == 0
-    assert look(target).size == (80, 60)
-
-
-def test_a_photo_is_never_replaced_where_case_does_not_count(
-    restore: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Screenshots of phones are called IMG_0001.PNG, on macOS that is IMG_0001.png."""
-    draw(tmp_path / "IMG_1.PNG")
-    monkeypatch.setattr("redeg_cli.io.listing.sys.platform", "darwin")
-    result = restore(tmp_path / "IMG_1.PNG", "-o", tmp_path, "--overwrite")
-    assert result.exit_code == 1
-    assert "the photo itself" in result.stderr
-
-
-def test_a_photo_is_never_replaced_by_its_result(restore: Callable, tmp_path: Path) -> None:
-    draw(tmp_path / "a.png")
-    before = (tmp_path / "a.png").read_bytes()
-    for output in (tmp_path, tmp_path / "a.png"):
-        result = restore(tmp_path / "a.png", "-o", output, "--overwrite")
-        assert result.exit_code == 1
-        assert "the photo itself" in result.stderr
-    assert (tmp_path / "a.png").read_bytes() == before
-
-
-def test_an_output_that_cannot_be_written_is_said_before_any_work(
-    redeg: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    draw(tmp_path / "a.png")
-    (tmp_path / "file").write_text("not a folder")
-    # The model does not exist: the line about the output must come first.
-    for output in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        result = redeg("restore", tmp_path / "a.png", "-o", output, "--model", "none")
-        assert result.exit_code == 1
-        assert result.stderr.startswith(f"error: cannot write to {output}")
-        assert result.stderr.count("\n") == 1
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    result = redeg("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--model", "none")
-    assert result.exit_code == 1
-    assert "no permission" in result.stderr
 
 
 @pytest.mark.parametrize(
