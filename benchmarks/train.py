@@ -101,12 +101,13 @@ def metered(meter: Meter) -> Iterator[None]:
 
 
 def recipe_of(preset: str, hq: Path, steps: int, overrides: Sequence[str]) -> Recipe:
-    """Return a preset's recipe for the images in ``hq``, without validation."""
+    """Return a preset's recipe for the images in ``hq``: steps alone, no validation, no ending."""
     file, base = find_recipe(preset)
     own = (f"data={json.dumps([{'folder': str(hq)}])}", "validation=[]", f"steps={steps}")
     rare = tuple(f"{key}={10**9}" for key in ("save_every", "validate_every"))
-    kind = ReDegNetRecipe if preset.startswith("redegnet") else RestorerRecipe
-    return load_recipe(file, kind, [*own, *rare, *overrides], base)
+    if not preset.startswith("redegnet"):
+        return load_recipe(file, RestorerRecipe, [*own, *rare, *overrides], base)
+    return load_recipe(file, ReDegNetRecipe, [*own, *rare, "omega_rank=0", *overrides], base)
 
 
 def run(recipe: Recipe, device: str, meter: Meter) -> None:

@@ -1,6 +1,7 @@
 """What several folders of tests use: a browser, started once and only where there is one, empty
 folders of models, and a checkpoint as others publish theirs."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,10 @@ import torch
 from browser import ARGUMENTS, Watched, find_chromium
 
 from redeg_cli import imports, models
+
+# Tests run beside each other, on small networks that a second thread only slows down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A command runner, a tiny restorer whose answer is known, a folder to synthesize in, and a photo
 to fine-tune on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,14 +54,17 @@ def restore(redeg: Callable, tiny_model: Path) -> Callable:
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with tiny.safetensors, pool.npz (scale 2) and hq/ (three images)."""
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with tiny.safetensors, pool.npz (scale 2) and hq/ (three images), two
+    threads at work."""
+    torch.set_num_threads(2)
     save_pool(tmp_path / "pool.npz", save_redegnet(tmp_path / "tiny.safetensors"))
     draw(tmp_path / "hq" / "a.png")
     draw(tmp_path / "hq" / "deep" / "ñ b.png", (50, 41))
     draw(tmp_path / "hq" / "z.jpg", (70, 32))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Resizing against Pillow (antialiased), OpenCV (not) and PyTorch; the two ways between grids."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -34,15 +33,6 @@ FILTERS: tuple[tuple[Filter, bool], ...] = (
     ("nearest", False),
     *((name, wide) for name in ("bilinear", "bicubic", "lanczos") for wide in (False, True)),
 )
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Many small products wait for threads more than they gain by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def picture(height: int = 48, width: int = 60) -> torch.Tensor:
@@ -158,7 +148,6 @@ def test_area_takes_the_same_from_each_pixel_of_a_long_line() -> None:
     assert torch.equal(made, torch.full_like(made, 0.5))
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("filter", "antialias"), FILTERS)
 def test_large_images_made_block_by_block_are_the_same(
     filter: Filter, antialias: bool, monkeypatch: pytest.MonkeyPatch

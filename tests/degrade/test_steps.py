@@ -39,13 +39,6 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def one_thread(threads: None) -> None:
-    """Small tensors wait for threads more than they gain by them."""
-    del threads
-    torch.set_num_threads(1)
-
-
 def photos(count: int = 1, side: int = 64) -> torch.Tensor:
     """Parts of a photograph, (count, 3, side, side), with a little room before black and white."""
     photo = torch.from_numpy(skimage.data.astronaut().copy()).permute(2, 0, 1).float() / 255
@@ -129,7 +122,6 @@ def test_the_number_of_threads_changes_nothing(name: str) -> None:
         assert torch.equal(made[0], made[1])
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_a_whole_ragged_batch_comes_out_as_each_alone(scale: int) -> None:
     """What a GPU does: all records side by side, in images of many sizes."""
@@ -147,7 +139,6 @@ def test_a_whole_ragged_batch_comes_out_as_each_alone(scale: int) -> None:
         assert difference.quantile(0.95) < 2 / 255
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_side_by_side_the_sizes_do_differ() -> None:
     """The test above would say little if all images always had one size."""
     drawn = records(CORE, 2, 4)
@@ -160,7 +151,6 @@ def test_side_by_side_the_sizes_do_differ() -> None:
         assert together.sizes[row] == alone.sizes[0]
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_every_preset_runs_side_by_side_with_all_others() -> None:
     """Steps that threshold may turn a pixel over, as halftone does: few, so the mean is small."""
     drawn = records(presets(), 2, 2, first=7)

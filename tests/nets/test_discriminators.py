@@ -1,7 +1,6 @@
 """Discriminators: shapes of any size, bounds of their weights, what they cannot and can tell."""
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,15 +15,6 @@ from redeg_cli.nets.discriminators import (
     PatchDiscriminator,
     UNetDiscriminator,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """On tensors this small, threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:

@@ -1,11 +1,9 @@
 """A folder of HQ images and recipes that train in seconds."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from redeg_cli.io.images import write_rgb
 
@@ -44,15 +42,6 @@ data = [{ folder = "hq" }]
 degnet = { widths = [8, 8] }
 synnet = { widths = [8, 8], style = 8, kernel = 5, grain_kernel = 5 }
 """
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """On tensors this small, threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
