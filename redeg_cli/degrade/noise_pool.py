@@ -106,8 +106,10 @@ class NoisePool:
             for j in range(across + 1):
                 patch = self.patches[row].astype(np.float32)
                 if i or j:
-                    patch = self.patches[rng.choice(alike)].astype(np.float32)
-                    patch = patch[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
+                    # By ``random`` alone, whose stream NumPy keeps: a replay needs the same.
+                    other, up, left = rng.random(3)
+                    patch = self.patches[alike[int(other * len(alike))]].astype(np.float32)
+                    patch = patch[:: -1 if up < 0.5 else 1, :: -1 if left < 0.5 else 1]
                 weight = _fade(self.side, ramp, i > 0, i < down)[:, None]
                 weight = weight * _fade(self.side, ramp, j > 0, j < across)
                 place = np.s_[i * step : i * step + self.side, j * step : j * step + self.side]
@@ -207,11 +209,13 @@ class NoiseRows:
 def merge_noise_pools(pools: Sequence[tuple[Path, NoisePool]]) -> NoisePool:
     """Return one pool of all patches and sources, each once.
 
-    Raises InputError when their patches differ in size.
+    Where two pools mean two images by one name (two cameras' IMG_0001.jpg), the second gets its
+    file's name before it. Raises InputError when their patches differ in size.
     """
     path, first = pools[0]
     rejected: Counter[str] = Counter()
-    jpegs: dict[str, JpegTraits] = {}
+    known: dict[str, _Image] = {}
+    parts: list[_Part] = []
     for other, pool in pools:
         if pool.side != first.side:
             raise InputError(
@@ -219,10 +223,35 @@ def merge_noise_pools(pools: Sequence[tuple[Path, NoisePool]]) -> NoisePool:
                 "of one size can be merged"
             )
         rejected.update(pool.rejected)
-        for source in pool.sources:
-            jpegs.setdefault(source.name, source.jpeg)
-    parts = [_Part(pool.patches, pool.names, pool) for _, pool in pools]
-    return _joined(parts, list(jpegs.items()), first.settings, rejected)
+        images = {source.name: _Image(source.jpeg) for source in pool.sources}
+        for name, patch in zip(pool.names, pool.patches, strict=True):
+            images[name].patches.add(patch.tobytes())
+        names = {name: _add(known, name, image, other.stem) for name, image in images.items()}
+        parts.append(_Part(pool.patches, tuple(names[name] for name in pool.names), pool))
+    jpegs = [(name, image.jpeg) for name, image in known.items()]
+    return _joined(parts, jpegs, first.settings, rejected)
+
+
+@dataclass
+class _Image:
+    """An image of a pool, by what tells it from another of its name."""
+
+    jpeg: JpegTraits
+    patches: set[bytes] = field(default_factory=set)
+
+    def may_be(self, other: "_Image") -> bool:
+        """Whether both are one image, perhaps looked at by other rules."""
+        apart = self.patches and other.patches and not self.patches & other.patches
+        return self.jpeg == other.jpeg and not apart
+
+
+def _add(known: dict[str, _Image], name: str, image: _Image, pool: str) -> str:
+    """Add an image to those that are known already; return the name that it has there."""
+    own = name
+    while not known.setdefault(own, image).may_be(image):
+        own = f"{pool}/{own}"
+    known[own].patches.update(image.patches)
+    return own
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Pools of noise: fields of any size, files, merging."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,24 @@ def test_merging() -> None:
     assert [each.name for each in merged.sources] == ["lr 0.png", "lr 1.png"]
     with pytest.raises(InputError, match="b holds patches of 20 px and a of 16"):
         merge_noise_pools([(Path("a"), a), (Path("b"), noise_pool(side=20))])
+
+
+@pytest.mark.parametrize("what", ["patches", "qualities"])
+def test_images_of_one_name_are_told_apart(what: str) -> None:
+    """Two cameras' IMG_0001.jpg: noise goes on with patches of the same one."""
+    a, b = noise_pool(4), noise_pool(6)
+    if what == "patches":
+        b = replace(b, patches=b.patches * 10)
+    else:
+        sources = [replace(each, jpeg=replace(each.jpeg, quality=31)) for each in b.sources]
+        b = replace(b, sources=tuple(sources), patches=b.patches[::-1])
+    merged = merge_noise_pools([(Path("one/a.npz"), a), (Path("two/b.npz"), b)])
+    names = [each.name for each in merged.sources]
+    assert names == ["lr 0.png", "lr 1.png", "b/lr 0.png", "b/lr 1.png"]
+    assert sum(each.patches for each in merged.sources) == len(merged)
+    again = merge_noise_pools([(Path("a.npz"), merged), (Path("b.npz"), merged)])
+    assert [each.name for each in again.sources] == names
+    assert again.names == merged.names
 
 
 def test_nothing_is_no_pool() -> None:
