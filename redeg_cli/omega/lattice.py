@@ -48,8 +48,12 @@ class Lattice:
         return torch.stack(maps).float()
 
     def draw_shift(self, seed: int) -> tuple[float, float]:
-        """Return a random place on the lattice's plane: fresh phases that belong together."""
-        x, y = numpy_generator(seed).uniform(0, 10_000, 2)
+        """Return a random place on the lattice's plane: fresh phases that belong together.
+
+        In whole steps of 24 px, a multiple of two native pixels at every scale: a wave and its
+        alias on the native grid (``harmonics.Sum``) keep their phases to each other.
+        """
+        x, y = (24 * int(417 * share) for share in numpy_generator(seed).random(2))
         return float(x), float(y)
 
 

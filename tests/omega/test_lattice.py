@@ -101,6 +101,16 @@ def test_shifts_come_from_the_seed() -> None:
     assert lattice.draw_shift(1) != lattice.draw_shift(2)
 
 
+def test_a_shift_keeps_waves_and_their_aliases_in_step() -> None:
+    """What native pixels, or chroma at half of them, took off a frequency makes whole periods."""
+    lattice = Lattice(((0.1, 0.2),))
+    for seed in range(50):
+        for place in lattice.draw_shift(seed):
+            assert 0 <= place < 10_008
+            for scale in (1, 2, 3, 4):
+                assert place / (2 * scale) == place // (2 * scale)
+
+
 def portrait(size: int = 192) -> Tensor:
     """Something like a face (1, 3, size, size): rounded slopes, edges, and hair on top."""
     y, x = np.mgrid[:size, :size] / size
