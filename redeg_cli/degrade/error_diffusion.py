@@ -47,6 +47,8 @@ in every row (no serpentine)."""
 
 _UNIT = 4096
 """Whole numbers from one printable level to the next."""
+_MOST = 2**24
+"""Numbers, of several planes together: from here on the steps are long enough for one alone."""
 
 
 class ErrorDiffusion(Step):
@@ -77,15 +79,21 @@ def diffuse_errors(
 
     ``sizes`` (N, 2) are the planes' own heights and widths: what lies beyond neither takes nor
     gives errors. ``thresholds`` (N, H, W) in (0, 1) are where a tone between two levels takes the
-    upper one (0.5 without). Takes memory for twice N x H x (W + 3 H) numbers.
+    upper one (0.5 without). Takes memory for three times N x H x (W + 3 H) numbers, or of large
+    images, whose planes are printed one by one, three times H x (W + 3 H).
     """
     if tones.device.type != "cpu":
         # Tens of thousands of small steps: a GPU takes longer to begin each than a CPU to do it.
         rest = None if thresholds is None else thresholds.cpu()
         made = diffuse_errors(tones.cpu(), sizes.cpu(), kernel, levels.cpu(), rest)
         return made.to(tones.device)
-    whole, rows = FILTERS[kernel]
     slant = _slant(kernel)
+    count, height, width = tones.shape
+    if count > 1 and count * height * (width + slant * height) > _MOST:
+        rest = [None] * count if thresholds is None else thresholds.split(1)
+        parts = zip(tones.split(1), sizes.split(1), levels.split(1), rest, strict=True)
+        return torch.cat([diffuse_errors(a, b, kernel, c, d) for a, b, c, d in parts])
+    whole, rows = FILTERS[kernel]
 
     def slanted(plane: Tensor, beyond: float) -> Tensor:
         # Some steps and rows more than pixels: errors of the last ones fall there.

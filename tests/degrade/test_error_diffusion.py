@@ -5,6 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from redeg_cli.degrade import error_diffusion
 from redeg_cli.degrade.canvas import Canvas
 from redeg_cli.degrade.error_diffusion import (
     FILTERS,
@@ -61,6 +62,17 @@ def test_equals_the_plain_order(kernel: Kernel, levels: int) -> None:
     # Smaller than the plane: what lies beyond must not flow back.
     second = pixel_by_pixel(tones[1, :13, :17].numpy(), kernel, 2)
     np.testing.assert_array_equal(printed[1, :13, :17], second)
+
+
+def test_large_planes_are_printed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tones, thresholds = random_tones(3, 19, 26), random_tones(3, 19, 26).clamp(0.01, 0.99)
+    sizes = torch.tensor([[19, 26], [13, 17], [19, 26]])
+    levels = torch.tensor([2, 3, 4])
+    for given in (None, thresholds):
+        monkeypatch.undo()
+        together = diffuse_errors(tones, sizes, "stucki", levels, given)
+        monkeypatch.setattr(error_diffusion, "_MOST", 1000)
+        assert torch.equal(diffuse_errors(tones, sizes, "stucki", levels, given), together)
 
 
 def test_equals_the_plain_order_with_varied_thresholds() -> None:
