@@ -336,7 +336,7 @@ def _finish(measured: "Evaluation", asked: Sequence[str]) -> None:
         tell(f"error: and {len(lines) - _NAMED} more (--json and the report name all of them)")
     if measured.failed or measured.problems:
         tell(
-            f"{len(measured.failed)} of {len(measured.rows)} results without values, "
+            f"{len(measured.failed)} of {len(measured.rows)} results without all values, "
             f"{len(measured.problems)} pictures left out"
         )
     if lines:

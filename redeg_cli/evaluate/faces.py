@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from redeg_cli.degrade.chain import load_degrader
@@ -24,7 +23,7 @@ from redeg_cli.io.images import read_photo, to_array, to_tensor
 from redeg_cli.io.listing import list_images
 from redeg_cli.nets.wrap import FaceRestorer
 from redeg_cli.omega.families import families
-from redeg_cli.omega.transfer import to_levels
+from redeg_cli.omega.transfer import psnr, to_levels
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import sample_seed
 
@@ -127,8 +126,8 @@ def evaluate_faces(
             moved = landmarks_moved(seen, made, find)
             rows.append(
                 (
-                    _psnr(enlarged, true),
-                    _psnr(restored, true),
+                    float(psnr(enlarged, true)),
+                    float(psnr(restored, true)),
                     np.nan if moved is None else 100 * moved * _EYES_TO_WIDTH,
                     likeness(face, made, mask)[0],
                     likeness(face, seen, mask)[0],
@@ -194,10 +193,6 @@ def example_rows(examples: Sequence[FaceExample], cell: int = 256) -> np.ndarray
         for each in examples
     ]
     return np.concatenate(rows).clip(0, 1)
-
-
-def _psnr(made: Tensor, true: Tensor) -> float:
-    return float(-10 * torch.log10((made - true).square().mean().clamp(min=1e-6)))
 
 
 def _eyes_to_width() -> float:

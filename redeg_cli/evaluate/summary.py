@@ -79,20 +79,19 @@ def check_baseline(baseline: str | None, methods: Sequence[str]) -> None:
 def places(summary: Summary, metric: str) -> dict[str, int]:
     """Return the place, from 1, of each method in a metric; equal means share one.
 
-    Only methods that have the metric on as many images as any other are placed: means over
+    Only methods that have the metric on all images on which any has it are placed: means over
     different images cannot be compared. A single method has no place.
     """
-    means = {
-        method.name: summary.cells[method.name, metric].mean
-        for method in summary.evaluation.methods
-    }
-    most = max((mean.n for mean in means.values()), default=0)
+    names = [method.name for method in summary.evaluation.methods]
+    columns = {name: summary.evaluation.column(name, metric) for name in names}
+    measured = {name: ~np.isnan(column) for name, column in columns.items()}
+    ever = np.any(list(measured.values()), axis=0)
     digits = METRICS[metric].digits
     # As printed: what looks equal in a table is equal.
     values = {
-        name: float(np.round(mean.mean, digits))
-        for name, mean in means.items()
-        if mean.n == most and most
+        name: float(np.round(summary.cells[name, metric].mean.mean, digits))
+        for name, there in measured.items()
+        if there.any() and np.array_equal(there, ever)
     }
     if len(values) < 2:
         return {}

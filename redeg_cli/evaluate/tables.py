@@ -46,7 +46,8 @@ def notes(summary: Summary) -> list[str]:
             "compared on what they share."
         )
     if evaluation.failed:
-        lines.append(f"{len(evaluation.failed)} of {len(evaluation.rows)} results have no values.")
+        count = f"{len(evaluation.failed)} of {len(evaluation.rows)}"
+        lines.append(f"{count} results have no values, or not all.")
     if evaluation.problems:
         lines.append(f"{len(evaluation.problems)} pictures were left out.")
     return lines

@@ -126,7 +126,7 @@ def test_what_is_wrong_is_named_and_the_rest_measured(evaluate: Callable, work: 
     assert "fine: no result in fine (1 images: 1)" in result.stderr
     sizes = "the result is 64x50, its reference 64x48 pixels: give --scale 3"
     assert f"fine: {sizes}" in result.stderr
-    assert "2 of 6 results without values, 2 pictures left out" in result.stderr
+    assert "2 of 6 results without all values, 2 pictures left out" in result.stderr
 
 
 def test_many_failures_are_counted(evaluate: Callable, work: Path) -> None:

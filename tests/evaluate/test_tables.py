@@ -78,7 +78,17 @@ def test_means_over_fewer_images_have_no_place() -> None:
     summary = summarise(without(evaluation(), "c", "worst", {}))
     assert "worst" not in places(summary, "psnr")
     assert "of 2 images" in to_markdown(summary)
-    assert "1 of 9 results have no values." in notes(summary)
+    assert "1 of 9 results have no values, or not all." in notes(summary)
+
+
+def test_means_over_other_images_have_no_place() -> None:
+    made = without(without(evaluation(), "c", "worst", {}), "a", "ours", {})
+    assert places(summarise(made), "psnr") == {}
+    # What no method has is not asked of any.
+    made = without(without(made, "c", "ours", {}), "a", "worst", {})
+    for image in "ac":
+        made = without(made, image, "the_irs|1", {})
+    assert places(summarise(made), "psnr") == {"ours": 1, "the_irs|1": 2, "worst": 3}
 
 
 def test_a_single_method_is_not_the_best() -> None:
