@@ -64,6 +64,8 @@ def wait_for(device: torch.device) -> None:
     """Return when the device has done all it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def round_time(degrader: Degrader, batches: Sequence[Batch]) -> float:

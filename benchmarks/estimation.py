@@ -74,10 +74,15 @@ def measure_kernels(images: list[np.ndarray], names: list[str], steps: int, devi
         part = slice(first, first + BATCH)
         place = pick_device(device)
         found += list(estimate_kernels(lqs[part], names[part], Settings(steps=steps), 0, place))
-    pool = estimated_pool(found, names, {})
+    right = [row for row, kernel in enumerate(found) if np.isfinite(kernel).all()]
+    if not right:
+        print(f"kernels: none of {len(images)} trainings came to one")
+        return
+    pool = estimated_pool([found[row] for row in right], [names[row] for row in right], {})
     seconds = time.perf_counter() - start
     rows = []
-    for image, name, kernel, truth in zip(images, names, pool.kernels, truths, strict=True):
+    for row, kernel in zip(right, pool.kernels, strict=True):
+        image, name, truth = images[row], names[row], truths[row]
         known = truth.numpy()
         similar = kernel_similarity(kernel, known)
         bicubic = kernel_similarity(bicubic_kernel().numpy(), known)
@@ -93,10 +98,11 @@ def measure_kernels(images: list[np.ndarray], names: list[str], steps: int, devi
         print(f"{name}: {similar:.3f} (bicubic {bicubic:.3f}), {text}")
     middle = np.median(rows, 0)
     print(
-        f"kernels, {len(rows)} images, {steps} steps: median similarity {middle[0]:.3f} (bicubic "
+        f"kernels, {len(rows)} images ({len(images) - len(rows)} trainings went astray), {steps} "
+        f"steps: median similarity {middle[0]:.3f} (bicubic "
         f"{middle[1]:.3f}), PSNR between both {middle[2]:.1f} dB, PSNRs against the photograph "
         f"{middle[3]:.2f} dB apart (median), {max(row[3] for row in rows):.2f} (largest); "
-        f"{seconds / len(rows):.1f} s per image"
+        f"{seconds / len(images):.1f} s per image"
     )
 
 

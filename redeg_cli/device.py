@@ -91,11 +91,17 @@ def in_float64(x: torch.Tensor) -> torch.Tensor:
     return (x.cpu() if x.device.type == "mps" else x).double()
 
 
-def _cuda_device(index: int | None) -> torch.device:
-    """Return a CUDA device, on which float32 is float32 from now on, not TF32: levels of JPEG are
-    exact products, and some containers switch TF32 on for all."""
+def exact_float32() -> None:
+    """Let float32 be float32 on CUDA GPUs from now on, not TF32: levels of JPEG are exact products.
+
+    PyTorch's convolutions are in TF32 if nobody says so, and some containers switch it on for all.
+    """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+def _cuda_device(index: int | None) -> torch.device:
+    exact_float32()
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
         built = torch.version.cuda or torch.version.hip

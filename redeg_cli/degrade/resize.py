@@ -35,7 +35,7 @@ class Resize(Step):
     """What the factor multiplies: the image as it is, the HQ grid or the native grid."""
     filter: Filter = "area"
     antialias: bool = False
-    """Widen bilinear, bicubic and lanczos where the image shrinks; see ``resize_matrices``."""
+    """Widen bilinear, bicubic and lanczos where the image shrinks; see ``resize_matrix``."""
 
     def target(self, current: Size, canvas: Canvas) -> Size:
         """Return the new size of an image that has the size ``current``."""

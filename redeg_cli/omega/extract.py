@@ -201,7 +201,8 @@ def extract_printed(
     omegas, notes, prints = [_whole_omega(net, pair, device)], ["whole"], [how]
     block = 8 * pair.scale
     height, width = pair.hq.shape[2:]
-    side = min(256, height // block * block, width // block * block)
+    # Whole blocks, so that a turned crop begins with one too.
+    side = min(256, height, width) // block * block
     if count > 1 and side >= MINIMUM:
         crops = [_draw_crop(pair, side, sample_seed(seed, "crop", i)) for i in range(count - 1)]
         for start in range(0, len(crops), 32):

@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from redeg_cli.degrade.fields import normal_field
 from redeg_cli.degrade.jpeg import jpeg
 from redeg_cli.degrade.resize import to_aligned, to_native
 from redeg_cli.device import autocast
 from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.lattice import Lattice
-from redeg_cli.seeds import sample_seed, torch_generator
+from redeg_cli.seeds import sample_seed
 
 
 class JpegStage(NamedTuple):
@@ -72,9 +73,7 @@ def native_noise(
     no small filter of the HQ grid's white noise would have its spectrum so exactly.
     """
     shape = (3, -(-height // scale), -(-width // scale))
-    # Drawn on the CPU: its random numbers are the same everywhere.
-    drawn = torch.stack([torch.randn(shape, generator=torch_generator(seed)) for seed in seeds])
-    drawn = drawn.to(device)
+    drawn = normal_field(seeds, shape, torch.device(device))
     if scale > 1:
         drawn = F.interpolate(drawn, scale_factor=scale, mode="bicubic", antialias=True)
     return drawn[:, :, :height, :width]

@@ -173,10 +173,15 @@ def synthesise(
 
 def degrader_of(net: nn.Module, omega: Tensor, scale: int) -> OmegaDegrader:
     """Return what makes aligned LQs under Ωs (N, 512); its records name their rows."""
+    return OmegaDegrader(net, pool_of(omega, scale), scale, aligned=True)
+
+
+def pool_of(omega: Tensor, scale: int) -> Pool:
+    """Return a pool of Ωs (N, 512) that is never written, named by their rows."""
     count = omega.shape[0]
-    names = tuple(map(str, range(count)))
-    pool = Pool(omega.float().cpu().numpy(), names, np.full(count, scale), "measured", "0" * 12)
-    return OmegaDegrader(net, pool, scale, aligned=True)
+    names = tuple(f"row {row}" for row in range(count))
+    scales = np.full(count, scale)
+    return Pool(omega.float().cpu().numpy(), names, scales, model="none", fingerprint="")
 
 
 def retrieval(groups: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

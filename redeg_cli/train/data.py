@@ -46,7 +46,7 @@ class ImageStore:
     def crop(
         self, seed: int, size: int, shrink: tuple[float, float] = (1.0, 1.0), gray: float = 0.0
     ) -> torch.Tensor:
-        """Return a random crop (3, size, size) in [0, 1]: shrunk, flipped, turned, perhaps gray.
+        """Return a random crop (3, size, size) in [0, 1]: shrunk, flipped, perhaps gray.
 
         ``shrink`` is the range of the resizing factor (never below what the crop needs). The draws
         are independent of a degradation's that is drawn by the same seed.

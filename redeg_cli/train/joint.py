@@ -16,11 +16,12 @@ from torch import Tensor
 
 from redeg_cli.degrade.base import Degrader
 from redeg_cli.omega.learned import OmegaDegrader
+from redeg_cli.omega.transfer import pool_of
 from redeg_cli.progress import OnProgress
 from redeg_cli.train.loop import Averages, Course
 from redeg_cli.train.paper import paper_course
 from redeg_cli.train.recipes import JointRecipe, PaperRecipe
-from redeg_cli.train.redegnet import REDEGNET, pool_of, redegnet_course
+from redeg_cli.train.redegnet import REDEGNET, redegnet_course
 from redeg_cli.train.restorer import restorer_course
 
 

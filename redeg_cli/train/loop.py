@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from redeg_cli.device import autocast_dtype, pick_device, place, process_count
+from redeg_cli.device import autocast_dtype, exact_float32, pick_device, place, process_count
 from redeg_cli.errors import RedegError, UsageError
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.models import save_network
@@ -87,6 +87,7 @@ def make_accelerator(precision: str, device: str = "auto") -> Accelerator:
 
     The precision ``auto`` is bfloat16 where the device has it natively. Raises UsageError.
     """
+    exact_float32()
     cpu = device != "auto" and _takes_cpu(device)
     waiting = InitProcessGroupKwargs(timeout=_WAIT)
     found = None if cpu else PartialState(**waiting.to_kwargs()).device

@@ -9,7 +9,6 @@ repulsion of eq. 7).
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -19,11 +18,9 @@ from redeg_cli.faces.pseudo import load_pseudo_hq
 from redeg_cli.nets.lite import COLOURS, ReDegNetLite, has_room
 from redeg_cli.omega.content import fold, without_content
 from redeg_cli.omega.families import families
-from redeg_cli.omega.learned import OmegaDegrader
-from redeg_cli.omega.pool import Pool
 from redeg_cli.omega.statistics import grain_distance
 from redeg_cli.omega.synthesis import noise_like
-from redeg_cli.omega.transfer import PairBatch, pair_batches
+from redeg_cli.omega.transfer import PairBatch, degrader_of, pair_batches
 from redeg_cli.progress import OnProgress
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore, equal_share, load_store
@@ -54,14 +51,6 @@ REDEGNET = "redegnet"
 """The player of a run that is DegNet and SynNet."""
 SETTLED_ON, SETTLED_SIDE = 80, 192
 """Pairs of each family and scale, and their side in px, on which the directions of Ω are found."""
-
-
-def pool_of(omega: torch.Tensor, scale: int) -> Pool:
-    """Return a pool of the Ωs (B, 512) of a network that is being trained."""
-    count = omega.shape[0]
-    names = tuple(f"row {row}" for row in range(count))
-    scales = np.full(count, scale)
-    return Pool(omega.float().cpu().numpy(), names, scales, model="in training", fingerprint="")
 
 
 def redegnet_course(
@@ -111,7 +100,7 @@ def redegnet_course(
     def validate(averages: Averages) -> dict[str, float]:
         net = averages[REDEGNET]
         figures: dict[str, float] = {}
-        for scale in recipe.scales if held_out else []:
+        for scale in dict.fromkeys(recipe.scales) if held_out else ():
             assert held_out is not None
             drawn = draw_swap(recipe.seed, degraders[scale], f"validation/{scale}", 64)
             batch = make_swap_batch(held_out, recipe, drawn)
@@ -138,8 +127,7 @@ def redegnet_course(
         drawn = draw_swap(recipe.seed, degraders[scale], "samples", 4)
         batch = make_swap_batch(held_out or store, recipe, drawn)
         omega, _ = net(batch.hq, batch.hq, batch.lq, torch.zeros_like(batch.hq), scale)
-        pool = pool_of(omega, scale)
-        degrader = OmegaDegrader(net.get_submodule("net"), pool, scale, aligned=True)
+        degrader = degrader_of(net.get_submodule("net"), omega, scale)
         swapped = [degrader.record((row + 4) % 8, row) for row in range(8)]
         rows = (batch.hq, degrader.apply(batch.hq, swapped), batch.lq)
         return {"synthesis": torch.cat([torch.cat(list(row), 2) for row in rows], 1)}

@@ -150,7 +150,7 @@ def restorer_course(
     def validate(averages: Averages) -> dict[str, float]:
         net = averages[RESTORER]
         figures: dict[str, float] = {}
-        for scale in recipe.scales if held_out else []:
+        for scale in dict.fromkeys(recipe.scales) if held_out else ():
             assert held_out is not None
             lq, hq = maker.batch(held_out, scale, f"validation/{scale}", 64, whole=True)
             with accelerator.autocast():

@@ -97,11 +97,11 @@ def make_triples(
     natural = _crops(stores.natural, recipe, seeds, "natural")
     # The same record twice: the same kernels, qualities and noise fields.
     records = [degrader.draw(sample_seed(seed, "record")) for seed in seeds]
-    lq = degrade_aligned(degrader, torch.cat([face, natural]), records * 2)
+    lq = aligned_lqs(degrader, torch.cat([face, natural]), records * 2)
     others = [degrader.draw(sample_seed(seed, "other record")) for seed in seeds]
     real = torch.stack([hq if real_lq is None else real_lq for hq, real_lq in drawn])
     if made := [row for row, (_, real_lq) in enumerate(drawn) if real_lq is None]:
-        real[made] = degrade_aligned(degrader, face[made], [others[row] for row in made])
+        real[made] = aligned_lqs(degrader, face[made], [others[row] for row in made])
     content = face if recipe.paired else _crops(stores.natural, recipe, seeds, "unpaired")
     turn = int(numpy_generator(sample_seed(recipe.seed, key, -1)).integers(4))
     return Triples(
@@ -112,7 +112,7 @@ def make_triples(
     )
 
 
-def degrade_aligned(degrader: Degrader, hq: Tensor, records: Sequence[dict]) -> Tensor:
+def aligned_lqs(degrader: Degrader, hq: Tensor, records: Sequence[dict]) -> Tensor:
     """Return the LQs (B, 3, H, W) that records make of HQ images, in 256 levels, on their grid."""
     lq = (degrader.apply(hq, records) * 255).round() / 255
     return to_aligned(lq, degrader.scale)

@@ -124,18 +124,20 @@ def test_crops_are_the_same_again_and_differ_by_seed(
     np.testing.assert_allclose(more[:6], first, atol=1e-5)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])
-def test_crops_start_on_jpeg_blocks_and_stay_registered(scale: int) -> None:
-    """In a picture of its own coordinates every crop can be looked up."""
-    height, width, block = 128, 160, 8 * scale
+@pytest.mark.parametrize(("scale", "size"), [(1, 128), (2, 128), (3, 288), (4, 128)])
+def test_crops_start_on_jpeg_blocks_and_stay_registered(scale: int, size: int) -> None:
+    """In a picture of its own coordinates every crop can be looked up; a turned one has whole
+    blocks too."""
+    height, width, block = size, size + 32, 8 * scale
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    planes = np.stack([x / 160, y / 128, np.zeros_like(x)], -1)
+    planes = np.stack([x / width, y / height, np.zeros_like(x)], -1)
     image = to_tensor(planes)
     net = Recorder()
     _, notes = extract.extract_many(net, AlignedPair(image, image.clone(), scale), 24, 0, CPU)
     (_, _, _), (hq, lq, seen_scale) = net.seen
     assert seen_scale == scale
     assert torch.equal(hq, lq)
+    assert hq.shape[2] % block == 0
     plain = 0
     for crop, note in zip(hq, notes[1:], strict=True):
         left, top = (int(v) for v in note.split()[2].split(","))

@@ -179,6 +179,13 @@ def test_runs_of_one_process_may_differ_in_precision(
         assert make_accelerator(precision, device).mixed_precision == wanted
 
 
+def test_no_process_computes_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that takes its GPU from accelerate."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    make_accelerator("fp32", "auto")
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_one_process_takes_the_gpu_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
