@@ -10,7 +10,7 @@ from torch import Tensor
 
 from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.resize import resize, to_aligned
-from redeg_cli.errors import InputError
+from redeg_cli.errors import InputError, one_line
 from redeg_cli.evaluate.bootstrap import Interval, bootstrap_mean, paired_difference
 from redeg_cli.evaluate.grids import Grid, interval
 from redeg_cli.faces.align import ALIGNED_SIZE, MEAN_BOX_512, align_face, template
@@ -18,7 +18,7 @@ from redeg_cli.faces.detect import detect_faces
 from redeg_cli.faces.detectors import load_detector
 from redeg_cli.faces.identity import landmarks_moved, likeness
 from redeg_cli.faces.paste import face_mask
-from redeg_cli.faces.restore import restore_faces
+from redeg_cli.faces.restore import restore_faces, size_to_restore_at
 from redeg_cli.io.images import read_photo, to_array, to_tensor
 from redeg_cli.io.listing import list_images
 from redeg_cli.nets.wrap import FaceRestorer
@@ -68,28 +68,33 @@ class FaceExample:
 
 def read_faces(
     inputs: Sequence[Path], on_progress: OnProgress = no_progress
-) -> tuple[list[np.ndarray], list[str]]:
-    """Return the largest face of each picture, aligned at 512 px, and a line for each left out.
+) -> tuple[list[np.ndarray], list[str], list[tuple[str, str]]]:
+    """Return the largest face of each picture, aligned at 512 px, the names of pictures without a
+    face, and (name, why) of each that cannot be read.
 
     ``inputs`` are files and folders. Raises InputError when no face is found at all.
     """
     files = list_images(inputs)
     faces: list[np.ndarray] = []
-    left_out: list[str] = []
+    without: list[str] = []
+    failed: list[tuple[str, str]] = []
     for done, file in enumerate(files, 1):
         try:
             rgb = read_photo(file.path).rgb
         except InputError as error:
-            left_out.append(str(error))
+            failed.append((file.name, one_line(error)))
         else:
             if found := detect_faces(rgb):
                 faces.append(align_face(rgb, found[0])[0].astype(np.float32))
             else:
-                left_out.append(f"{file.name}: no face was found")
+                without.append(file.name)
         on_progress(done, len(files), "finding faces")
     if not faces:
-        raise InputError(f"no face was found in {len(files)} pictures: give sharp portraits")
-    return faces, left_out
+        unread = f", of which {len(failed)} cannot be read" if failed else ""
+        raise InputError(
+            f"no face was found in {len(files)} pictures{unread}: give sharp portraits"
+        )
+    return faces, without, failed
 
 
 def evaluate_faces(
@@ -104,7 +109,8 @@ def evaluate_faces(
 
     ``sides`` are powers of two from 32 to 512 px. A side of n is made at scale 4, at which the face
     is compared at 4 n, but at 512 px at most. The restorer sees what it sees in a photo: the
-    enlarged face at 512 px, whose large-scale colour is kept. Raises ValueError for another side.
+    enlarged face (``size_to_restore_at``), whose large-scale colour is kept. Raises ValueError for
+    another side.
     """
     find = load_detector("centerface")
     mask = face_mask(ALIGNED_SIZE)
@@ -114,23 +120,24 @@ def evaluate_faces(
             raise ValueError(f"sides are {POSSIBLE_SIDES} px, got {side}")
         rows: list[tuple[float, ...]] = []
         scale = min(4, ALIGNED_SIZE // side)
+        size = size_to_restore_at(side, restorer.size)
         degrader = load_degrader({"steps": families()["mixed"]}, scale)
         for number, face in enumerate(faces):
-            true = resize(to_tensor(face), (side * scale, side * scale))
+            true = to_tensor(_resized(face, side * scale))
             record = degrader.draw(sample_seed(seed, f"face/{side}", number))
             native = to_levels(degrader.apply(true, [record]))
-            seen = to_array(resize(native, (ALIGNED_SIZE, ALIGNED_SIZE)))
+            seen = _resized(to_array(native), size)
             (made,) = restore_faces([seen], restorer)
             enlarged = to_levels(to_aligned(native, scale))
-            restored = to_levels(resize(to_tensor(made), (side * scale, side * scale)))
+            restored = to_levels(to_tensor(_resized(made, side * scale)))
             moved = landmarks_moved(seen, made, find)
             rows.append(
                 (
                     float(psnr(enlarged, true)),
                     float(psnr(restored, true)),
                     np.nan if moved is None else 100 * moved * _EYES_TO_WIDTH,
-                    likeness(face, made, mask)[0],
-                    likeness(face, seen, mask)[0],
+                    likeness(face, _resized(made, ALIGNED_SIZE), mask)[0],
+                    likeness(face, _resized(seen, ALIGNED_SIZE), mask)[0],
                 )
             )
             if number < SHOWN:
@@ -193,6 +200,10 @@ def example_rows(examples: Sequence[FaceExample], cell: int = 256) -> np.ndarray
         for each in examples
     ]
     return np.concatenate(rows).clip(0, 1)
+
+
+def _resized(face: np.ndarray, side: int) -> np.ndarray:
+    return to_array(resize(to_tensor(face), (side, side)))
 
 
 def _eyes_to_width() -> float:

@@ -20,17 +20,13 @@ from redeg_cli.faces.detect import detect_faces, face_from_box
 from redeg_cli.faces.detectors import Detector, Face, load_detector
 from redeg_cli.faces.identity import Identity, identity
 from redeg_cli.faces.paste import face_mask
-from redeg_cli.faces.restore import restore_faces
+from redeg_cli.faces.restore import restore_faces, size_to_restore_at
 from redeg_cli.faces.select import MIN_SIZE, select_faces
 from redeg_cli.io.images import to_tensor
 from redeg_cli.models import user_folder
 from redeg_cli.nets.wrap import FaceRestorer
 from redeg_cli.omega.extract import MINIMUM, AlignedPair
 
-SMALL_SIZE = 256
-"""Aligned size of small faces: the embedded face restorer was trained at 256 and 512."""
-SMALL_SQUARE = 384
-"""A face is small when its aligned square covers less than this many photo pixels a side."""
 LEAST_KNOWN = 0.7
 """Least part of a region that the restored face must cover."""
 
@@ -43,7 +39,7 @@ class FacePair:
     matrix: np.ndarray
     """2x3, photo -> aligned, for the size of ``aligned``."""
     aligned: np.ndarray
-    """(S, S, 3) in [0, 1], S = 256 or 512."""
+    """(S, S, 3) in [0, 1]: S as ``size_to_restore_at`` has it."""
     restored: np.ndarray
     """The restored aligned face, (S, S, 3) in [0, 1], in the low-frequency colour of the photo."""
     box: Box
@@ -93,14 +89,6 @@ def photo_pairs(
     return pairs, reasons
 
 
-def aligned_size(face: Face, face_restorer: FaceRestorer) -> int:
-    """Return the size to align a face at: what suits the face restorer."""
-    if face_restorer.size is not None:
-        return face_restorer.size
-    square = ALIGNED_SIZE / zoom_of(similarity(face.landmarks, template()))
-    return SMALL_SIZE if square < SMALL_SQUARE else ALIGNED_SIZE
-
-
 def _find(
     rgb: np.ndarray,
     detector: str,
@@ -132,7 +120,8 @@ def _pair(
     box = face_region(face, (height, width), scale, min_hq_side=2 * MINIMUM)
     if largest is not None:
         box = middle_of_box(box, largest // scale // SIDE_STEP * SIDE_STEP)
-    aligned, matrix = align_face(rgb, face, aligned_size(face, face_restorer))
+    square = ALIGNED_SIZE / zoom_of(similarity(face.landmarks, template()))
+    aligned, matrix = align_face(rgb, face, size_to_restore_at(square, face_restorer.size))
     restored = restore_faces([aligned], face_restorer)[0]
     same = identity(aligned, restored, face_mask(len(aligned)), find)
     if complaint := same.complaint():

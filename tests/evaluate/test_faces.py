@@ -7,6 +7,7 @@ import pytest
 import torch
 from skimage import data
 
+from redeg_cli.degrade.resize import resize
 from redeg_cli.errors import InputError
 from redeg_cli.evaluate.faces import evaluate_faces, example_rows, face_grids, read_faces
 from redeg_cli.evaluate.grids import to_markdown
@@ -26,10 +27,12 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     write_rgb(folder / "a.png", data.astronaut()[:320, 60:380] / np.float32(255))
     write_rgb(folder / "flat.png", np.full((80, 80, 3), 0.5, np.float32))
     (folder / "text.png").write_text("no picture")
-    faces, left_out = read_faces([folder])
+    faces, without, failed = read_faces([folder])
     assert len(faces) == 1
-    assert "flat.png: no face" in left_out[0]
-    assert "text.png is not an image" in left_out[1]
+    assert without == ["flat.png"]
+    ((name, why),) = failed
+    assert name == "text.png"
+    assert "text.png is not an image" in why
     return faces[0]
 
 
@@ -45,7 +48,8 @@ def test_doing_nothing_gains_nothing_and_moves_nothing(face: np.ndarray) -> None
 
 def test_the_truth_is_the_best_answer(face: np.ndarray) -> None:
     truth = torch.from_numpy(face.transpose(2, 0, 1).copy())[None]
-    (small, large), _ = evaluate_faces(restorer(lambda _: truth), [face], [64, 256])
+    answer = restorer(lambda seen: resize(truth, (seen.shape[2], seen.shape[3])))
+    (small, large), _ = evaluate_faces(answer, [face], [64, 256])
     for figures in (small, large):
         assert figures.gain.mean > 3
         assert figures.likeness.mean > figures.likeness_bicubic.mean
@@ -76,5 +80,8 @@ def test_another_side_is_refused(face: np.ndarray) -> None:
 
 def test_pictures_without_a_face_are_one_line(tmp_path: Path) -> None:
     write_rgb(tmp_path / "flat.png", np.full((80, 80, 3), 0.5, np.float32))
-    with pytest.raises(InputError, match="no face was found in 1 pictures"):
+    with pytest.raises(InputError, match="no face was found in 1 pictures: give"):
+        read_faces([tmp_path])
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match="in 2 pictures, of which 1 cannot be read: give"):
         read_faces([tmp_path])

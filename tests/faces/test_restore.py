@@ -7,13 +7,19 @@ import torch
 
 from redeg_cli.degrade.tone import is_gray
 from redeg_cli.errors import ModelError
-from redeg_cli.faces.restore import follow_colour, restore_faces
+from redeg_cli.faces.restore import follow_colour, restore_faces, size_to_restore_at
 
 
 def faces(count: int, *, gray: bool = False) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     made = [rng.uniform(0.2, 0.8, (64, 64, 3)).astype(np.float32) for _ in range(count)]
     return [np.repeat(face[..., :1], 3, -1) for face in made] if gray else made
+
+
+def test_faces_are_enlarged_less_the_larger_they_are() -> None:
+    sides = (8, 64, 128, 256, 400, 512, 3000)
+    assert [size_to_restore_at(side) for side in sides] == [256, 256, 336, 480, 512, 512, 512]
+    assert size_to_restore_at(64, 512) == 512  # takes no other
 
 
 def test_batches_keep_order_and_size() -> None:

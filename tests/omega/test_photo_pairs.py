@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from redeg_cli.degrade.resize import to_aligned
 from redeg_cli.errors import InputError
 from redeg_cli.faces import align
+from redeg_cli.faces.align import similarity, template, zoom_of
 from redeg_cli.faces.detect import detect_faces
 from redeg_cli.faces.detectors import Face
+from redeg_cli.faces.restore import size_to_restore_at
 from redeg_cli.nets.wrap import FaceRestorer
 from redeg_cli.omega import photo_pairs as module
-from redeg_cli.omega.photo_pairs import aligned_size, photo_pairs
+from redeg_cli.omega.photo_pairs import photo_pairs
 
 PHOTO = skimage.data.astronaut()[:300, 60:400].astype(np.float32) / 255
 
@@ -63,13 +65,14 @@ def test_a_real_face_gives_a_registered_pair() -> None:
     error = (hq - lq).abs().mean()
     assert error < 0.005
     assert error < 0.3 * (hq[..., 1:] - lq[..., :-1]).abs().mean()
-    assert pair.aligned.shape == (256, 256, 3)
+    square = 512 / zoom_of(similarity(pair.face.landmarks, template()))
+    assert pair.aligned.shape[0] == size_to_restore_at(square)
 
 
 def test_only_the_restored_face_is_the_hq(found: list[Face]) -> None:
     found.append(face(160, 120, 90))
     smooth = restorer()
-    smooth._run = lambda faces: F.avg_pool2d(faces, 5, 1, 2, count_include_pad=False)
+    smooth._run = lambda faces: F.avg_pool2d(faces, 9, 1, 4, count_include_pad=False)
     [pair], reasons = photo_pairs(PHOTO, 2, smooth)
     assert reasons == []
     assert pair.restored.shape == pair.aligned.shape
@@ -85,7 +88,7 @@ def test_only_the_restored_face_is_the_hq(found: list[Face]) -> None:
     [
         (torch.zeros_like, "the restored face is another one"),
         (lambda faces: faces.flip(3), "the restored face is another one"),
-        (lambda faces: faces.roll(16, 2), "moved the landmarks by 0.2"),
+        (lambda faces: faces.roll(faces.shape[2] // 16, 2), "moved the landmarks by 0.2"),
     ],
 )
 def test_a_restorer_that_changes_the_person(
@@ -113,19 +116,11 @@ def test_a_photo_on_its_side_gives_the_same_pair() -> None:
     assert (F.avg_pool2d(pair.pair.hq, 2) - native).abs().mean() < 0.02
 
 
-@pytest.mark.parametrize(
-    ("width", "size", "expected"), [(90, None, 256), (230, None, 512), (90, 512, 512)]
-)
-def test_the_aligned_size_suits_the_restorer(width: float, size: int | None, expected: int) -> None:
-    # The template's square is 512 / 286 of the face's width: 384 px at a width of 214.5.
-    assert aligned_size(face(100, 100, width), restorer(size)) == expected
-
-
 def test_sharpness_is_aligned_pixels_per_hq_pixel(found: list[Face]) -> None:
-    found.append(face(160, 120, 71.5))  # a square of 128 px, aligned at 256
+    found.append(face(160, 120, 71.5))  # a square of 128 px, aligned at 336
     for scale in (1, 2, 4):
         [pair], _ = photo_pairs(PHOTO, scale, restorer())
-        assert pair.sharpness == pytest.approx(2 / scale, rel=1e-3)
+        assert pair.sharpness == pytest.approx(336 / 128 / scale, rel=1e-3)
 
 
 def test_of_a_large_face_only_the_middle_is_made(
