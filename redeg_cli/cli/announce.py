@@ -34,8 +34,9 @@ def announce(
     device: str,
     *,
     turns: bool,
+    known: bool = True,
 ) -> None:
-    """Say what is going to happen and how long it takes at most.
+    """Say what is going to happen and how long it takes at most, if the restorer is ``known``.
 
     ``photos`` are files with their (height, width) in pixels. The turns of small photos, which
     nobody asked for, are seconds.
@@ -54,10 +55,10 @@ def announce(
     cores = cpu_cores()
     seconds = (_FIXED + fit + restored) * 2 * _slowness() / min(cores, 16)
     gpu = "much faster on its GPU" if _has_gpu(device) else "a GPU is much faster"
+    takes = f": about {max(1, round(seconds / 60))} min on {cores} CPU cores" if known else ""
     say(
         "find the faces, restore them, read the degradation off them, fine-tune a restorer on it "
-        f"(at most {steps} steps), restore: about {max(1, round(seconds / 60))} min on {cores} CPU "
-        f"cores ({gpu})"
+        f"(at most {steps} steps), restore{takes} ({gpu})"
     )
 
 

@@ -1,8 +1,8 @@
 """``redeg finetune``: an old photo in, its restoration out; or an album of one origin."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -28,28 +28,13 @@ from redeg_cli.cli.masks import MaskOption, filled, find_masks
 from redeg_cli.cli.messages import emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_folder, refuse_file_name
 from redeg_cli.errors import RedegError, one_line
-from redeg_cli.finetune.effort import EFFORT, LEAST_SIDE
+from redeg_cli.finetune.effort import EFFORT, LEAST_SIDE, FaceRule, Quality
 
 if TYPE_CHECKING:
     from redeg_cli.io.images import Photo
 
+MODEL = "f2n-compact"
 Read = TypeVar("Read")
-
-
-class Quality(str, Enum):
-    """How long to fit."""
-
-    fast = "fast"
-    standard = "standard"
-    best = "best"
-
-
-class FaceRule(str, Enum):
-    """What is done with restored faces."""
-
-    keep = "keep"
-    blend = "blend"
-    restore = "restore"
 
 
 def finetune(
@@ -76,7 +61,7 @@ def finetune(
     quality: Annotated[
         Quality,
         typer.Option("--quality", help="fast, standard or best: how long to fit."),
-    ] = Quality.fast,
+    ] = "fast",
     steps: Annotated[
         int | None,
         typer.Option(
@@ -150,7 +135,7 @@ def finetune(
     max_faces: MaxFacesOption = 8,
     model: Annotated[
         str, typer.Option("--model", help="Restorer to start from: a name or a file.")
-    ] = "f2n-compact",
+    ] = MODEL,
     face_restorer: FaceRestorerOption = "face-restorer",
     redegnet: RedegnetOption = "redegnet-lite",
     detector: DetectorOption = "centerface",
@@ -183,16 +168,21 @@ def finetune(
         raise typer.BadParameter("with --true-colours no face is used: leave --face-box out")
     if true_colours and not (face_pair or region):
         raise typer.BadParameter("--true-colours needs --region or --face-pair to know them from")
+    if (face_pair or (region and true_colours)) and (faces or face_strength != 1):
+        given = "--face-pair" if face_pair else "--true-colours"
+        raise typer.BadParameter(
+            f"no face is looked for with {given}: leave --faces and --face-strength out"
+        )
     boxes = tuple(_box(text) for text in face_box or ())
     part = (_box(region[0], "--region"), region[1]) if region else None
     from redeg_cli.io.listing import list_usable
 
-    first = photos[0].resolve()
+    first = Path(os.path.abspath(photos[0]))  # a link's own name, not its target's
     alone = len(photos) == 1 and first.is_file()
     folder = output or Path(f"{first.stem if alone else _album(first)}_restored")
     refuse_file_name(folder)
     check_folder(folder, only_folder=True)
-    listed, unusable = list_usable(photos, folder)
+    listed, unusable = list_usable(photos, folder, mask)
     files = [image.path for image in listed]
     if len(files) > 1 and (face_box or face_pair or region):
         raise typer.BadParameter(
@@ -200,16 +190,19 @@ def finetune(
         )
     masks = find_masks(mask, listed)
     outcome = Outcome(failed=[(name, one_line(message)) for name, message in unusable])
-    effort = EFFORT[quality.value]
+    effort = EFFORT[quality]
     wanted = steps or effort[0]
     adapt = min(wanted, effort[1])
     sizes = _readable(files, _size, outcome)
-    announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns))
+    known = model == MODEL
+    announce(sizes, scale, wanted, adapt, folder, device, turns=bool(turns), known=known)
 
     from redeg_cli.finetune.album import Fitted, finetune_album
     from redeg_cli.finetune.outputs import Photos, plan_outputs, write_fitted, write_outputs
     from redeg_cli.finetune.photos import PhotoFiles
     from redeg_cli.finetune.settings import Settings
+    from redeg_cli.io.files import remove_leftovers
+    from redeg_cli.io.lock import folder_lock
 
     told: set[Path] = set()
 
@@ -224,7 +217,10 @@ def finetune(
         if file in masks:
             pictures[index]  # a wrong mask is told at once
     outputs = plan_outputs(files, folder)
-    outputs.ensure_writable(overwrite)
+    outputs.ensure_apart(files)
+    state = folder / "state.pt"
+    # A run that was stopped while it restored has written some of them: it is carried on.
+    outputs.ensure_writable(overwrite or (state.exists() and not outputs.summary.exists()))
     settings = Settings(
         scale=scale,
         steps=wanted,
@@ -240,7 +236,7 @@ def finetune(
         max_faces=max_faces,
         region=part,
         true_colours=true_colours,
-        faces=faces.value if faces else None,
+        faces=faces,
         face_strength=face_strength,
         turns=turns,
         grain=grain,
@@ -259,14 +255,15 @@ def finetune(
         write_fitted(outputs, title, fitted, settings)
         kept = True
 
-    state = folder / "state.pt"
     try:
         with (
+            folder_lock(folder),
             told_how_to_carry_on(state),
             progress("finetune", every_seconds=15) as on_progress,
         ):
+            remove_leftovers(state)
             result = finetune_album(
-                pictures, settings, on_progress, say, written.write, keep, state
+                pictures, settings, on_progress, say, written.write, keep, state, overwrite
             )
         summary = write_outputs(written, title, result)
     except BaseException:  # Ctrl-C too: hours of tuning may lie behind it

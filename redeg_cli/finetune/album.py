@@ -99,6 +99,7 @@ def finetune_album(
     hand_on: Callable[[int, Page, Photo], None] | None = None,
     keep: Callable[[Fitted], None] = lambda _: None,
     state_file: Path | None = None,
+    overwrite: bool = False,
 ) -> Finetuned:
     """Fine-tune one restorer on photos of one origin, by name, and restore them (ReDegNet,
     sections 3.3 and 4.4).
@@ -107,9 +108,11 @@ def finetune_album(
     the phases of a screen are each print's own. ``say`` gets one line per finding. ``hand_on`` is
     given each restored photo by its number, and it is not held then: an album's fill the memory.
     ``keep`` is given what was learned, before a photo is restored: one that fails loses nothing.
-    ``state_file`` keeps how far the tuning is, until then; a run that was stopped goes on from it.
+    ``state_file`` keeps how far the tuning is, until all photos are restored: a run that was
+    stopped goes on from it, and with ``overwrite`` that of another one is replaced.
     Photos are taken out of ``photos`` when they are needed, and not held (``PhotoFiles``).
-    Raises NoFaceError when no photo has a usable face, and what reading models and images raises.
+    Raises NoFaceError when no photo has a usable face, OutputError for the state of another run,
+    and what reading models and images raises.
     """
     started = time.monotonic()
     sizes = []
@@ -118,7 +121,11 @@ def finetune_album(
         sizes.append(photo.rgb.shape[:2])
     pixels = sum(size[0] * size[1] * (4 if settings.in_turns(size) else 1) for size in sizes)
     efforts = (settings.adapt_steps, settings.steps, pixels / 1e6)
-    stages = Stages(on_progress or no_progress, *efforts)
+    resumed = None
+    if state_file is not None:
+        resumed = Resumed(state_file, tuning_key(photos, settings), overwrite)
+    begun = 0 if resumed is None else resumed.begun()
+    stages = Stages(on_progress or no_progress, *efforts, begun)
     device = pick_device(settings.device)
     restorer = load_restorer(settings.model, settings.scale, device)
     net = load_redegnet(settings.redegnet, device)
@@ -205,9 +212,6 @@ def finetune_album(
     )
     parts = draw_photo_parts(pages, photos, settings.seed)
     fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
-    resumed = None
-    if state_file is not None:
-        resumed = Resumed(state_file, tuning_key(photos, settings))
     fitting.run(settings.steps, stages.within, say, resumed)
     chosen = choose(method, fitting.nearest, general)
     say(verdict(chosen, fitting.nearest, fitting.best, general))
@@ -219,8 +223,6 @@ def finetune_album(
         state, chosen, pool, None if adapted is None or jpeg is None else (adapted, jpeg)
     )
     keep(fitted)
-    if resumed is not None:
-        resumed.remove()
 
     stages.enter("restore")
     turned = [settings.in_turns(size) for size in sizes]
@@ -257,6 +259,8 @@ def finetune_album(
         else:
             hand_on(index, page, photo)
         pasted.append(names)
+    if resumed is not None:
+        resumed.remove()
     stages.finish()
     summary = summarise(
         settings,

@@ -1,4 +1,5 @@
-"""How many steps a fine-tuning takes; said before torch is imported, so nothing slow is here."""
+"""What a fine-tuning is told on the command line, and how many steps it takes: said before torch is
+imported, so nothing slow is here."""
 
 from typing import Literal, NamedTuple
 
@@ -6,6 +7,10 @@ LEAST_SIDE = 32
 """Pixels of a photo's side, at least."""
 
 Quality = Literal["fast", "standard", "best"]
+"""How long to fit."""
+FaceRule = Literal["keep", "blend", "restore"]
+"""What becomes of the faces: kept as the restored photo has them, replaced by the restored face
+where that is an improvement, or replaced all."""
 
 
 class Effort(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from redeg_cli.degrade.resize import to_aligned
+from redeg_cli.errors import OutputError
 from redeg_cli.finetune.album import Finetuned, Fitted
 from redeg_cli.finetune.photos import PhotoFiles
 from redeg_cli.finetune.report import (
@@ -22,7 +23,7 @@ from redeg_cli.finetune.summary import Page, weights_metadata
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.io.files import ensure_writable, write_json
 from redeg_cli.io.images import Photo, to_array, to_tensor, write_photo
-from redeg_cli.io.listing import unique_names
+from redeg_cli.io.listing import file_key, unique_names
 from redeg_cli.omega.adapted import save_adapted
 
 
@@ -38,6 +39,13 @@ class Outputs:
     adapted: Path
     """SynNet fitted to the photo; not written for a ReDegNet that cannot be."""
     summary: Path
+
+    def ensure_apart(self, photos: Sequence[Path]) -> None:
+        """Raise OutputError when one of them would take the place of one of the photos."""
+        given = {file_key(photo.resolve()) for photo in photos}
+        for path in (*self.restored, *self.before_after):
+            if file_key(path.resolve()) in given:
+                raise OutputError(f"{path} is one of the photos: give another folder with -o")
 
     def ensure_writable(self, overwrite: bool) -> None:
         """Raise OutputError when one of them exists and may not be replaced."""

@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from redeg_cli.faces.paste import pasted_face
+from redeg_cli.finetune.effort import FaceRule
 from redeg_cli.io.images import Photo, to_tensor
 from redeg_cli.omega.lattice import Lattice, lattice_energy
 from redeg_cli.omega.photo_pairs import FacePair
-
-FaceRule = Literal["keep", "blend", "restore"]
-"""What becomes of the faces: kept as the restored photo has them, replaced by the restored face
-where that is an improvement, or replaced all."""
 
 LEAST_DETAIL = 0.8
 """Part of the photo's detail in a face that a restored face must hold to be an improvement."""

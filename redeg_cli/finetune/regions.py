@@ -232,7 +232,7 @@ def brought_region(
     The LQ is at the photo's own resolution; the HQ may be of any size with the same aspect and
     is brought to ``scale`` times the LQ and takes its low-frequency colour, unless it is to
     ``keep_colours``: what a face restorer does to the colour is not the photo's degradation.
-    Raises PairError when the sizes cannot be a pair.
+    Raises PairError when the two cannot be a pair.
     """
     lq, hq = to_tensor(read_photo(lq_path).rgb), to_tensor(read_photo(hq_path).rgb)
     height, width = lq.shape[2] // 8 * 8, lq.shape[3] // 8 * 8
@@ -242,6 +242,8 @@ def brought_region(
             f"{2 * MINIMUM // scale} px a side at scale {scale}"
         )
     wanted = (lq.shape[2] * scale, lq.shape[3] * scale)
+    if hq.shape[2] < lq.shape[2]:
+        raise PairError(f"{hq_path} is smaller than {lq_path}: are they swapped?")
     if tuple(hq.shape[2:]) != wanted:
         aspect = (hq.shape[3] / hq.shape[2]) / (lq.shape[3] / lq.shape[2])
         if not 0.98 < aspect < 1.02:
@@ -249,6 +251,12 @@ def brought_region(
         hq = resize(hq, wanted)
     lq, hq = lq[:, :, :height, :width], hq[:, :, : height * scale, : width * scale]
     aligned = to_aligned(lq, scale)
+    same = similarity_of(to_array(hq), to_array(aligned), scale)
+    if same < LEAST_SIMILAR:
+        raise PairError(
+            f"{hq_path} does not show what {lq_path} shows: their likeness is {same:.2f}, at least "
+            f"{LEAST_SIMILAR:g} wanted"
+        )
     if not keep_colours:
         hq = to_tensor(follow_colour(to_array(hq), to_array(aligned)))
     return Region(

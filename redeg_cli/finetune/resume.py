@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from redeg_cli import __version__
+from redeg_cli.errors import OutputError
 from redeg_cli.finetune.settings import Settings
 from redeg_cli.io.files import atomic_path, to_plain
 from redeg_cli.io.images import Photo
@@ -31,6 +32,23 @@ class Resumed:
     path: Path
     key: str
     """Of the photos, the settings and the models, see ``tuning_key``."""
+    replaces: bool = False
+    """Whether the state of something else may be replaced."""
+
+    def begun(self) -> int:
+        """Return how many steps of the tuning are done already.
+
+        Raises OutputError for the state of something else that may not be replaced.
+        """
+        if not self.path.exists():
+            return 0
+        state = self._read(torch.device("cpu"))
+        if state is None and not self.replaces:
+            raise OutputError(
+                f"{self.path} is of another run, of other photos, settings or models: give another "
+                "folder, or --overwrite to begin anew"
+            )
+        return 0 if state is None else int(state["tuning"]["done"])
 
     def save(self, checked: "Checked") -> None:
         """Write how far a fine-tuning is, whole or not at all. Raises OutputError."""
@@ -49,13 +67,8 @@ class Resumed:
         """Take up what the file holds; return whether there is one, of just this fine-tuning."""
         from redeg_cli.finetune.checked import read_check
 
-        try:
-            state: dict[str, Any] = torch.load(
-                self.path, map_location=checked.device, weights_only=True
-            )
-            if state["key"] != self.key:
-                return False
-        except Exception:  # none, a damaged one, or one of another kind
+        state = self._read(checked.device)
+        if state is None:
             return False
         for name in _OF_TUNING:
             setattr(checked.tuning, name, state["tuning"][name])
@@ -65,8 +78,16 @@ class Resumed:
         checked.best = None if state["best"] is None else checked.checks[state["best"]]
         return True
 
+    def _read(self, device: torch.device) -> dict[str, Any] | None:
+        """Return what the file holds; None if there is none, or not of this fine-tuning."""
+        try:
+            state = torch.load(self.path, map_location=device, weights_only=True)
+            return state if state["key"] == self.key else None
+        except Exception:  # a damaged one, or one of another kind
+            return None
+
     def remove(self) -> None:
-        """Remove the file: the fine-tuning is done."""
+        """Remove the file: all is done."""
         self.path.unlink(missing_ok=True)
 
 

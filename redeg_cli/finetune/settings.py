@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from redeg_cli.finetune.effort import EFFORT
-from redeg_cli.finetune.paste import FaceRule
+from redeg_cli.finetune.effort import EFFORT, FaceRule
 from redeg_cli.models import DEFAULT_FACE_RESTORER, DEFAULT_REDEGNET, DEFAULT_RESTORER
 
 TURNED_PIXELS = 1_000_000

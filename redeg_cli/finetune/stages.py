@@ -13,19 +13,28 @@ TEXTS = {
 
 
 class Stages:
-    """Reports how much of the whole is done; stages are weighted by the time they take."""
+    """Reports how much of the whole is done; stages are weighted by the time they take.
+
+    Of the ``tune_steps`` a run before has done ``begun``: they take none.
+    """
 
     def __init__(
-        self, on_progress: OnProgress, adapt_steps: int, tune_steps: int, megapixels: float
+        self,
+        on_progress: OnProgress,
+        adapt_steps: int,
+        tune_steps: int,
+        megapixels: float,
+        begun: int = 0,
     ) -> None:
         self._report = on_progress
+        self._begun = begun
         # Seconds measured on two CPU cores; on other machines the proportions are much the same.
         self._plan = {
             "sharp": 1.0,
             "faces": 3.0,
             "omega": 1.0,
             "adapt": 0.18 * adapt_steps,
-            "tune": 0.66 * tune_steps,
+            "tune": 0.66 * (tune_steps - begun),
             "restore": 7.5 * megapixels,
         }
         self._current = "sharp"
@@ -38,9 +47,11 @@ class Stages:
     def within(self, done: int, total: int, text: str = "") -> None:
         """Report progress inside the current stage; this is an ``OnProgress``."""
         del text
+        if self._current == "tune" and total > self._begun:
+            done, total = done - self._begun, total - self._begun
         names = list(self._plan)
         before = sum(self._plan[name] for name in names[: names.index(self._current)])
-        part = self._plan[self._current] * done / max(1, total)
+        part = self._plan[self._current] * max(0, done) / max(1, total)
         share = (before + part) / sum(self._plan.values())
         self._report(round(1000 * share), 1000, TEXTS[self._current])
 

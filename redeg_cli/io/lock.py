@@ -18,13 +18,20 @@ _NAME = ".redeg.lock"
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Have a folder, which is made if need be, for this process alone while the block runs.
+    """Have a folder for this process alone while the block runs: one that is made for it, and gets
+    no file, is gone after it.
 
     Raises OutputError when another process has it, or it cannot be written. The lock goes with
     the process, killed or not. Nothing is locked where the file system has no locks.
     """
-    with _lock(folder / _NAME, f"in {folder}: wait for it, or give another folder"):
-        yield
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        with _lock(folder / _NAME, f"in {folder}: wait for it, or give another folder"):
+            yield
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 @contextmanager

@@ -18,11 +18,13 @@ def said(
     cores: int = 2,
     device: str = "cpu",
     nvidia: bool = False,
+    known: bool = True,
 ) -> str:
     monkeypatch.setattr(module, "cpu_flags", lambda: flags)
     monkeypatch.setattr(module, "cpu_cores", lambda: cores)
     monkeypatch.setattr(module.shutil, "which", lambda _: "nvidia-smi" if nvidia else None)
-    announce([(Path("a.jpg"), (300, 256))], 2, 250, 75, Path("out"), device, turns=True)
+    photos = [(Path("a.jpg"), (300, 256))]
+    announce(photos, 2, 250, 75, Path("out"), device, turns=True, known=known)
     text = capsys.readouterr().err
     assert text.startswith("a.jpg: 256x300 px, to be restored at 512x600 px into out")
     return text
@@ -43,6 +45,13 @@ def test_the_time_is_that_of_this_cpu(
     assert best < avx512 < avx2 < 4 * best
     assert minutes(said(monkeypatch, capsys, frozenset(), cores=16)) < avx2 / 4
     assert minutes(said(monkeypatch, capsys, cores=64)) == 1
+
+
+def test_of_another_restorer_no_time_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said(monkeypatch, capsys, known=False)
+    assert "(at most 250 steps), restore (a GPU is much faster)" in text
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,7 @@ def test_a_network_of_spandrel_is_tuned(
             "no face is used: leave --face-box out",
         ),
         (["--faces", "keep", "--face-strength", "0.5"], 2, "give --faces blend too"),
+        (["--face-pair", "a.png", "b.png", "--faces", "blend"], 2, "no face is looked for with"),
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "nan,0,inf,20"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
@@ -283,6 +284,27 @@ def test_results_go_beside_by_default(
     assert result.exit_code == 0, result.stderr
     assert {path.name for path in (tmp_path / "old_restored").iterdir()} == FILES
     assert result.stdout.strip() == str(Path("old_restored") / "old_restored.png")
+
+
+def test_the_folder_of_a_link_has_its_name(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git-annex stores files: the link is grandma.png, its target a checksum."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grandma.png").symlink_to(place.photo)
+    assert finetune("grandma.png").exit_code == 0
+    assert (tmp_path / "grandma_restored" / "grandma_restored.png").exists()
+
+
+def test_a_photo_is_never_replaced_by_a_result(
+    finetune: Callable, place: SimpleNamespace, tmp_path: Path
+) -> None:
+    photos = [tmp_path / name for name in ("a.png", "a_restored.png")]
+    for photo in photos:
+        photo.write_bytes(place.photo.read_bytes())
+    result = finetune(*photos, "-o", tmp_path, "--overwrite")
+    assert result.exit_code == 1
+    assert f"{photos[1]} is one of the photos" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["out", "out.txt"])

@@ -1,4 +1,4 @@
-"""``redeg finetune`` on several photos, and what is left of it when it fails."""
+"""``redeg finetune`` on several photos."""
 
 import json
 from collections.abc import Callable
@@ -7,91 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safetensors import safe_open
 
-from redeg_cli.errors import OutputError
-from redeg_cli.finetune import album as album_module
-from redeg_cli.finetune import checked as checked_module
 from redeg_cli.io.images import read_rgb, write_rgb
-from redeg_cli.omega.pool import load_pool
 
 pytestmark = pytest.mark.usefixtures("few_steps")
-
-LEARNED = {"pool.npz", "f2n-finetuned.safetensors", "adapted.safetensors"}
-
-
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (MemoryError(), 1), (OutputError("full"), 1)]
-)
-def test_when_a_photo_fails_what_was_learned_is_kept(
-    finetune: Callable,
-    redeg: Callable,
-    place: SimpleNamespace,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    error: BaseException,
-    code: int,
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(album_module, "restore_photo", fail)
-    result = finetune(place.photo, "-o", tmp_path / "out")
-    assert result.exit_code == code, result.stderr
-    weights = tmp_path / "out" / "f2n-finetuned.safetensors"
-    assert f"the fine-tuned restorer is {weights}: `redeg restore --model`" in result.stderr
-    assert {path.name for path in weights.parent.iterdir()} == LEARNED
-    assert load_pool(tmp_path / "out" / "pool.npz").scale == 2
-    with safe_open(weights, "pt") as file:
-        metadata = file.metadata()
-    assert (metadata["chosen"], metadata["share"]) == ("adapted", "1.0")
-    redo = redeg("restore", place.photo, "--model", weights, "-o", tmp_path / "restored.png")
-    assert redo.exit_code == 0, redo.stderr
-
-
-def test_a_tuning_that_was_stopped_is_carried_on(
-    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = finetune(place.photo, "-o", tmp_path / "whole")
-    assert whole.exit_code == 0
-    monkeypatch.setattr(checked_module, "EVERY", 2)
-
-    def stop(_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checked_module.Checked, "_check", stop)
-        stopped = finetune(place.photo, "-o", tmp_path / "out")
-    state = tmp_path / "out" / "state.pt"
-    assert stopped.exit_code == 130
-    assert f"stopped: the same command carries on from {state}" in stopped.stderr
-    assert [path.name for path in state.parent.iterdir()] == ["state.pt"]
-    other = finetune(place.photo, "-o", tmp_path / "out", "--seed", 1)  # of another tuning
-    assert other.exit_code == 0
-    assert "carrying on" not in other.stderr
-    assert not state.exists()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checked_module.Checked, "_check", stop)
-        assert finetune(place.photo, "-o", tmp_path / "again").exit_code == 130
-    again = finetune(place.photo, "-o", tmp_path / "again")
-    assert again.exit_code == 0, again.stderr
-    assert "carrying on after 2 steps of fine-tuning" in again.stderr
-    for name in ("f2n-finetuned.safetensors", "old_restored.png"):
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-def test_when_the_tuning_fails_nothing_is_written(
-    finetune: Callable, place: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(album_module, "choose", fail)
-    result = finetune(place.photo, "-o", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "redeg restore" not in result.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["state.pt"]
 
 
 def test_an_album_gets_one_restorer(
@@ -140,7 +59,7 @@ def test_of_an_album_bad_photos_and_results_are_left_out(
         assert "tiny.png is 40x31 pixels: at least 32x32 are needed" in result.stderr
         assert "3 of 4 failed" in result.stderr
         assert {path.name for path in (album / "album_restored").iterdir()} == {
-            *LEARNED,
+            *("pool.npz", "f2n-finetuned.safetensors", "adapted.safetensors"),
             *("before_after.png", "index.html", "summary.json"),
             "one_restored.png",
         }

@@ -9,7 +9,8 @@ import pytest
 
 from redeg_cli.faces.align import align_face, similarity, template
 from redeg_cli.faces.detectors import Face
-from redeg_cli.finetune.paste import FaceRule, paste_faces
+from redeg_cli.finetune.effort import FaceRule
+from redeg_cli.finetune.paste import paste_faces
 from redeg_cli.io.images import Photo, to_tensor
 from redeg_cli.omega.extract import AlignedPair
 from redeg_cli.omega.lattice import Lattice

@@ -166,15 +166,21 @@ def test_without_a_lattice_regions_stay_as_they_are(scene: Scene) -> None:
     assert cleaned is regions
 
 
+def enlarged(rgb: np.ndarray, factor: int) -> np.ndarray:
+    size = (rgb.shape[1] * factor, rgb.shape[0] * factor)
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
 def test_a_pair_that_was_brought(tmp_path: Path, scene: Scene) -> None:
     write_rgb(tmp_path / "lq.png", scene(50, 45))
-    write_rgb(tmp_path / "hq.png", scene(100, 90))
+    sharp = enlarged(scene(50, 45), 2)
+    write_rgb(tmp_path / "hq.png", sharp)
     region = brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
     # Cut to whole blocks of eight.
     assert region.box == (0, 0, 40, 48)
     assert region.pair.hq.shape == region.pair.lq.shape == (1, 3, 96, 80)
     # Its details are the file's, its low-frequency colour is the photo's.
-    difference = region.pair.hq[0].permute(1, 2, 0).numpy() - scene(100, 90)[:96, :80]
+    difference = region.pair.hq[0].permute(1, 2, 0).numpy() - sharp[:96, :80]
     assert np.abs(np.diff(difference, axis=0)).max() < 0.03
     assert abs(float((region.pair.hq - region.pair.lq).mean())) < 0.01
     assert region.name == "lq.png and hq.png"
@@ -188,7 +194,7 @@ def test_a_pair_that_was_brought(tmp_path: Path, scene: Scene) -> None:
 @pytest.mark.parametrize("factor", [1, 3, 5])
 def test_the_sharp_version_may_be_of_any_size(tmp_path: Path, scene: Scene, factor: int) -> None:
     write_rgb(tmp_path / "lq.png", scene(40, 48))
-    write_rgb(tmp_path / "hq.png", scene(40 * factor, 48 * factor))
+    write_rgb(tmp_path / "hq.png", enlarged(scene(40, 48), factor))
     region = brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
     assert region.pair.hq.shape == (1, 3, 80, 96)
 
@@ -206,6 +212,16 @@ def test_what_is_no_pair(
         brought_region(tmp_path / "lq.png", tmp_path / "hq.png", 2)
     with pytest.raises(InputError, match=r"gone\.png"):
         brought_region(tmp_path / "gone.png", tmp_path / "hq.png", 2)
+
+
+def test_a_pair_shows_the_same(tmp_path: Path, scene: Scene) -> None:
+    write_rgb(tmp_path / "lq.png", scene(48, 48))
+    write_rgb(tmp_path / "hq.png", enlarged(scene(48, 48), 2))
+    write_rgb(tmp_path / "other.png", astronaut(5))
+    with pytest.raises(PairError, match=r"other\.png does not show what .*lq\.png shows"):
+        brought_region(tmp_path / "lq.png", tmp_path / "other.png", 2)
+    with pytest.raises(PairError, match=r"lq\.png is smaller than .*hq\.png: are they swapped"):
+        brought_region(tmp_path / "hq.png", tmp_path / "lq.png", 2)
 
 
 def astronaut(factor: int) -> np.ndarray:

@@ -25,7 +25,7 @@ def test_the_second_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
                 pass
             with folder_lock(tmp_path):  # another folder is free
                 pass
-        assert list(folder.iterdir()) == []
+        assert not folder.exists()
 
 
 def test_a_file_is_locked_apart_from_its_neighbours(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_windows_locks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
                 pass
             with folder_lock(tmp_path):
                 pass
-        assert list((tmp_path / "out").iterdir()) == []
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_killed_process_locks_no_more(tmp_path: Path) -> None:
@@ -98,3 +98,15 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot write to"), folder_lock(tmp_path / "file"):
         pass
+
+
+def test_a_folder_that_gets_no_file_is_gone_again(tmp_path: Path) -> None:
+    for name in ("kept", "given"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "given" / "a").write_text("x")
+    for folder in (tmp_path / "new" / "deep", tmp_path / "kept", tmp_path / "given"):
+        with folder_lock(folder):
+            assert folder.exists()
+    with folder_lock(tmp_path / "filled" / "deep"):
+        (tmp_path / "filled" / "deep" / "b").write_text("y")
+    assert {path.name for path in tmp_path.iterdir()} == {"kept", "given", "filled"}
