@@ -29,7 +29,9 @@ def find_masks(given: Path | None, photos: Sequence["ImageFile"]) -> Mapping[Pat
     """Return the mask of each photo that has one, by the photo's path.
 
     Those of a folder are matched by their name without suffix, and what fits no photo is told.
-    Raises InputError when there is none, BadParameter for one file and several photos.
+    Photos of one name (a scan and a smaller copy, 1.tif and 1.jpg) share the mask; one that it does
+    not fit fails for its size. Raises InputError when there is no mask, or two for a photo,
+    BadParameter for one file and several photos.
     """
     from redeg_cli.io.listing import list_images
 
@@ -42,13 +44,21 @@ def find_masks(given: Path | None, photos: Sequence["ImageFile"]) -> Mapping[Pat
                 param_hint="--mask",
             )
         return {photos[0].path: given}
-    masks = {_stem(mask.name): mask.path for mask in list_images([given])}
-    found = {
-        photo.path: masks.pop(_stem(photo.name)) for photo in photos if _stem(photo.name) in masks
-    }
+    masks: dict[str, list[Path]] = {}
+    for mask in list_images([given]):
+        masks.setdefault(_stem(mask.name), []).append(mask.path)
+    found: dict[Path, Path] = {}
+    for photo in photos:
+        fitting = masks.get(_stem(photo.name), [])
+        if len(fitting) > 1:
+            both = f"{fitting[0]} and {fitting[1]}"
+            raise InputError(f"{both} are both masks of {photo.name}: keep one of them")
+        if fitting:
+            found[photo.path] = fitting[0]
     if not found:
         raise InputError(f"no mask in {given} has the name of a photo: {photos[0].name}, ...")
-    for mask in masks.values():
+    used = set(found.values())
+    for mask in (mask for group in masks.values() for mask in group if mask not in used):
         warn(f"the mask {mask} is left out: no photo has its name")
     return found
 

@@ -17,35 +17,33 @@ def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def to_srgb(image: Image.Image, icc: bytes) -> tuple[Image.Image, str | None]:
+def to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
     """Convert an 8-bit picture (mode L, RGB or CMYK) from its profile to sRGB (L or RGB).
 
-    Returns the picture and the profile's name; the name is None, and a gray or RGB picture is
-    the one given, when the profile is sRGB itself, damaged, or of another kind of picture (a
-    wrong profile must not keep anybody from reading the picture).
+    The picture itself comes back when the profile is sRGB, damaged, or of another kind of picture
+    (a wrong profile must not keep anybody from reading the picture).
     """
     gray = image.mode == "L"
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         wanted = _SPACES.get(getattr(profile.profile, "xcolor_space", ""))
-        if gray and wanted == "RGB":
-            image = image.convert("RGB")  # gray files often carry the profile of an RGB space
-        if wanted is None or image.mode != wanted:
-            return _plain(image, gray), None
+        # Gray files often carry the profile of an RGB space.
+        source = image.convert("RGB") if gray and wanted == "RGB" else image
+        if wanted is None or source.mode != wanted:
+            return image
         transform = _transform(profile, wanted)
         if wanted != "CMYK" and _changes_nothing(transform, wanted):
-            return _plain(image, gray), None
-        converted = ImageCms.applyTransform(image, transform)
-        name = ImageCms.getProfileDescription(profile).strip() or "unnamed profile"
+            return image
+        converted = ImageCms.applyTransform(source, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return _plain(image, gray), None
+        return image
     if converted is None:
-        return _plain(image, gray), None
+        return image
     # Neutral stays neutral in these conversions up to rounding: green carries the lightness.
-    return (converted.getchannel("G") if gray else converted), name
+    return converted.getchannel("G") if gray else converted
 
 
-def deep_to_srgb(rgb: np.ndarray, gray: bool, icc: bytes) -> tuple[np.ndarray, str | None]:
+def deep_to_srgb(rgb: np.ndarray, gray: bool, icc: bytes) -> np.ndarray:
     """Convert 16-bit colours, float32 (H, W, 3) in [0, 1], from their profile to sRGB.
 
     Pillow converts 8 bits only. Profiles of curves and a matrix are applied in floating point;
@@ -55,14 +53,14 @@ def deep_to_srgb(rgb: np.ndarray, gray: bool, icc: bytes) -> tuple[np.ndarray, s
     coarse = np.rint(rgb * 255.0)
     levels = coarse.astype(np.uint8)
     picture = Image.fromarray(np.ascontiguousarray(levels[..., 0] if gray else levels))
-    converted, name = to_srgb(picture, icc)
-    if name is None:
-        return rgb, None
+    converted = to_srgb(picture, icc)
+    if converted is picture:
+        return rgb
     exact = None if gray else matrix_to_srgb(rgb, icc)
     if exact is not None:
-        return exact, name
+        return exact
     base = np.asarray(converted.convert("RGB"), dtype=np.float32)
-    return np.clip((base + (rgb * 255.0 - coarse)) / 255.0, 0.0, 1.0).astype(np.float32), name
+    return np.clip((base + (rgb * 255.0 - coarse)) / 255.0, 0.0, 1.0).astype(np.float32)
 
 
 def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
@@ -87,9 +85,3 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         probe = expected = np.stack(grid, axis=-1).reshape(1, -1, 3)
     converted = ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(probe)), transform)
     return bool(np.abs(np.asarray(converted, dtype=int) - expected).max() <= 1)
-
-
-def _plain(image: Image.Image, gray: bool) -> Image.Image:
-    if gray:
-        return image if image.mode == "L" else image.convert("L")
-    return image if image.mode == "RGB" else image.convert("RGB")

@@ -135,7 +135,7 @@ def decode(
         image.load()
         # Pillow turns a TIFF upright by itself, and OpenCV does too: the orientation is 1 then.
         metadata, orientation = _quiet_metadata(image)
-        rgb, alpha, gray, depth, source = _pixels(image, data, icc)
+        rgb, alpha, gray, depth = _pixels(image, data, icc)
     except MemoryError:
         raise InputError(
             f"{path} ({image.width}x{image.height} pixels) does not fit into memory: "
@@ -152,7 +152,7 @@ def decode(
     alpha = None if alpha is None else _upright(alpha, orientation)
     metadata = prepare_metadata(metadata, rgb.shape[0], rgb.shape[1])
     profile = srgb_profile() if icc is not None else None
-    return rgb, alpha, gray, depth, replace(metadata, icc=profile, source_profile=source)
+    return rgb, alpha, gray, depth, replace(metadata, icc=profile)
 
 
 def _register_heif() -> None:
@@ -170,15 +170,14 @@ def _quiet_metadata(image: Image.Image) -> tuple[Metadata, int]:
 
 def _pixels(
     image: Image.Image, data: bytes, icc: bytes | None
-) -> tuple[np.ndarray, np.ndarray | None, bool, int, str | None]:
+) -> tuple[np.ndarray, np.ndarray | None, bool, int]:
     if (white := _deep_white(image, data)) is not None:
         deep = _decode_deep(image, data, white)
         if deep is not None:
             rgb, alpha, gray = deep
-            source = None
             if icc is not None:
-                rgb, source = deep_to_srgb(rgb, gray, icc)
-            return rgb, alpha, gray, 16, source
+                rgb = deep_to_srgb(rgb, gray, icc)
+            return rgb, alpha, gray, 16
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise InputError(
             f"holds samples of a kind that is not supported (mode {image.mode}): "
@@ -196,15 +195,14 @@ def _pixels(
         image = image.convert("L")
     elif image.mode not in ("RGB", "CMYK"):
         image = image.convert("RGB")
-    source = None
     if icc is not None:
-        image, source = to_srgb(image, icc)
+        image = to_srgb(image, icc)
     if image.mode == "CMYK":
         image = image.convert("RGB")
     values = _unit(image)
     if values.ndim == 2:
         values = np.repeat(values[..., None], 3, axis=2)
-    return values, alpha, gray, 8, source
+    return values, alpha, gray, 8
 
 
 def _unit(image: Image.Image) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,15 @@ from redeg_cli.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from redeg_cli.progress import OnProgress, no_progress
 
 _log = logging.getLogger(__name__)
-_OF_THE_SYSTEM = ("__macosx", "$recycle.bin", "system volume information")
-"""Folders that hold nobody's photos: of archives that macOS made, of Windows' drives."""
+_OF_THE_SYSTEM = (
+    "__macosx",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "@eadir",
+)
+"""Folders that hold nobody's photos: of archives that macOS made, of Windows' and Linux' drives,
+of Synology's thumbnails."""
 _TOLD = 1000
 """Images between two calls that say how many were found."""
 
@@ -42,30 +49,37 @@ def list_images(
     twice comes once. Names equal across inputs get their folders' names in front.
     Raises InputError for a path that does not exist and a folder without pictures.
     """
-    found: list[tuple[Path, str]] = []
-    seen: dict[str, None] = {}
+    found: dict[str, tuple[Path, str]] = {}
     real_path = RealPaths()
     for given in expand_inputs(inputs):
-        if given.is_dir():
-            members = list(folder_images(given, recursive, on_progress))
-            if not members:
-                raise InputError(
-                    f"{given} holds no images: looked for {', '.join(IMAGE_SUFFIXES)}"
-                    + ("" if recursive else " (not in its sub-folders)")
-                )
-        else:
-            members = [(given, given.name)]
-        for path, name in members:
-            key = real_path(path)
-            if key not in seen:
-                seen[key] = None
-                found.append((path, name))
+        for path, name in _pictures(given, recursive, on_progress):
+            found.setdefault(real_path(path), (path, name))
     if not found:
         raise InputError("no images were given: give files or folders")
-    names = unique_names(found)
+    return _named(found)
+
+
+def _pictures(
+    given: Path, recursive: bool = True, on_progress: OnProgress = no_progress
+) -> list[tuple[Path, str]]:
+    """Return (path, name) of a file that was given, or of the pictures of a folder."""
+    if not given.is_dir():
+        return [(given, given.name)]
+    members = list(folder_images(given, recursive, on_progress))
+    if not members:
+        raise InputError(
+            f"{given} holds no images: looked for {', '.join(IMAGE_SUFFIXES)}"
+            + ("" if recursive else " (not in its sub-folders)")
+        )
+    return members
+
+
+def _named(found: Mapping[str, tuple[Path, str]]) -> list[ImageFile]:
+    """Return the pictures of a listing from their (path, name) by the path without links."""
+    names = unique_names(list(found.values()))
     return [
         ImageFile(path, name, real)
-        for (path, _), name, real in zip(found, names, seen, strict=True)
+        for (real, (path, _)), name in zip(found.items(), names, strict=True)
     ]
 
 
@@ -86,31 +100,58 @@ class RealPaths:
 
 
 def list_usable(
-    inputs: Sequence[Path], output: Path
+    inputs: Sequence[Path], output: Path, masks: Path | None = None
 ) -> tuple[list[ImageFile], list[tuple[str, str]]]:
     """Return the pictures of all usable inputs, and (input, why) of the unusable ones.
 
-    Results of an earlier run that lie in an output folder inside an input folder are left out.
-    Raises InputError when nothing is usable.
+    Of an input folder, what lies in an output folder inside it (results of an earlier run) is left
+    out, and what lies in the folder of ``masks``, or is the one mask.
+    Raises InputError when nothing is usable, or left.
     """
-    usable: list[Path] = []
+    found: dict[str, tuple[Path, str]] = {}
     unusable: list[tuple[str, str]] = []
+    emptied: dict[str, None] = {}
+    real_path = RealPaths()
     for path in inputs:
         try:
-            list_images([path])
+            listed = [(given, _pictures(given)) for given in expand_inputs([path])]
         except InputError as error:
             unusable.append((str(path), str(error)))
-        else:
-            usable.append(path)
-    if not usable:
-        raise InputError("; ".join(message for _, message in unusable))
-    place = output.resolve()
-    above = {file_key(parent) for parent in place.parents}
-    listed = list_images(usable)
-    if any(path.is_dir() and file_key(path.resolve()) in above for path in usable):
-        results = os.path.join(file_key(place), "")
-        listed = [each for each in listed if not file_key(each.real).startswith(results)]
-    return listed, unusable
+            continue
+        for given, pictures in listed:
+            places = _no_photos(given, output, masks) if given.is_dir() else {}
+            for picture, name in pictures:
+                real = real_path(picture)
+                inside = [what for place, what in places.items() if _lies_in(real, place)]
+                emptied.update(dict.fromkeys(inside))
+                if not inside:
+                    found.setdefault(real, (picture, name))
+    if not found:
+        reasons = [message for _, message in unusable]
+        if emptied:
+            reasons.append(f"all images given lie in {' or '.join(emptied)}: give the photos")
+        raise InputError("; ".join(reasons))
+    return _named(found), unusable
+
+
+def _no_photos(folder: Path, output: Path, masks: Path | None) -> dict[str, str]:
+    """Return the places whose pictures are no photos of ``folder``, each with what it is."""
+    given = folder.resolve()
+    places: dict[str, str] = {}
+    place = str(output.resolve())
+    if not _lies_in(given, place):  # results that are asked for themselves are photos
+        places[place] = f"the output folder {output}"
+    if masks is not None:
+        place = str(masks.resolve())
+        if not _lies_in(given.parent, place):  # masks may lie above their photos
+            places[place] = f"--mask {masks}"
+    return places
+
+
+def _lies_in(path: Path | str, place: str) -> bool:
+    """Tell whether a path is ``place`` or lies in it; both without links."""
+    key, place = file_key(path), file_key(place)
+    return key == place or key.startswith(os.path.join(place, ""))
 
 
 def file_key(path: Path | str) -> str:
@@ -146,14 +187,18 @@ def folder_images(
     """Yield (path, name relative to ``folder``) of its pictures in natural order.
 
     Links to folders are followed, once. A warning is logged when there are pictures of a kind that
-    is not read (camera raw, JPEG XL). Raises InputError for a folder that cannot be read.
+    is not read (camera raw, JPEG XL), and for a sub-folder that cannot be read. Raises InputError
+    when ``folder`` itself cannot be.
     """
     names: list[str] = []
     unread: Counter[str] = Counter()
     visited: set[str] = set()
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+        reason = f"cannot read the folder {error.filename}: {error.strerror}"
+        if Path(error.filename) == folder:
+            raise InputError(reason) from error
+        _log.warning("%s; it is left out", reason)
 
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
         real = os.path.realpath(parent)

@@ -38,8 +38,6 @@ class Metadata:
     """XMP packet (XML)."""
     text: tuple[tuple[str, str], ...] = ()
     """PNG text entries and the JPEG comment (key ``Comment``), in the file's order."""
-    source_profile: str | None = None
-    """Name of the profile the pixels were converted from; None when nothing was converted."""
 
 
 def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
@@ -62,16 +60,12 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     return metadata, orientation
 
 
-def prepare_metadata(
-    metadata: Metadata, height: int, width: int, *, strip: bool = False
-) -> Metadata:
-    """Return ``metadata`` for an upright picture of the given size, or none with ``strip``.
+def prepare_metadata(metadata: Metadata, height: int, width: int) -> Metadata:
+    """Return ``metadata`` for an upright picture of the given size.
 
     The orientation becomes 1 and every pixel dimension that EXIF or XMP states is set to the new
     size; the embedded thumbnail, which would show the old picture, is dropped.
     """
-    if strip:
-        return Metadata()
     raw = metadata.exif
     exif = None
     if raw is not None:

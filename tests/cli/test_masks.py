@@ -73,3 +73,59 @@ def test_a_wrong_mask_is_the_failure_of_its_photo(restore: Callable, tmp_path: P
     assert result.exit_code == 1
     assert "is 9x9 pixels and the photo 40x40" in result.stderr
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["2.png"]
+
+
+def test_masks_among_the_photos_are_no_photos(restore: Callable, tmp_path: Path) -> None:
+    draw(tmp_path / "album" / "1.png", 90, 250)
+    draw(tmp_path / "album" / "masks" / "1.png", 0, 255)
+    masks = tmp_path / "album" / "masks"
+    result = restore(tmp_path / "album", "-o", tmp_path / "o", "--mask", masks)
+    assert result.exit_code == 0
+    assert result.stdout.split() == [str(tmp_path / "o" / "1.png")]
+    assert spread(tmp_path / "o" / "1.png") < 10
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_nothing_but_results_is_an_error(restore: Callable, tmp_path: Path, mask: bool) -> None:
+    draw(tmp_path / "only" / "out" / "1.png", 90)
+    draw(tmp_path / "masks" / "1.png", 0, 255)
+    options = ("--mask", tmp_path / "masks") if mask else ()
+    result = restore(tmp_path / "only", "-o", tmp_path / "only" / "out", *options)
+    assert result.exit_code == 1
+    assert "all images given lie in the output folder" in result.stderr
+
+
+def test_results_and_masks_are_not_fine_tuned_on(redeg: Callable, tmp_path: Path) -> None:
+    for name in ("out/1.png", "masks/1.png"):
+        draw(tmp_path / "only" / name, 90)
+    out, masks = tmp_path / "only" / "out", tmp_path / "only" / "masks"
+    result = redeg("finetune", tmp_path / "only", "-o", out, "--mask", masks, "--device", "cpu")
+    assert result.exit_code == 1
+    told = f"error: all images given lie in --mask {masks} or the output folder {out}"
+    assert told in result.stderr
+
+
+def test_two_masks_of_one_photo_are_refused(restore: Callable, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "1.png", 90)
+    masks = tmp_path / "masks"
+    for name in ("1.png", "1.jpg", "2.jpg", "2.png"):
+        draw(masks / name, 0, 255)
+    result = restore(tmp_path / "in", "-o", tmp_path / "o", "--mask", masks)
+    assert result.exit_code == 1
+    both = f"{masks / '1.jpg'} and {masks / '1.png'}"
+    assert f"error: {both} are both masks of 1.png: keep one of them" in result.stderr
+    (masks / "1.jpg").unlink()
+    result = restore(tmp_path / "in", "-o", tmp_path / "o", "--mask", masks)
+    assert result.exit_code == 0
+    for name in ("2.jpg", "2.png"):
+        assert f"the mask {masks / name} is left out" in result.stderr
+
+
+def test_photos_of_one_name_share_the_mask(restore: Callable, tmp_path: Path) -> None:
+    for name in ("1.bmp", "1.png"):
+        draw(tmp_path / "in" / name, 90, 250)
+    draw(tmp_path / "masks" / "1.png", 0, 255)
+    result = restore(tmp_path / "in", "-o", tmp_path / "o", "--mask", tmp_path / "masks")
+    assert result.exit_code == 0
+    assert result.stderr.count("is marked, and filled") == 2
+    assert [spread(path) < 10 for path in (tmp_path / "o").iterdir()] == [True, True]

@@ -22,6 +22,7 @@ def names(*inputs: Path, recursive: bool = True) -> list[str]:
 def test_a_folder_in_natural_order_without_hidden_files(tmp_path: Path) -> None:
     make(tmp_path, "10.png", "2.PNG", "b/1.jpg", "b/.redeg-1.png", ".git/x.png", "a.txt", "é.webp")
     make(tmp_path, "__MACOSX/2.png", "$RECYCLE.BIN/3.png", "B10.tiff", "b9.jpeg")
+    make(tmp_path, "lost+found/4.png", "b/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg")
     assert names(tmp_path) == ["2.PNG", "10.png", "b/1.jpg", "b9.jpeg", "B10.tiff", "é.webp"]
     assert names(tmp_path, recursive=False) == ["2.PNG", "10.png", "b9.jpeg", "B10.tiff", "é.webp"]
     for item in list_images([tmp_path]):
@@ -78,11 +79,34 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     assert names(tmp_path / "in") == ["a.png", "more/b.png"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
-def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Folders put in here cannot be read, by root neither."""
+    scan, folders = os.scandir, set()
+
+    def refuse(path: str):
+        if Path(path) in folders:
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    return folders
+
+
+def test_a_sub_folder_that_cannot_be_read_is_told_and_left_out(
+    tmp_path: Path, locked: set[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "a.png", "private/b.png", "then/c.png")
+    locked.add(tmp_path / "private")
+    assert names(tmp_path) == ["a.png", "then/c.png"]
+    told = f"cannot read the folder {tmp_path / 'private'}: Permission denied; it is left out"
+    assert [each.getMessage() for each in caplog.records] == [told]
+
+
+def test_a_given_folder_that_cannot_be_read_is_refused(tmp_path: Path, locked: set[Path]) -> None:
     make(tmp_path, "in/a.png")
-    (tmp_path / "in").chmod(0)
-    with pytest.raises(InputError, match="cannot read the folder"):
+    locked.add(tmp_path / "in")
+    with pytest.raises(InputError, match=r"cannot read the folder .*in: Permission denied"):
         list_images([tmp_path / "in"])
 
 

@@ -76,11 +76,13 @@ def test_turned_photo_comes_upright_once(tmp_path: Path, suffix: str) -> None:
 def test_profile_is_told(tmp_path: Path, suffix: str) -> None:
     """A profile that is in the file is read; sRGB's changes nothing."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    path = tmp_path / f"a{suffix}"
-    path.write_bytes(encoded(picture(), suffix, icc_profile=srgb))
-    photo = read_photo(path)
+    paths = [tmp_path / f"{name}{suffix}" for name in ("with", "without")]
+    paths[0].write_bytes(encoded(picture(), suffix, icc_profile=srgb))
+    paths[1].write_bytes(encoded(picture(), suffix))
+    photo, plain = map(read_photo, paths)
     assert photo.metadata.icc is not None
-    assert photo.metadata.source_profile is None
+    assert plain.metadata.icc is None
+    np.testing.assert_array_equal(photo.rgb, plain.rgb)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
