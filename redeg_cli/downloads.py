@@ -198,7 +198,7 @@ def _receive(url: str, file: Any, progress: OnProgress) -> None:
             have = 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
-        while block := answer.read(_BLOCK):
+        while block := _read(answer):
             file.write(block)
             have += len(block)
             progress(have >> 20, max(total, have) >> 20, "MB")
@@ -210,7 +210,8 @@ def _receive(url: str, file: Any, progress: OnProgress) -> None:
 def _opened(url: str, start: int) -> Iterator[Any]:
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
+        with _network():
+            answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if start and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             yield None
@@ -218,6 +219,22 @@ def _opened(url: str, start: int) -> Iterator[Any]:
         raise
     with answer:
         yield answer
+
+
+def _read(answer: Any) -> bytes:
+    with _network():
+        return answer.read(_BLOCK)
+
+
+@contextmanager
+def _network() -> Iterator[None]:
+    """Make a ConnectionError of what else the network raises, so that it is none of the disk's."""
+    try:
+        yield
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        raise
+    except OSError as error:  # ssl.SSLError, or a network that has gone
+        raise ConnectionError(str(error)) from error
 
 
 def _sha256(path: Path) -> str:

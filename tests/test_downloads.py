@@ -1,7 +1,9 @@
 """Downloads: found where they lie, fetched whole, carried on, and never taken for another file."""
 
+import errno
 import hashlib
 import os
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -136,6 +138,37 @@ def test_no_such_file_no_such_server_no_such_name(monkeypatch: pytest.MonkeyPatc
         fetch("weights")
     with pytest.raises(ModelError, match=r"no download 'vgg' \(did you mean 'vgg19'\?\)"):
         fetch("vgg")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLError(1, "bad record mac"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    ],
+)
+@pytest.mark.parametrize("when", ["http.client.HTTPResponse.read", "urllib.request.urlopen"])
+def test_a_network_that_fails_is_not_the_disk(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, when: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(when, fail)
+        with pytest.raises(ModelError, match=rf"broke off \(.*{error.strerror}.*command goes on"):
+            fetch("weights")
+    assert fetch("weights").read_bytes() == CONTENT
+
+
+def test_a_full_disk_is_not_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"cannot write .*part: No space left on device"):
+        fetch("weights")
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

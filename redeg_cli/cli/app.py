@@ -3,7 +3,6 @@
 import io
 import signal
 import sys
-import traceback
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -19,7 +18,9 @@ from redeg_cli.cli.messages import (
     report_error,
     set_debug,
     set_quiet,
+    stdout_lost,
     tell,
+    tell_traceback,
 )
 from redeg_cli.errors import RedegError
 from redeg_cli.memory import keep_freed_memory
@@ -118,7 +119,7 @@ class _LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             with logged_warnings():
-                return super().invoke(ctx)
+                result = super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise  # Typer's own, and a stdout that nobody reads, at which it ends quietly
         except _UsageError as error:  # which Typer tells
@@ -129,10 +130,13 @@ class _LazyGroup(TyperGroup):
             raise typer.Exit(error.exit_code if isinstance(error, RedegError) else 1) from error
         except KeyboardInterrupt as error:
             if debug_on():
-                traceback.print_exc(file=sys.stderr)
+                tell_traceback(error)
             tell("interrupted")
             emit_error("interrupted")
             raise typer.Exit(130) from error
+        if stdout_lost():
+            raise typer.Exit(1)
+        return result
 
 
 app = typer.Typer(

@@ -15,9 +15,9 @@ from redeg_cli.cli.common import (
     SeedOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, emit_path, say
+from redeg_cli.cli.messages import emit_json, emit_path, say, tell
 from redeg_cli.cli.outputs import check_pool
-from redeg_cli.errors import InputError, RedegError, one_line
+from redeg_cli.errors import InputError, OutputError, RedegError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,15 +122,18 @@ def build_kernels(
 def _kept(
     output: Path, kernels: "list[np.ndarray]", names: list[str], noted: dict[str, Any]
 ) -> Iterator[None]:
-    """Write what there is when the work within is interrupted: a kernel takes many seconds."""
+    """Write what there is when anything ends the work within: a kernel takes many seconds."""
     from redeg_cli.degrade.kernel_pool import estimated_pool
 
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException:
         if kernels:
-            estimated_pool(kernels, names, noted).save(output)
-            say(f"the {len(kernels)} kernels estimated so far are in {output}")
+            try:
+                estimated_pool(kernels, names, noted).save(output)
+                say(f"the {len(kernels)} kernels estimated so far are in {output}")
+            except OutputError as error:
+                tell(f"error: {one_line(error)}")
         raise
 
 

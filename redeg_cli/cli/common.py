@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,16 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from redeg_cli.cli.messages import debug_on, describe, emit_error, is_quiet, say, tell
+from redeg_cli.cli.messages import (
+    debug_on,
+    describe,
+    emit_error,
+    is_quiet,
+    is_terminal,
+    say,
+    tell,
+    tell_traceback,
+)
 from redeg_cli.errors import DiskFullError
 from redeg_cli.progress import OnProgress, no_progress
 
@@ -105,7 +113,7 @@ def _bar(total: int | None) -> tuple[Any, Any]:
         console=Console(stderr=True),
         transient=True,
         # Lines on a stdout that is a file or a pipe must not be drawn on stderr.
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=is_terminal(sys.stdout),
     )
     return display, display.add_task("", total=total, text="")
 
@@ -120,7 +128,7 @@ def progress(description: str, every_seconds: float = 30.0) -> Iterator[OnProgre
     if is_quiet():
         yield no_progress
         return
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
         yield _plain_lines(description, every_seconds)
         return
     display, task = _bar(None)
@@ -210,8 +218,8 @@ def run_batch(
     ``describe`` names an item in messages. ``on_progress`` moves the bar within the item. Each item
     that is done is given to ``report``, in their order whatever the number of ``threads``. Any
     RedegError, and any other exception as a fault, is one entry in the outcome's ``failed``;
-    Ctrl-C and a full disk stop the batch: the failures before are named, and DiskFullError is
-    raised. The caller ends with ``outcome.finish()``.
+    Ctrl-C and a full disk stop the batch: the failures before are named, and KeyboardInterrupt or
+    DiskFullError is raised. The caller ends with ``outcome.finish()``.
     """
     outcome = Outcome()
     with progress(title) as on_progress:
@@ -220,15 +228,12 @@ def run_batch(
         def attempt(index: int) -> object:
             return work(items[index], bar.begin(index, describe(items[index])))
 
-        with _attempts(attempt, len(items), threads) as attempts:
+        with _failures_told(outcome), _attempts(attempt, len(items), threads) as attempts:
             for index, (item, result) in enumerate(zip(items, attempts, strict=True)):
                 name = describe(item)
                 try:
                     result()
-                except DiskFullError:
-                    outcome.tell_failures()
-                    raise
-                except (typer.Exit, typer.Abort):  # RuntimeErrors, but meant for the command
+                except (DiskFullError, typer.Exit, typer.Abort):  # meant for the command
                     raise
                 except Exception as error:
                     _note_failure(outcome, name, error)
@@ -238,6 +243,16 @@ def run_batch(
                         report(item)
                 bar.end(index, name)
     return outcome
+
+
+@contextmanager
+def _failures_told(outcome: Outcome) -> Iterator[None]:
+    """Name the failures before, when the batch within is stopped."""
+    try:
+        yield
+    except (DiskFullError, KeyboardInterrupt):
+        outcome.tell_failures()
+        raise
 
 
 class _BatchBar:
@@ -321,5 +336,5 @@ def _attempts(
 
 def _note_failure(outcome: Outcome, name: str, error: Exception) -> None:
     if debug_on():
-        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+        tell_traceback(error)
     outcome.failed.append((name, describe(error)))

@@ -14,7 +14,7 @@ from redeg_cli.cli.common import (
     SeedOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, say
+from redeg_cli.cli.messages import emit_json, is_terminal, say, tell
 from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLE, SHEET = "faces.json", "faces.md", "faces.png"
@@ -72,7 +72,7 @@ def faces(
             ensure_writable(output / name, overwrite)
     restorer = load_face_restorer(face_restorer, pick_device(device))
     with progress("finding faces") as on_progress:
-        found, left_out = read_faces(portraits, on_progress)
+        found, without, failed = read_faces(portraits, on_progress)
     with progress("measuring") as on_progress:
         figures, examples = evaluate_faces(
             restorer, found, tuple(side or SIDES), seed=seed, on_progress=on_progress
@@ -83,7 +83,8 @@ def faces(
         "fingerprint": restorer.fingerprint,
         "faces": len(found),
         "sizes": figures,
-        "left_out": left_out,
+        "left_out": [f"{name}: no face was found" for name in without],
+        "failed": [{"name": name, "message": why} for name, why in failed],
     }
     if output:
         title = f"Faces restored by {restorer.name} ({restorer.fingerprint})"
@@ -94,8 +95,13 @@ def faces(
         emit_json(record)
     else:
         # A pipe has no width: the table is never folded there.
-        Console(width=None if sys.stdout.isatty() else 200).print(to_rich(grids))
+        Console(width=None if is_terminal(sys.stdout) else 200).print(to_rich(grids))
     if output:
         say(f"written to {output}: {REPORT}, {TABLE}, {SHEET}")
-    for line in left_out:
+    for line in record["left_out"]:
         say(f"left out: {line}")
+    for name, why in failed:
+        tell(f"error: {why}" if name in why else f"error: {name}: {why}")
+    if failed:
+        tell(f"{len(failed)} portraits could not be read; the others were measured")
+        raise typer.Exit(1)

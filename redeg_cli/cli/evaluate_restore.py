@@ -18,7 +18,7 @@ from redeg_cli.cli.common import (
     TileOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, say, tell
+from redeg_cli.cli.messages import emit_json, is_terminal, say, tell
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import UsageError
 
@@ -314,7 +314,7 @@ def _print(summary: "Summary") -> None:
     from redeg_cli.evaluate.tables import notes, to_rich
 
     # A pipe has no width: the table is never folded there.
-    width = None if sys.stdout.isatty() else 60 + 30 * len(summary.evaluation.metrics)
+    width = None if is_terminal(sys.stdout) else 60 + 30 * len(summary.evaluation.metrics)
     Console(width=width, soft_wrap=False).print(to_rich(summary))
     for line in notes(summary):
         print(line)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from redeg_cli.cli.common import DeviceOption, JsonOption, OverwriteOption, SeedOption, progress
-from redeg_cli.cli.messages import emit_json, say, tell, warn
+from redeg_cli.cli.messages import emit_json, is_terminal, say, tell, warn
 from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLES, SHEET = "transfer.json", "transfer.md", "transfer.png"
@@ -157,7 +157,7 @@ def transfer(
         emit_json(record)
     else:
         # A pipe has no width: the tables are never folded there.
-        Console(width=None if sys.stdout.isatty() else 200).print(to_rich(grids))
+        Console(width=None if is_terminal(sys.stdout) else 200).print(to_rich(grids))
     if output:
         say(f"written to {output}: {', '.join(file.name for file in files)}")
     for name, why in failed:

@@ -10,40 +10,62 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from redeg_cli.errors import RedegError, one_line
 
-_debug: ContextVar[bool] = ContextVar("redeg_debug", default=False)
-_quiet: ContextVar[bool] = ContextVar("redeg_quiet", default=False)
-_json_owed: ContextVar[bool] = ContextVar("redeg_json_owed", default=False)
+
+@dataclass
+class _Asked:
+    """What the command line asked for. Of the process: threads do not inherit a ContextVar."""
+
+    debug: bool = False
+    quiet: bool = False
+    json_owed: bool = False
+    stdout_lost: bool = False
+    """Whether a result could not be written: what was asked for was not done."""
+
+
+_asked = _Asked()
 
 
 def set_debug(on: bool) -> None:
     """Show tracebacks (``redeg --debug`` or REDEG_DEBUG=1) or not."""
-    _debug.set(on)
+    _asked.debug = on
 
 
 def set_quiet(on: bool) -> None:
     """Leave notes and progress out (``redeg --quiet``) or not; warnings and errors are told."""
-    _quiet.set(on)
+    _asked.quiet = on
 
 
 def is_quiet() -> bool:
     """Return whether notes and progress are to be left out."""
-    return _quiet.get()
+    return _asked.quiet
 
 
 def debug_on() -> bool:
     """Return whether tracebacks are wanted."""
-    return _debug.get()
+    return _asked.debug
 
 
 def owe_json(on: bool) -> None:
     """Have an error that comes before the result be told as JSON too (``--json``), or not."""
-    _json_owed.set(on)
+    _asked.json_owed = on
+
+
+def stdout_lost() -> bool:
+    """Return whether a result could not be written to stdout, but for a reader that has gone."""
+    return _asked.stdout_lost
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether ``stream`` is a terminal; without a console (pythonw) or closed (``2>&-``),
+    sys.stdout and sys.stderr are None."""
+    return stream is not None and stream.isatty()
 
 
 def say(text: str) -> None:
@@ -53,8 +75,18 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write one line to stderr; safe while a progress bar is drawn."""
-    print(text, file=sys.stderr, flush=True)
+    """Write one line to stderr, if it is there and takes it; safe while a progress bar is drawn."""
+    if sys.stderr is None:  # print(file=None) would write to stdout
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it, or the disk of a log is full
+        _to_nowhere(sys.stderr)
+
+
+def tell_traceback(error: BaseException) -> None:
+    """Write the traceback of ``error`` to stderr."""
+    tell("".join(traceback.format_exception(error)).rstrip("\n"))
 
 
 def warn(text: str) -> None:
@@ -93,7 +125,7 @@ class _WarnOnce(logging.Handler):
 def report_error(error: BaseException) -> None:
     """Write one error line to stderr, and the traceback before it when debugging."""
     if debug_on():
-        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+        tell_traceback(error)
     tell(f"error: {describe(error)}")
     emit_error(describe(error))
 
@@ -125,7 +157,7 @@ def emit_json(value: object) -> None:
     """Write ``value`` to stdout as JSON: dataclasses become objects, paths text, NaN null."""
     from redeg_cli.io.files import to_plain
 
-    _json_owed.set(False)
+    _asked.json_owed = False
     text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
     # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
     _to_stdout(text.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -133,16 +165,25 @@ def emit_json(value: object) -> None:
 
 def emit_error(message: str) -> None:
     """Write ``{"error": message}`` to stdout if ``--json`` was given and no result was written."""
-    if _json_owed.get():
+    if _asked.json_owed:
         emit_json({"error": message})
 
 
 def _to_stdout(text: str) -> None:
     try:
         print(text, flush=True)
-    except BrokenPipeError:
-        # The work goes on without printing. What is still buffered goes nowhere too: Python
-        # writes it when it ends.
+    except OSError as error:  # the work goes on without printing
+        _to_nowhere(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            _asked.stdout_lost = True
+            tell(f"error: cannot write to stdout: {error.strerror or error}")
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Have what comes go nowhere, and what is still buffered too: Python writes it at its end, and
+    ends with code 120 if it cannot."""
+    with suppress(OSError):  # a stream that is no file
+        descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, descriptor)
         os.close(nowhere)

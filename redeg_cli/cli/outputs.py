@@ -15,11 +15,12 @@ def check_folder(output: Path, *, only_folder: bool = False) -> None:
     made.
     """
     place = output.absolute()
-    if place.is_file() and place.suffix and not only_folder:
+    # Not Path's own, which raise for a name that is too long or in a folder that is closed.
+    if os.path.isfile(place) and place.suffix and not only_folder:
         place = place.parent  # a file to be replaced
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         place = place.parent
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise OutputError(f"cannot write to {output}: {place} is a file, not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {output}: no permission to write in {place}")
@@ -41,7 +42,7 @@ def check_pool(output: Path, overwrite: bool) -> None:
     cannot be written."""
     from redeg_cli.io.files import ensure_writable
 
-    if output.suffix.lower() != ".npz" and not output.is_dir():
+    if output.suffix.lower() != ".npz" and not os.path.isdir(output):
         raise typer.BadParameter(
             f"{output}: a pool is a .npz file: name it {output.with_suffix('.npz')}",
             param_hint="-o",

@@ -20,6 +20,7 @@ from redeg_cli.cli.degraders import (
     ScaleOption,
 )
 from redeg_cli.cli.messages import emit_json, emit_path
+from redeg_cli.cli.outputs import check_folder
 
 
 def degrade_preview(
@@ -73,7 +74,7 @@ def degrade_preview(
     from redeg_cli.device import pick_device
     from redeg_cli.errors import OutputError
     from redeg_cli.io.files import ensure_writable
-    from redeg_cli.io.images import write_rgb
+    from redeg_cli.io.images import check_suffix, write_rgb
     from redeg_cli.run.preview import degrade_crop, read_crop
 
     place = pick_device(device)
@@ -82,7 +83,9 @@ def degrade_preview(
     output = output or Path(f"{image.stem}_{label}.png")
     if output.resolve() == image.resolve():
         raise OutputError(f"{output} is the image itself: give another file with -o")
+    check_folder(output)
     ensure_writable(output, overwrite)
+    check_suffix(output)
     hq = read_crop(image, crop, chosen.settings.scale)
     previews = degrade_crop(hq, chosen.degrader, seed, count, place)
     titles = [f"{label}, seed {seed}, no. {number}" for number in range(1, count + 1)]

@@ -1,5 +1,6 @@
 """``redeg restore``: photos in, restored photos out."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -143,15 +144,15 @@ def restore(
         raise typer.BadParameter("--skip-existing and --overwrite exclude each other")
     place = pick_device(device)
     autocast_dtype(place, precision)  # says now, not once per photo, that it is impossible
-    listed, unusable = list_usable(photos, output)
+    listed, unusable = list_usable(photos, output, mask)
     jobs = _plan(listed, photos, output, output_format)
     masks = find_masks(mask, listed)
     check_folder(output)
-    skipped = {job for job in jobs if skip_existing and job.target.exists()}
+    skipped = {job for job in jobs if skip_existing and os.path.exists(job.target)}
     todo = [job for job in jobs if job not in skipped]
     _refuse_existing(todo, overwrite)
     restorer = None
-    if any(overwrite or not job.target.exists() for job in todo):
+    if any(overwrite or not os.path.exists(job.target) for job in todo):
         restorer = _load(model, texture, scale, place)
     sizes: dict[str, list[int]] = {}
     room = Room(available_memory())
@@ -200,7 +201,7 @@ def restore(
 
 def _refuse_existing(jobs: Sequence[Job], overwrite: bool) -> None:
     """Raise OutputError, before any work, when results exist that may not be replaced."""
-    existing = [job.target for job in jobs if job.target.exists() and not overwrite]
+    existing = [job.target for job in jobs if os.path.exists(job.target) and not overwrite]
     if len(jobs) > 1 and existing:
         raise OutputError(
             f"{len(existing)} of {len(jobs)} results exist ({existing[0]}"

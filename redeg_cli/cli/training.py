@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from redeg_cli.cli.common import duration, progress
-from redeg_cli.cli.messages import is_quiet
+from redeg_cli.cli.messages import is_quiet, is_terminal
 from redeg_cli.progress import OnProgress
 
 Watch = Callable[[Any], None]
@@ -64,7 +64,7 @@ def training_view(
     steps: int, minutes: float | None, images: int
 ) -> Iterator[tuple[OnProgress, Watch]]:
     """Yield what to call while images are read and after each step; ``images`` per step."""
-    if is_quiet() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if is_quiet() or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
         with progress("training") as on_progress:
             yield on_progress, lambda _: None
         return
@@ -73,7 +73,7 @@ def training_view(
 
     table = TrainingTable(steps, minutes, images)
     # Lines on a stdout that is a file or a pipe must not be drawn on stderr.
-    redirect = sys.stdout.isatty()
+    redirect = is_terminal(sys.stdout)
     console = Console(stderr=True)
     with Live(table, console=console, transient=True, redirect_stdout=redirect):
         yield table.on_progress, table.watch

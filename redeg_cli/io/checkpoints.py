@@ -43,9 +43,14 @@ def save_tensors(
             value = value.to(torch.float16)
         # safetensors refuses views and shared memory (tied weights): each gets its own.
         stored[name] = value.clone(memory_format=torch.contiguous_format)
+    noted = {
+        # Of a file's name that is not UTF-8, the bytes that are none become \udcxx.
+        key: value.encode("utf-8", "backslashreplace").decode("utf-8")
+        for key, value in metadata.items()
+    }
     with atomic_path(Path(path)) as temporary:
         # Not save_file: it makes files that only their owner may read.
-        temporary.write_bytes(_in_order(save(stored, metadata=dict(metadata))))
+        temporary.write_bytes(_in_order(save(stored, metadata=noted)))
 
 
 def _in_order(data: bytes) -> bytes:

@@ -128,18 +128,39 @@ def stays_inside(name: str) -> bool:
 
 
 def ensure_writable(path: Path, overwrite: bool) -> None:
-    """Raise OutputError when ``path`` exists and may not be replaced, or is a folder."""
+    """Raise OutputError when ``path`` exists and may not be replaced, or is a folder, or when its
+    name or that of a folder to be made is too long."""
     path = Path(path)
-    if path.is_dir():
+    # Not Path's own, which raise for a name that is too long or in a folder that is closed.
+    if os.path.isdir(path):
         raise OutputError(f"{path} is a folder, not a file: give a file name")
-    if (path.exists() or path.is_symlink()) and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path} exists; give --overwrite to replace it")
+    _refuse_long_names(path)
+
+
+def _refuse_long_names(path: Path) -> None:
+    made = [path.name]
+    folder = path.absolute().parent
+    while not os.path.isdir(folder) and folder != folder.parent:
+        made.append(folder.name)
+        folder = folder.parent
+    for name in made:
+        try:
+            os.lstat(folder / name)  # the file system knows what is too long for it
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise OutputError(
+                    f"cannot write {path}: a name of {len(os.fsencode(name))} bytes is too long, "
+                    "give a shorter one"
+                ) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all. Raises OutputError."""
     with atomic_path(Path(path)) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
+        # Of a file's name that is not UTF-8, the bytes that are none become \udcxx, in JSON too.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, obj: Any) -> None:

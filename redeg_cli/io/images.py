@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +120,7 @@ def check_suffix(path: Path) -> None:
 def names_picture(path: Path) -> bool:
     """Return whether ``path`` is named as a picture file is, of any kind, and is no folder."""
     known = (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES)
-    return path.suffix.lower() in known and not path.is_dir()
+    return path.suffix.lower() in known and not os.path.isdir(path)
 
 
 def check_can_write(path: Path | str, photo: Photo) -> None:

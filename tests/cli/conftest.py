@@ -14,6 +14,7 @@ from PIL import Image
 from tiny_models import COMPACT, FACE, REDEGNET
 from typer.testing import CliRunner
 
+from redeg_cli.cli import messages
 from redeg_cli.cli.app import app
 from redeg_cli.finetune import album as album_module
 from redeg_cli.finetune import summary as summary_module
@@ -24,6 +25,12 @@ from redeg_cli.nets.lite import ReDegNetLite
 from redeg_cli.omega.adapt import adapt
 
 TINY = {"features": 4, "blocks": 1, "scales": [1, 2]}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command line asked for is that of the process: it ends with the test."""
+    monkeypatch.setattr(messages, "_asked", messages._Asked())
 
 
 @pytest.fixture

@@ -90,6 +90,21 @@ def test_ctrl_c_stops_a_batch() -> None:
     assert worked == [0]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_failures_before_a_stop_are_named(
+    capsys: pytest.CaptureFixture[str], threads: int
+) -> None:
+    def work(item: int, on_progress: object) -> None:
+        del on_progress
+        if item == 0:
+            raise InputError("one.png is empty")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        common.run_batch([0, 1], work, str, threads=threads)
+    assert capsys.readouterr().err == "error: 0: one.png is empty\n"
+
+
 def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with common.progress("making", every_seconds=0) as on_progress:
         on_progress(1, 4, "b.png")

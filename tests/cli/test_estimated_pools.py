@@ -61,19 +61,49 @@ def test_an_image_without_detail_has_no_kernel(redeg: Callable, tmp_path: Path) 
     assert not (tmp_path / "k.npz").exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RuntimeError("the GPU is gone"), 1, "error: unexpected RuntimeError: the GPU is gone"),
+    ],
+)
 def test_a_stop_keeps_what_there_is(
-    redeg: Callable, lr: Path, monkeypatch: pytest.MonkeyPatch
+    redeg: Callable,
+    lr: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    told: str,
 ) -> None:
     def estimate(images: list, names: list, *_: object) -> np.ndarray:
         if "b.jpg" in names:
-            raise KeyboardInterrupt
+            raise error
         return gaussians(*[(1.2, 0.9)] * len(images))
 
     monkeypatch.setattr("redeg_cli.train.kernelgan.estimate_kernels", estimate)
     result = redeg("build-kernels", lr, "-o", "k.npz", "--batch", 1, "--device", "cpu")
-    assert result.exit_code == 130
+    assert result.exit_code == code
     assert "the 1 kernels estimated so far are in k.npz" in result.stderr
+    assert told in result.stderr
     assert load_kernel_pool(Path("k.npz")).names == ("a.png",)
+
+
+def test_a_fault_is_told_when_what_there_is_cannot_be_kept_either(
+    redeg: Callable, lr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def estimate(images: list, names: list, *_: object) -> np.ndarray:
+        if "b.jpg" in names:
+            Path("k.npz").mkdir()
+            raise RuntimeError("the GPU is gone")
+        return gaussians(*[(1.2, 0.9)] * len(images))
+
+    monkeypatch.setattr("redeg_cli.train.kernelgan.estimate_kernels", estimate)
+    result = redeg("build-kernels", lr, "-o", "k.npz", "--batch", 1, "--device", "cpu")
+    assert result.exit_code == 1
+    first, second = result.stderr.splitlines()
+    assert first == "error: k.npz is a folder, not a file: give a file name"
+    assert second.startswith("error: unexpected RuntimeError: the GPU is gone")
 
 
 def test_a_kernel_that_went_astray_is_named_and_the_others_stay(

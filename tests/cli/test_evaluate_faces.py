@@ -37,6 +37,22 @@ def test_files_and_json_agree(redeg: Callable, portraits: Path, tmp_path: Path) 
     assert "exists" in again.stderr
 
 
+def test_portraits_that_cannot_be_read_are_told_and_the_others_measured(
+    redeg: Callable, portraits: Path
+) -> None:
+    (portraits / "text.png").write_text("no picture")
+    result = redeg("-q", "evaluate", "faces", portraits, "--device", "cpu", "--side", 64, "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["faces"] == 1
+    assert told["left_out"] == ["flat.png: no face was found"]
+    assert [each["name"] for each in told["failed"]] == ["text.png"]
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert "text.png is not an image" in first
+    assert second == "1 portraits could not be read; the others were measured"
+
+
 def test_wrong_requests_are_one_line(redeg: Callable, portraits: Path, tmp_path: Path) -> None:
     assert redeg("evaluate", "faces", portraits, "--side", 100).exit_code == 2
     (tmp_path / "none").mkdir()

@@ -70,6 +70,31 @@ def test_mistakes(redeg: Callable, work: Path, arguments: tuple, code: int, mess
     assert sorted(path.name for path in work.iterdir()) == ["photo.png", "tiny.png"]
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("sheet.txt", "the suffix .txt names no format"),
+        ("photo.png/sheet.png", "photo.png is a file, not a folder"),
+        ("folder", "folder is a folder, not a file"),
+        (f"new/{'n' * 252}.png", "a name of 256 bytes is too long"),
+    ],
+)
+def test_a_wrong_output_is_told_before_the_work(
+    redeg: Callable, work: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str
+) -> None:
+    def worked(*_: object) -> None:
+        raise AssertionError("there was work")
+
+    monkeypatch.setattr("redeg_cli.run.preview.read_crop", worked)
+    (work / "folder").mkdir()
+    result = redeg("degrade-preview", "photo.png", "--degrader", "bsrgan", "-o", output)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert sorted(path.name for path in work.iterdir()) == ["folder", "photo.png"]
+
+
 def test_degraders_are_listed_and_printed(redeg: Callable) -> None:
     lines = redeg("degraders").stdout.splitlines()
     names = [line.split()[0] for line in lines]

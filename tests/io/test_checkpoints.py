@@ -35,6 +35,12 @@ def test_round_trip_with_metadata(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_metadata_that_is_no_utf8_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, weights(), {"photo": "caf\udce9 ñ.jpg"})
+    assert load_tensors(path)[1] == {"photo": r"caf\udce9 ñ.jpg"}
+
+
 def test_half_stores_16_bits_and_reads_32(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     given = {**weights(), "big": torch.tensor([1.0, 1e6]), "empty": torch.zeros(0)}

@@ -134,6 +134,27 @@ def test_ensure_writable(tmp_path: Path) -> None:
         ensure_writable(tmp_path, True)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows counts other units")
+def test_a_name_too_long_for_the_file_system_is_refused_before_any_work(tmp_path: Path) -> None:
+    suffix = "_restored.png"
+    fits, over = "n" * (255 - len(suffix)) + suffix, "n" * (256 - len(suffix)) + suffix
+    for folder in (tmp_path, tmp_path / "new", tmp_path / "new" / "deep"):
+        ensure_writable(folder / fits, False)
+        with pytest.raises(OutputError, match="a name of 256 bytes is too long"):
+            ensure_writable(folder / over, False)
+    with pytest.raises(OutputError, match="a name of 258 bytes is too long"):
+        ensure_writable(tmp_path / ("ä" * 129) / "a.png", False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "a.json", {"photo": name, "ä": Path(name)})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"photo": name, "ä": name}
+    write_text(tmp_path / "a.md", name)
+    assert (tmp_path / "a.md").read_bytes() == rb"caf\udce9.jpg"
+
+
 @dataclass
 class Row:
     path: Path
