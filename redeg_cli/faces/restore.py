@@ -27,7 +27,7 @@ def size_to_restore_at(square: float, size: int | None = None) -> int:
     """
     if size is not None:
         return size
-    return min(max(round((176 + 1.2 * square) / 16) * 16, 256), ALIGNED_SIZE)
+    return min(max(round((160 + 1.25 * square) / 16) * 16, 256), ALIGNED_SIZE)
 
 
 def restore_faces(
