@@ -1,8 +1,8 @@
-"""The ready-made callback for notebooks and scripts."""
+"""The ready-made callbacks: for notebooks and scripts, and for work of several parts."""
 
 import pytest
 
-from redeg_cli.progress import no_progress, tqdm_progress
+from redeg_cli.progress import Parts, no_progress, tqdm_progress
 
 
 def test_tqdm_draws_on_stderr_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,3 +33,20 @@ def test_tqdm_follows_a_total_that_changes(capsys: pytest.CaptureFixture[str]) -
 def test_no_progress_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     no_progress(1, 2, "text")
     assert capsys.readouterr() == ("", "")
+
+
+def test_parts_are_one_whole_by_the_time_they_take() -> None:
+    told: list[tuple[int, int, str]] = []
+    parts = Parts(lambda *seen: told.append(seen), {"reading": 1, "work": 3})
+    parts.enter("reading")
+    parts.within(1, 2)
+    parts.enter("work")
+    parts.within(2, 3, "two of them")
+    parts.finish()
+    assert told == [
+        (0, 1000, "reading"),
+        (125, 1000, "reading"),
+        (250, 1000, "work"),
+        (750, 1000, "two of them"),
+        (1000, 1000, "done"),
+    ]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from redeg_cli.device import map_single_threaded
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import numpy_generator, sample_seed, torch_generator
 
 STEPS = 500
@@ -59,7 +60,13 @@ class PairDiscriminator(nn.Module):
 
 
 def judge_realism(
-    hq: Tensor, true: Tensor, made: Tensor, *, seed: int = 0, steps: int = STEPS
+    hq: Tensor,
+    true: Tensor,
+    made: Tensor,
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    on_progress: OnProgress = no_progress,
 ) -> Judgement:
     """Train a discriminator on two thirds of some pairs and ask it about the others.
 
@@ -72,12 +79,18 @@ def judge_realism(
     if count < _LEAST:
         raise ValueError(f"{count} pairs are too few for a discriminator: give at least {_LEAST}")
     if hq.device.type != "cpu":
-        return _judge(hq, true, made, seed, steps)
+        return _judge(hq, true, made, seed, steps, on_progress)
+
+    def judge(_: int) -> Judgement:
+        return _judge(hq, true, made, seed, steps, on_progress)
+
     # Layers this small gain nothing by a second thread, and lose when others use its core.
-    return map_single_threaded(lambda _: _judge(hq, true, made, seed, steps), [0], several=False)[0]
+    return map_single_threaded(judge, [0], several=False)[0]
 
 
-def _judge(hq: Tensor, true: Tensor, made: Tensor, seed: int, steps: int) -> Judgement:
+def _judge(
+    hq: Tensor, true: Tensor, made: Tensor, seed: int, steps: int, on_progress: OnProgress
+) -> Judgement:
     count, _, height, width = hq.shape
     rng = numpy_generator(sample_seed(seed, "split"))
     order = torch.from_numpy(rng.permutation(count))
@@ -88,7 +101,7 @@ def _judge(hq: Tensor, true: Tensor, made: Tensor, seed: int, steps: int) -> Jud
     optimiser = torch.optim.AdamW(net.parameters(), _RATE, betas=(0.9, 0.99), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
     with torch.enable_grad():
-        for _ in range(steps):
+        for step in range(steps):
             rows = training[torch.from_numpy(rng.integers(len(training), size=_BATCH))]
             parts = torch.stack([_crop(rng, (hq, true, made), int(row), side) for row in rows])
             h, t, m = parts.unbind(1)
@@ -99,6 +112,7 @@ def _judge(hq: Tensor, true: Tensor, made: Tensor, seed: int, steps: int) -> Jud
             loss.backward()
             optimiser.step()
             schedule.step()
+            on_progress(step + 1, steps)
     net.eval()
     with torch.no_grad():
         said = [

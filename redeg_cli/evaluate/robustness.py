@@ -10,6 +10,7 @@ from redeg_cli.evaluate.parallel import measure_each
 from redeg_cli.omega.learned import OmegaDegrader
 from redeg_cli.omega.synthesis import JpegStage
 from redeg_cli.omega.transfer import degrader_of
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import sample_seed
 
 SIZES = ((8, 8), (17, 31), (64, 200), (1024, 1024))
@@ -39,7 +40,12 @@ class Robustness:
 
 
 def try_robustness(
-    net: nn.Module, omegas: Tensor, scale: int, device: torch.device, seed: int = 0
+    net: nn.Module,
+    omegas: Tensor,
+    scale: int,
+    device: torch.device,
+    seed: int = 0,
+    on_progress: OnProgress = no_progress,
 ) -> Robustness:
     """Degrade constant, tiny, narrow and large pictures under measured and extreme Ωs.
 
@@ -70,7 +76,7 @@ def try_robustness(
                 planes.append(made)
         return faults, planes, len(sizes) + len(TONES)
 
-    looks = measure_each(look, range(len(names)), device)
+    looks = measure_each(look, range(len(names)), device, on_progress)
     planes = [plane for _, row, _ in looks for plane in row]
     return Robustness(
         tried=sum(count for _, _, count in looks),

@@ -14,6 +14,7 @@ from redeg_cli.evaluate.screens import ScreenErrors, compare_screens, find_scree
 from redeg_cli.omega.extract import extract_batch
 from redeg_cli.omega.families import screen_chain
 from redeg_cli.omega.transfer import Crops, degrade_aligned, degrader_of, to_levels
+from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.seeds import sample_seed
 
 SIDE = 1024
@@ -51,6 +52,7 @@ def measure_screens(
     *,
     device: torch.device,
     seed: int,
+    on_progress: OnProgress = no_progress,
 ) -> ScreenFigures:
     """Print ``count`` faces and pictures in one screen each, and the pictures by the faces' Ωs.
 
@@ -71,7 +73,8 @@ def measure_screens(
         true = find_screen(degrade_aligned(hq, records, scale, which=1), hq)
         return compare_screens(find_screen(made.to(hq.device), hq), true), true.coherence
 
-    errors, coherences = zip(*measure_each(measure, range(count), device), strict=True)
+    measured = measure_each(measure, range(count), device, on_progress)
+    errors, coherences = zip(*measured, strict=True)
     return ScreenFigures(
         count=count,
         frequency=float(np.median([error.frequency for error in errors])),

@@ -20,14 +20,14 @@ from redeg_cli.evaluate.bootstrap import Interval, bootstrap_mean
 from redeg_cli.evaluate.family import BATCH, FamilyFigures, FamilySample, measure_family
 from redeg_cli.evaluate.omegas import probe_content, rank_correlation
 from redeg_cli.evaluate.parallel import measure_each
-from redeg_cli.evaluate.realism import Judgement, judge_realism
+from redeg_cli.evaluate.realism import STEPS, Judgement, judge_realism
 from redeg_cli.evaluate.robustness import Robustness, try_robustness
 from redeg_cli.evaluate.screen_transfer import ScreenFigures, measure_screens
 from redeg_cli.evaluate.sharp_images import SharpImages
 from redeg_cli.faces.pseudo import PseudoHQ
 from redeg_cli.omega.families import FAMILIES, GROUPS
 from redeg_cli.omega.transfer import retrieval
-from redeg_cli.progress import OnProgress, no_progress
+from redeg_cli.progress import OnProgress, Parts, no_progress
 from redeg_cli.seeds import sample_seed
 
 RIVALS = ("bsrgan", "real-esrgan")
@@ -125,7 +125,10 @@ def evaluate_transfer(
     scale, seed = settings.scale, settings.seed
     count = -(-settings.count // BATCH) * BATCH
     crops = [partial(each.crops, side=settings.crop, device=device) for each in (faces, naturals)]
-    step = _count_steps(on_progress, len(settings.families) * count)
+    pairs = len(settings.families) * count
+    whole = Parts(on_progress, _seconds(settings, pairs, pseudo is not None))
+    whole.enter("pairs")
+    step = _count_steps(whole.within, pairs)
 
     def measure(family: str) -> FamilySample:
         return measure_family(
@@ -139,19 +142,34 @@ def evaluate_transfer(
     samples = measure_each(measure, settings.families, device)
     screens = None
     if "halftone" in settings.families:
-        on_progress(0, 0, "halftone screens")
+        whole.enter("halftone screens")
         screens = measure_screens(
-            *(net, crops[0], naturals.large, scale, SCREENS), device=device, seed=seed
+            *(net, crops[0], naturals.large, scale, SCREENS),
+            device=device,
+            seed=seed,
+            on_progress=whole.within,
         )
-    on_progress(0, 0, "realism")
-    realism = _realism(samples, scale, seed, device)
-    on_progress(0, 0, "robustness")
+    whole.enter("realism")
+    realism = _realism(samples, scale, seed, device, whole.within)
+    whole.enter("robustness")
     omegas = torch.cat([sample.face_omega for sample in samples])
     some = torch.linspace(0, len(omegas) - 1, 4).round().long()
-    robustness = try_robustness(net, omegas[some], scale, device, seed)
+    robustness = try_robustness(net, omegas[some], scale, device, seed, whole.within)
+    whole.finish()
     figures = tuple(sample.figures for sample in samples)
     report = TransferReport(settings, figures, _omega(samples), realism, screens, robustness)
     return report, [_example(sample) for sample in samples]
+
+
+def _seconds(settings: TransferSettings, pairs: int, pseudo: bool) -> dict[str, float]:
+    """Return about how long each part takes on a CPU core, for crops of 192 px at scale 1."""
+    screens = {"halftone screens": 6.5 * SCREENS} if "halftone" in settings.families else {}
+    return {
+        "pairs": (0.9 if pseudo else 0.6) * pairs,
+        **screens,
+        "realism": 120.0,
+        "robustness": 12.0,
+    }
 
 
 def _check(settings: TransferSettings) -> None:
@@ -193,7 +211,11 @@ def _mean_of_pairs(right: np.ndarray) -> Interval:
 
 
 def _realism(
-    samples: Sequence[FamilySample], scale: int, seed: int, device: torch.device
+    samples: Sequence[FamilySample],
+    scale: int,
+    seed: int,
+    device: torch.device,
+    on_progress: OnProgress,
 ) -> RealismFigures:
     """Judge the LQs of all families together, and in their place those of the rivals."""
     hq, true, made, again = (
@@ -203,9 +225,16 @@ def _realism(
     candidates = {"synthetic": made, "control": again}
     candidates |= {rival: _drawn(hq, rival, scale, seed, device) for rival in RIVALS}
 
+    step = _count_steps(on_progress, len(candidates) * STEPS)
+
     def judge(name: str) -> Judgement:
         images = (x.to(device) for x in (hq, true, candidates[name]))
-        return judge_realism(*images, seed=sample_seed(seed, "realism"))
+
+        def within(done: int, total: int, text: str = "") -> None:
+            del text
+            step(done, total, f"realism, {name}")
+
+        return judge_realism(*images, seed=sample_seed(seed, "realism"), on_progress=within)
 
     judgements = dict(zip(candidates, measure_each(judge, tuple(candidates), device), strict=True))
     figures = {name: _mean_of_pairs(said.right.numpy()) for name, said in judgements.items()}

@@ -1,6 +1,6 @@
 """One progress bar over the stages of a fine-tuning."""
 
-from redeg_cli.progress import OnProgress
+from redeg_cli.progress import OnProgress, Parts
 
 TEXTS = {
     "sharp": "reading the sharp images",
@@ -12,10 +12,10 @@ TEXTS = {
 }
 
 
-class Stages:
-    """Reports how much of the whole is done; stages are weighted by the time they take.
+class Stages(Parts):
+    """Reports how much of the whole is done.
 
-    Of the ``tune_steps`` a run before has done ``begun``: they take none.
+    Of the ``tune_steps`` a run before has done ``begun``: they take none of the time.
     """
 
     def __init__(
@@ -26,10 +26,8 @@ class Stages:
         megapixels: float,
         begun: int = 0,
     ) -> None:
-        self._report = on_progress
-        self._begun = begun
         # Seconds measured on two CPU cores; on other machines the proportions are much the same.
-        self._plan = {
+        seconds = {
             "sharp": 1.0,
             "faces": 3.0,
             "omega": 1.0,
@@ -37,24 +35,12 @@ class Stages:
             "tune": 0.66 * (tune_steps - begun),
             "restore": 7.5 * megapixels,
         }
-        self._current = "sharp"
-
-    def enter(self, stage: str) -> None:
-        """Begin a stage; those before it count as done."""
-        self._current = stage
-        self.within(0, 1)
+        super().__init__(on_progress, seconds)
+        self._begun = begun
 
     def within(self, done: int, total: int, text: str = "") -> None:
         """Report progress inside the current stage; this is an ``OnProgress``."""
         del text
         if self._current == "tune" and total > self._begun:
-            done, total = done - self._begun, total - self._begun
-        names = list(self._plan)
-        before = sum(self._plan[name] for name in names[: names.index(self._current)])
-        part = self._plan[self._current] * max(0, done) / max(1, total)
-        share = (before + part) / sum(self._plan.values())
-        self._report(round(1000 * share), 1000, TEXTS[self._current])
-
-    def finish(self) -> None:
-        """Report the end."""
-        self._report(1000, 1000, "done")
+            done, total = max(0, done - self._begun), total - self._begun
+        super().within(done, total, TEXTS[self._current])
