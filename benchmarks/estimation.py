@@ -97,11 +97,12 @@ def measure_kernels(images: list[np.ndarray], names: list[str], steps: int, devi
         text = f"{rows[-1][2]:.1f} dB, off {rows[-1][3]:.2f} dB"
         print(f"{name}: {similar:.3f} (bicubic {bicubic:.3f}), {text}")
     middle = np.median(rows, 0)
+    lost = len(images) - len(rows)
+    astray = f" ({lost} more went astray)" if lost else ""
     print(
-        f"kernels, {len(rows)} images ({len(images) - len(rows)} trainings went astray), {steps} "
-        f"steps: median similarity {middle[0]:.3f} (bicubic "
-        f"{middle[1]:.3f}), PSNR between both {middle[2]:.1f} dB, PSNRs against the photograph "
-        f"{middle[3]:.2f} dB apart (median), {max(row[3] for row in rows):.2f} (largest); "
+        f"kernels, {len(rows)} images{astray}, {steps} steps: median similarity {middle[0]:.3f} "
+        f"(bicubic {middle[1]:.3f}), PSNR between both {middle[2]:.1f} dB, PSNRs against the "
+        f"photograph {middle[3]:.2f} dB apart (median), {max(row[3] for row in rows):.2f} (largest); "
         f"{seconds / len(images):.1f} s per image"
     )
 

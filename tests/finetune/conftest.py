@@ -62,8 +62,9 @@ def settings(tmp_path: Path, scene: Scene) -> Settings:
     net = ReDegNetLite(**REDEGNET)
     save_network(tmp_path / "d.safetensors", "redegnet-lite", REDEGNET, net.state_dict())
     save_network(tmp_path / "f.safetensors", "face-restorer", FACE, FaceUNet(**FACE).state_dict())
-    write_rgb(tmp_path / "lq.png", scene(64, 64)[:40, 8:56])
-    write_rgb(tmp_path / "hq.png", scene(128, 128)[:80, 16:112])
+    sharp = scene(128, 128)[:80, 16:112]
+    write_rgb(tmp_path / "hq.png", sharp)
+    write_rgb(tmp_path / "lq.png", sharp.reshape(40, 2, 48, 2, 3).mean((1, 3)))
     for index in range(2):
         write_rgb(tmp_path / "hq" / f"{index}.png", scene(112, 112, index))
     return Settings(
