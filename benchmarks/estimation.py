@@ -102,8 +102,8 @@ def measure_kernels(images: list[np.ndarray], names: list[str], steps: int, devi
     print(
         f"kernels, {len(rows)} images{astray}, {steps} steps: median similarity {middle[0]:.3f} "
         f"(bicubic {middle[1]:.3f}), PSNR between both {middle[2]:.1f} dB, PSNRs against the "
-        f"photograph {middle[3]:.2f} dB apart (median), {max(row[3] for row in rows):.2f} (largest); "
-        f"{seconds / len(images):.1f} s per image"
+        f"photograph {middle[3]:.2f} dB apart (median), {max(row[3] for row in rows):.2f} "
+        f"(largest); {seconds / len(images):.1f} s per image"
     )
 
 
