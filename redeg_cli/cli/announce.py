@@ -52,7 +52,7 @@ def announce(
     pixels = sum(height * width for _, (height, width) in photos)
     fit = _PER_ADAPT_STEP * adapt + _PER_STEP * steps
     restored = (_PER_PIXEL + 3 * _PER_TURN * turns) * pixels
-    cores = cpu_cores()
+    cores = _threads()
     seconds = (_FIXED + fit + restored) * 2 * _slowness() / min(cores, 16)
     gpu = "much faster on its GPU" if _has_gpu(device) else "a GPU is much faster"
     takes = f": about {max(1, round(seconds / 60))} min on {cores} CPU cores" if known else ""
@@ -60,6 +60,12 @@ def announce(
         "find the faces, restore them, read the degradation off them, fine-tune a restorer on it "
         f"(at most {steps} steps), restore{takes} ({gpu})"
     )
+
+
+def _threads() -> int:
+    """Return how many cores PyTorch will use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cpu_cores(), max(1, int(asked))) if asked.isdecimal() else cpu_cores()
 
 
 def _slowness() -> float:

@@ -85,6 +85,8 @@ COMMANDS: dict[str, Entry] = {
 # Click's, which newer Typers have inside.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
+_stopped: list[bool] = []
+"""Not empty once the process was asked to stop."""
 
 
 class _LazyGroup(TyperGroup):
@@ -125,15 +127,16 @@ class _LazyGroup(TyperGroup):
         except _UsageError as error:  # which Typer tells
             emit_error(error.format_message())  # pyright: ignore
             raise
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
+            # An import that was interrupted half-way may fail with anything.
+            if isinstance(error, KeyboardInterrupt) or _stopped:
+                if debug_on():
+                    tell_traceback(error)
+                tell("interrupted")
+                emit_error("interrupted")
+                raise typer.Exit(130) from error
             report_error(error)
             raise typer.Exit(error.exit_code if isinstance(error, RedegError) else 1) from error
-        except KeyboardInterrupt as error:
-            if debug_on():
-                tell_traceback(error)
-            tell("interrupted")
-            emit_error("interrupted")
-            raise typer.Exit(130) from error
         if stdout_lost():
             raise typer.Exit(1)
         return result
@@ -180,10 +183,16 @@ def redeg(
 def _end_as_by_ctrl_c() -> None:
     """Have what a scheduler or a closed terminal sends clean up and keep what is done, as Ctrl-C
     does; what is ignored (nohup) stays so."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        if number is not None and signal.getsignal(number) in usual:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    _stopped.append(True)
+    raise KeyboardInterrupt
 
 
 def main() -> None:

@@ -270,9 +270,10 @@ class Synthesis:
     def _read(self, job: Job, data: bytes) -> Photo:
         """Return a job's HQ, cut to fit if it is one of a pair."""
         photo = read_photo(job.hq, data=data)
+        require_size(photo, MINIMUM, str(job.hq))
         if job.pair is not None:
             photo = cut_to_fit(photo, self.settings.scale)
-        require_size(photo, MINIMUM, str(job.hq))
+            require_size(photo, MINIMUM, str(job.hq))
         uneven = any(side % self.settings.scale for side in photo.rgb.shape[:2])
         if uneven and not self.settings.aligned and job.record is None:
             self.uneven.add(job.name)

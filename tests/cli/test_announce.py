@@ -19,7 +19,9 @@ def said(
     device: str = "cpu",
     nvidia: bool = False,
     known: bool = True,
+    threads: str = "",
 ) -> str:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.setattr(module, "cpu_flags", lambda: flags)
     monkeypatch.setattr(module, "cpu_cores", lambda: cores)
     monkeypatch.setattr(module.shutil, "which", lambda _: "nvidia-smi" if nvidia else None)
@@ -45,6 +47,15 @@ def test_the_time_is_that_of_this_cpu(
     assert best < avx512 < avx2 < 4 * best
     assert minutes(said(monkeypatch, capsys, frozenset(), cores=16)) < avx2 / 4
     assert minutes(said(monkeypatch, capsys, cores=64)) == 1
+
+
+def test_fewer_threads_take_longer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = said(monkeypatch, capsys, cores=8, threads="1")
+    assert "on 1 CPU cores" in alone
+    for other in ("", "4,2"):  # for nested regions: not understood, not heeded
+        assert minutes(said(monkeypatch, capsys, cores=8, threads=other)) < minutes(alone)
 
 
 def test_of_another_restorer_no_time_is_known(

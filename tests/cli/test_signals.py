@@ -68,3 +68,33 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
     _, told = process.communicate("go on\n")
     assert process.returncode == 0, told
     assert (tmp_path / "out.png").read_bytes() == b"all of it"
+
+
+SWALLOWED = """
+import os
+import signal
+import sys
+
+from redeg_cli.cli.app import COMMANDS, Entry, main
+
+
+def work():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        pass  # as it happens in the middle of an import
+    raise RecursionError("half of it was imported")
+
+
+COMMANDS["work"] = Entry("__main__", "work", "Work.")
+sys.argv = ["redeg", "work"]
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_what_fails_after_a_signal_was_swallowed_is_interrupted() -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", SWALLOWED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

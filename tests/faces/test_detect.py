@@ -173,7 +173,9 @@ def test_a_guessed_face_stands_as_the_others_do(turn: int) -> None:
     np.testing.assert_allclose(back, upright.landmarks, atol=1e-6)
 
 
-@pytest.mark.parametrize("box", [(10, 10, 12, 12), (300, 10, 400, 90), (90, 90, 20, 20)])
+@pytest.mark.parametrize(
+    "box", [(10, 10, 12, 12), (300, 10, 400, 90), (90, 90, 20, 20), (0, 0, 999, 999)]
+)
 def test_wrong_box(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(InputError, match="250 x 250"):
         face_from_box(astronaut(), box)

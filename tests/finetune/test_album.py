@@ -39,6 +39,7 @@ def margin(monkeypatch: pytest.MonkeyPatch, value: float, lost: float = 0.0) -> 
     monkeypatch.setattr(summary_module, "MARGIN", value)
     monkeypatch.setattr(summary_module, "SMOOTH_MARGIN", value)
     monkeypatch.setattr(summary_module, "LOST", lost)
+    monkeypatch.setattr(summary_module, "SMOOTH_LOST", lost)
 
 
 def assert_restored_by(result: Finetuned, photo: Photo, restorer: Restorer) -> None:

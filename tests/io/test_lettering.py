@@ -11,6 +11,7 @@ from redeg_cli.io.lettering import drawable
     [
         ("Ω of élan ×2, σ = 3 – 4°", "omega of elan x2, sigma = 3 - 4°"),
         ("Großmutter.jpg", "Grossmutter.jpg"),
+        ("blur · noise", "blur | noise"),
         ("a\u0308 ½ 漢字…", "a ? ??…"),
         ("", ""),
     ],
