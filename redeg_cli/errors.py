@@ -26,6 +26,10 @@ class InputError(RedegError):
     """A file or folder that was given cannot be used."""
 
 
+class BoxError(InputError, UsageError):
+    """A box that was given does not lie in the photo."""
+
+
 class PairError(InputError):
     """Two images cannot be an LQ/HQ pair."""
 

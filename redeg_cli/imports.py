@@ -50,6 +50,8 @@ def import_f2n(file: str | Path, name: str = "f2n", *, overwrite: bool = False) 
     when the name is taken.
     """
     file = Path(file)
+    if file.is_dir():
+        raise ModelError(f"{file}: a folder; give the net_f2n*.pth file itself")
     target = import_target(name, overwrite)
     tensors, _ = load_tensors(file)
     config = infer_config(tensors)
@@ -71,15 +73,26 @@ def import_community(file: str | Path, name: str, *, overwrite: bool = False) ->
     tensors, metadata = load_tensors(file)
     if "config" in metadata:
         raise ModelError(f"{file}: a model of redeg already; give its path where a name is asked")
+    notes = {"origin": file.name} | _recognise(file, tensors)
+    save_tensors(target, tensors, notes)
+    return target
+
+
+def recognise(file: str | Path) -> dict[str, str]:
+    """Return architecture, kind and scales of a checkpoint that spandrel knows.
+
+    Raises ModelError for others.
+    """
+    return _recognise(Path(file), load_tensors(Path(file))[0])
+
+
+def _recognise(file: Path, tensors: "dict[str, Tensor]") -> dict[str, str]:
     model = load_community(str(file), tensors, "cpu")
-    notes = {
-        "origin": file.name,
+    return {
         "architecture": model.architecture.name,
         "kind": "face" if model.purpose == "FaceSR" else "restorer",
         "scales": str(model.scale),
     }
-    save_tensors(target, tensors, notes)
-    return target
 
 
 def import_path(
@@ -92,12 +105,12 @@ def import_path(
     Returns the files written. Raises ModelError or OutputError.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not f2n:
         written = [import_redegnet(path, name or "redegnet", overwrite=overwrite)]
         for file in sorted(path.glob("net_f2n*.pth")) if name is None else []:
             written.append(import_f2n(file, _f2n_name(file), overwrite=overwrite))
         return written
-    if not path.is_file():
+    if not path.exists():
         raise ModelError(f"{path}: no such file or folder")
     if path.name.startswith(tuple(RELEASED_PARTS)):
         raise ModelError(f"{path}: one of three files; give the folder that holds all three")

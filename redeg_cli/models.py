@@ -144,7 +144,7 @@ def model_info(name_or_path: str | Path) -> ModelInfo:
     elif path.parent.resolve() == user_folder().resolve():
         source = "imported"
     architecture = metadata.get("architecture", "unknown")
-    kind = ARCHITECTURES[architecture][0] if architecture in ARCHITECTURES else "restorer"
+    kind = ARCHITECTURES[architecture][0] if architecture in ARCHITECTURES else "unknown"
     name = str(path) if source == "file" else path.stem
     return ModelInfo(
         name=name,

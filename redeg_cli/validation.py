@@ -15,6 +15,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
+_EXPECTED = {
+    "dict_type": "expected a table",
+    "model_type": "expected a table",
+    "list_type": "expected a list",
+}
+"""What was wanted, where pydantic would speak of its classes."""
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises RecipeError when it cannot be read."""
@@ -65,4 +72,5 @@ def explain(error: ValidationError, kind: type[BaseModel], more: Iterable[str] =
         return f"{key!r}: {reason}" if key else reason
     if first["type"] == "missing":
         return f"{key!r}: {first['msg']}"
-    return f"{key!r}: {first['msg']}, got {first['input']!r}"
+    wanted = _EXPECTED.get(first["type"], first["msg"])
+    return f"{key!r}: {wanted}, got {first['input']!r}"

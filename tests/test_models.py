@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from spandrel.architectures.Compact import Compact
 from tiny_models import RRDB, save_rrdb, tiny_rrdb
 from torch import nn
@@ -307,10 +308,30 @@ def test_commands(tmp_path: Path, folders: SimpleNamespace) -> None:
     assert info["fingerprint"] == hashlib.sha256(target.read_bytes()).hexdigest()[:12]
     assert info["notes"]["value_range"] == "-1,1"
     assert "value_range: -1,1" in run(app, ["models", "info", "f2n"]).stdout
+    lines = run(app, ["models", "info", "f2n"]).stdout.splitlines()
+    assert "config:" in lines  # a table has its keys on lines of their own
+    assert "  blocks: 1" in lines
     assert run(app, ["models", "import"]).exit_code == 2
     assert run(app, ["models", "import", str(file), "--f2n", str(file)]).exit_code == 2
     named = run(app, ["models", "import", "--f2n", str(file), "--name", "mine"])
     assert (named.exit_code, named.stdout.strip()) == (0, str(folders.user / "mine.safetensors"))
+    folder = run(app, ["models", "import", "--f2n", str(tmp_path)])
+    assert folder.stderr == f"error: {tmp_path}: a folder; give the net_f2n*.pth file itself\n"
     lacking = run(app, ["models", "import", "--redegnet", str(tmp_path)])
     assert lacking.exit_code == 1
     assert "no net_deg*.pth in it" in lacking.stderr
+
+
+def test_what_a_file_is_nobody_knows_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "some.safetensors"
+    save_file({"weight": torch.zeros(3)}, file)
+    told = CliRunner().invoke(app, ["models", "info", str(file), "--json"])
+    assert json.loads(told.stdout)["kind"] == "unknown"
+    assert "no known network has this layout" in told.stderr
+
+
+def test_the_layout_tells_what_a_file_is(tmp_path: Path) -> None:
+    file = tmp_path / "some.pth"
+    torch.save({"params": tiny_rrdb().state_dict()}, file)
+    told = json.loads(CliRunner().invoke(app, ["models", "info", str(file), "--json"]).stdout)
+    assert (told["kind"], told["architecture"]) == ("restorer", "ESRGAN")

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from redeg_cli.cli.messages import say
+from redeg_cli.cli.messages import counted, say
 from redeg_cli.cpu import cpu_cores, cpu_flags
 
 # Seconds measured on two CPU cores with AVX512-BF16: start, faces and writing; one step of the
@@ -55,7 +55,11 @@ def announce(
     cores = _threads()
     seconds = (_FIXED + fit + restored) * 2 * _slowness() / min(cores, 16)
     gpu = "much faster on its GPU" if _has_gpu(device) else "a GPU is much faster"
-    takes = f": about {max(1, round(seconds / 60))} min on {cores} CPU cores" if known else ""
+    takes = (
+        f": about {max(1, round(seconds / 60))} min on {counted(cores, 'CPU core')}"
+        if known
+        else ""
+    )
     say(
         "find the faces, restore them, read the degradation off them, fine-tune a restorer on it "
         f"(at most {steps} steps), restore{takes} ({gpu})"

@@ -13,6 +13,7 @@ from redeg_cli import __version__
 from redeg_cli.cli.messages import (
     debug_on,
     emit_error,
+    emit_text,
     logged_warnings,
     owe_json,
     report_error,
@@ -156,7 +157,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"redeg {__version__}")
+        emit_text(f"redeg {__version__}")
         raise typer.Exit
 
 

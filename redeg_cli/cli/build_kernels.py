@@ -15,7 +15,7 @@ from redeg_cli.cli.common import (
     SeedOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, emit_path, say, tell
+from redeg_cli.cli.messages import counted, emit_json, emit_path, say, tell
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.errors import InputError, OutputError, RedegError, one_line
 
@@ -84,7 +84,10 @@ def build_kernels(
     settings = Settings(steps=steps)
     noted = {**vars(settings), "seed": seed}
     outcome, kernels, names = Outcome(), [], []
-    with progress("estimating kernels") as on_progress, _kept(output, kernels, names, noted):
+    with (
+        progress("estimating kernels") as on_progress,
+        _kept(output, kernels, names, noted, outcome),
+    ):
         for first in range(0, len(files), batch):
             part = files[first : first + batch]
 
@@ -109,7 +112,7 @@ def build_kernels(
         pool = estimated_pool(kernels, names, noted)
         pool.save(output)
         summary = kernel_summary(output, pool)
-        say(f"{len(pool)} kernels, {summary['text']}")
+        say(f"{counted(len(pool), 'kernel')}, {summary['text']}")
         if as_json:
             failed = [{"name": name, "message": message} for name, message in outcome.failed]
             emit_json({**summary, "failed": failed})
@@ -120,14 +123,20 @@ def build_kernels(
 
 @contextmanager
 def _kept(
-    output: Path, kernels: "list[np.ndarray]", names: list[str], noted: dict[str, Any]
+    output: Path,
+    kernels: "list[np.ndarray]",
+    names: list[str],
+    noted: dict[str, Any],
+    outcome: Outcome,
 ) -> Iterator[None]:
-    """Write what there is when anything ends the work within: a kernel takes many seconds."""
+    """When anything ends the work within, write what there is, a kernel takes many seconds, and
+    name the images that gave none."""
     from redeg_cli.degrade.kernel_pool import estimated_pool
 
     try:
         yield
     except BaseException:
+        outcome.tell_failures()
         if kernels:
             try:
                 estimated_pool(kernels, names, noted).save(output)

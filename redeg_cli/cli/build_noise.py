@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redeg_cli.cli.common import JsonOption, OverwriteOption, run_batch
-from redeg_cli.cli.messages import emit_json, emit_path, say
+from redeg_cli.cli.messages import counted, emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_pool
+from redeg_cli.errors import InputError
 from redeg_cli.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def build_noise(
         pool = rows.pool(rules)
         pool.save(output)
         summary = noise_summary(output, pool)
-        say(f"{len(pool)} patches of noise, {summary['text']}")
+        say(f"{counted(len(pool), 'patch', 'patches')} of noise, {summary['text']}")
         say(f"of {rows.looked_at} looked at, left out: {_reasons(pool.rejected)}")
         if as_json:
             failed = [{"name": name, "message": message} for name, message in outcome.failed]
@@ -78,8 +79,8 @@ def build_noise(
         else:
             emit_path(output)
     elif outcome.done:
-        outcome.done = 0  # those that could be read gave nothing either
-        outcome.failed.append(("noise", _nothing(rows)))
+        outcome.tell_failures()
+        raise InputError(_nothing(rows))
     outcome.finish()
 
 

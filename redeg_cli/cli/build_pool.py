@@ -20,7 +20,7 @@ from redeg_cli.cli.common import (
     run_batch,
     told_how_to_carry_on,
 )
-from redeg_cli.cli.messages import emit_json, emit_path, say, warn
+from redeg_cli.cli.messages import counted, emit_json, emit_path, say, warn
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.errors import NoFaceError
 from redeg_cli.progress import OnProgress
@@ -186,7 +186,10 @@ def build_pool(
             pool = rows.pool(weights.stem, model_fingerprint(weights))
             pool.save(output)
             summary = pool_summary(output, pool)
-            say(f"{len(pool)} Ωs of {summary['pairs']} pairs, spread {summary['spread']:.3f}")
+            say(
+                f"{counted(len(pool), 'Ω')} of {counted(summary['pairs'], 'pair')}, "
+                f"spread {summary['spread']:.3f}"
+            )
             omegas = zip(pool.names, from_numpy(pool.omegas), strict=True)
             if printed := {name for name, omega in omegas if print_of(net, omega) is not None}:
                 say(f"printed in dots: {len(printed)} of the pairs")

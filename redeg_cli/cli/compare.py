@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redeg_cli.cli.common import JsonOption, OverwriteOption, run_batch
-from redeg_cli.cli.messages import emit_json, emit_path, say
+from redeg_cli.cli.messages import counted, emit_json, emit_path, say
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import InputError, OutputError
 from redeg_cli.progress import OnProgress
@@ -82,7 +82,7 @@ def compare(
         if not linked:
             say(f"{total:.0f} MB of pictures are more than --max-mb {max_mb:g}: see {folder}")
     write_comparison(output, labels or method_labels(methods), shown, folder=folder)
-    say(f"{len(shown)} pictures by {len(methods)} methods")
+    say(f"{counted(len(shown), 'picture')} by {len(methods)} methods")
     if as_json:
         emit_json(
             {

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from redeg_cli.cli.common import JsonOption
-from redeg_cli.cli.messages import emit_json
+from redeg_cli.cli.messages import emit_json, emit_text
 
 LEARNED = {
     "omega": ("Ωs of a pool: --pool FILE", "Li et al. 2022, ReDegNet"),
@@ -113,7 +113,7 @@ def degraders(
         if as_json:
             emit_json({"name": name, **preset_table(name)})
         else:
-            print(path.read_text(encoding="utf-8"), end="")
+            emit_text(path.read_text(encoding="utf-8").rstrip("\n"))
         return
     tables = {preset: preset_table(preset) for preset in presets()}
     if as_json:
@@ -126,6 +126,6 @@ def degraders(
         return
     width = max(map(len, tables))
     for preset, table in tables.items():
-        print(f"{preset:<{width}}  {table['description']}")
+        emit_text(f"{preset:<{width}}  {table['description']}")
     for learned, (description, _) in LEARNED.items():
-        print(f"{learned:<{width}}  {description}")
+        emit_text(f"{learned:<{width}}  {description}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from redeg_cli import __version__
 from redeg_cli.cli.common import JsonOption
-from redeg_cli.cli.messages import emit_json
+from redeg_cli.cli.messages import emit_json, emit_text
 from redeg_cli.errors import RedegError, one_line
 
 # The packages whose versions matter in a report of a problem.
@@ -49,7 +49,7 @@ def doctor(as_json: JsonOption = False) -> None:
     if as_json:
         emit_json(report)
     else:
-        print("\n".join(_lines(report)))
+        emit_text("\n".join(_lines(report)))
 
 
 def examine() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``redeg evaluate faces``: what a face restorer is worth."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from redeg_cli.cli.common import (
     SeedOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, is_terminal, say, tell
+from redeg_cli.cli.messages import emit_json, emit_table, say, tell
 from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLE, SHEET = "faces.json", "faces.md", "faces.png"
@@ -46,8 +45,6 @@ def faces(
 
     Use portraits that it was not trained on.
     """
-    from rich.console import Console
-
     from redeg_cli.device import pick_device
     from redeg_cli.evaluate.faces import (
         POSSIBLE_SIDES,
@@ -94,8 +91,7 @@ def faces(
     if as_json:
         emit_json(record)
     else:
-        # A pipe has no width: the table is never folded there.
-        Console(width=None if is_terminal(sys.stdout) else 200).print(to_rich(grids))
+        emit_table(to_rich(grids), 200)
     if output:
         say(f"written to {output}: {REPORT}, {TABLE}, {SHEET}")
     for line in record["left_out"]:

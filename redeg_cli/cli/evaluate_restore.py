@@ -1,6 +1,5 @@
 """``redeg evaluate restore``: restored images against references, in numbers and in a picture."""
 
-import sys
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache, partial
@@ -18,7 +17,7 @@ from redeg_cli.cli.common import (
     TileOption,
     progress,
 )
-from redeg_cli.cli.messages import emit_json, is_terminal, say, tell
+from redeg_cli.cli.messages import emit_json, emit_table, emit_text, say, tell
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.errors import UsageError
 
@@ -208,7 +207,7 @@ def _list(as_json: bool) -> None:
         kind = "reference   " if each.reference else "no reference"
         better = "higher" if each.higher_is_better else "lower "
         state = f"unavailable: {why}" if why else "available"
-        print(f"{each.name:<{width}}  {kind}  {better} is better  {each.package:<12}  {state}")
+        emit_text(f"{each.name:<{width}}  {kind}  {better} is better  {each.package:<12}  {state}")
 
 
 def _metrics(asked: Sequence[str], dataset: "Dataset") -> list[str]:
@@ -309,15 +308,11 @@ def _textured(given: str) -> tuple[str, float]:
 
 
 def _print(summary: "Summary") -> None:
-    from rich.console import Console
-
     from redeg_cli.evaluate.tables import notes, to_rich
 
-    # A pipe has no width: the table is never folded there.
-    width = None if is_terminal(sys.stdout) else 60 + 30 * len(summary.evaluation.metrics)
-    Console(width=width, soft_wrap=False).print(to_rich(summary))
+    emit_table(to_rich(summary), 60 + 30 * len(summary.evaluation.metrics))
     for line in notes(summary):
-        print(line)
+        emit_text(line)
 
 
 def _finish(measured: "Evaluation", asked: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """``redeg evaluate transfer``: what the Ω of a ReDegNet is worth."""
 
-import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from redeg_cli.cli.common import DeviceOption, JsonOption, OverwriteOption, SeedOption, progress
-from redeg_cli.cli.messages import emit_json, is_terminal, say, tell, warn
+from redeg_cli.cli.messages import emit_json, emit_table, say, tell, warn
 from redeg_cli.cli.outputs import check_folder
 
 REPORT, TABLES, SHEET = "transfer.json", "transfer.md", "transfer.png"
@@ -84,8 +83,6 @@ def transfer(
     Faces and natural images are degraded alike; Ω is read off the faces and put on the natural
     images, whose true LQs are known. Use images that the network was not trained on.
     """
-    from rich.console import Console
-
     from redeg_cli.device import pick_device
     from redeg_cli.evaluate.grids import to_markdown, to_rich
     from redeg_cli.evaluate.sharp_images import read_sharp_images
@@ -156,8 +153,7 @@ def transfer(
     if as_json:
         emit_json(record)
     else:
-        # A pipe has no width: the tables are never folded there.
-        Console(width=None if is_terminal(sys.stdout) else 200).print(to_rich(grids))
+        emit_table(to_rich(grids), 200)
     if output:
         say(f"written to {output}: {', '.join(file.name for file in files)}")
     for name, why in failed:

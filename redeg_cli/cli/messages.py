@@ -68,6 +68,11 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return ``1 pair``, ``2 pairs``; ``many`` is for words that do not end in s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def say(text: str) -> None:
     """Write one line of what is going on to stderr, unless that is not wanted (``set_quiet``)."""
     if not is_quiet():
@@ -151,6 +156,22 @@ def _is_memory(error: BaseException) -> bool:
 def emit_path(path: Path | str) -> None:
     """Write one path to stdout; nothing once its reader (``| head``) has gone."""
     _to_stdout(str(path))
+
+
+def emit_text(text: str) -> None:
+    """Write lines to stdout, as ``emit_path`` does."""
+    _to_stdout(text)
+
+
+def emit_table(table: object, width: int) -> None:
+    """Write what rich can draw to stdout; ``width`` columns where that is no terminal."""
+    from rich.console import Console
+
+    # A pipe has no width: tables are never folded there.
+    console = Console(width=None if is_terminal(sys.stdout) else width)
+    with console.capture() as captured:
+        console.print(table)
+    _to_stdout(captured.get().rstrip("\n"))
 
 
 def emit_json(value: object) -> None:

@@ -1,5 +1,9 @@
 """``redeg models``: which models there are, and bringing others in."""
 
+import json
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redeg_cli.cli.common import JsonOption, OverwriteOption, progress
-from redeg_cli.cli.messages import emit_json, emit_path, say, warn
+from redeg_cli.cli.messages import emit_json, emit_path, emit_text, say, warn
 
 if TYPE_CHECKING:
     from redeg_cli.models import ModelInfo
 
+_WIDEST = 100
+"""Characters of a value of a table; --json has them all."""
 _PYIQA = "pyiqa-"
 """How the names of weights begin that pyiqa fetches by itself."""
 
@@ -38,7 +44,7 @@ def list_command(as_json: JsonOption = False) -> None:
     width = max((len(info.name) for info in models), default=0)
     for info in models:
         numbers = f"{info.parameters / 1e6:7.2f} M parameters {info.size / 1e6:7.1f} MB"
-        print(f"{info.name:<{width}}  {info.kind:<9} {numbers}  {info.source}")
+        emit_text(f"{info.name:<{width}}  {info.kind:<9} {numbers}  {info.source}")
     if not models:
         say("no models; `redeg models import` brings one in")
 
@@ -113,8 +119,8 @@ def download_command(
             return
         for name, download in DOWNLOADS.items():
             where = found[name] or "not here yet"
-            print(f"{name}  {download.megabytes} MB  {download.what}  {where}")
-        print(f"{', '.join(_PYIQA + each for each in fetchable())}  metrics of pyiqa, by pyiqa")
+            emit_text(f"{name}  {download.megabytes} MB  {download.what}  {where}")
+        emit_text(f"{', '.join(_PYIQA + each for each in fetchable())}  metrics of pyiqa, by pyiqa")
         return
     files: dict[str, list[str]] = {}
     for name in names:
@@ -136,16 +142,38 @@ def info_command(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a model is, where it lies and how it was made."""
+    from redeg_cli.errors import ModelError
+    from redeg_cli.imports import recognise
     from redeg_cli.models import model_fingerprint, model_info
 
     info = model_info(model)
     row = {**_row(info), "fingerprint": model_fingerprint(info.path), "notes": _notes(info)}
+    if info.kind == "unknown":  # no words of redeg's in it: its layout may tell
+        try:
+            row |= recognise(info.path)
+        except ModelError as error:
+            warn(str(error))
     if as_json:
         emit_json(row)
         return
     notes = row.pop("notes")
     for key, value in {**row, **notes}.items():
-        print(f"{key}: {value}")
+        for line in _lines(key, value):
+            emit_text(line)
+
+
+def _lines(key: str, value: object) -> Iterator[str]:
+    """Yield what a key says; the keys of a table (a recipe) on lines of their own."""
+    table: object = None
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(json.JSONDecodeError):
+            table = json.loads(value)
+    if not isinstance(table, dict):
+        yield f"{key}: {value}"
+        return
+    yield f"{key}:" if table else f"{key}: {{}}"
+    for name, each in table.items():
+        yield f"  {name}: {textwrap.shorten(json.dumps(each, ensure_ascii=False), _WIDEST)}"
 
 
 def _row(info: "ModelInfo") -> dict[str, object]:

@@ -17,7 +17,7 @@ from redeg_cli.cli.estimated_pools import (
     pool_kind,
     summary_line,
 )
-from redeg_cli.cli.messages import emit_json, emit_path
+from redeg_cli.cli.messages import counted, emit_json, emit_path, emit_text, say
 from redeg_cli.cli.outputs import check_pool
 from redeg_cli.cli.pool_plot import PoolArgument, plot
 from redeg_cli.progress import OnProgress
@@ -57,15 +57,16 @@ def info_command(pools: PoolArgument, as_json: JsonOption = False) -> None:
         return
     for summary in told:
         if "kind" in summary:
-            print(summary_line(summary))
+            emit_text(summary_line(summary))
             continue
-        print(
-            f"{summary['path']}: {summary['omegas']} Ωs of {summary['pairs']} pairs, "
+        emit_text(
+            f"{summary['path']}: {counted(summary['omegas'], 'Ω')} of "
+            f"{counted(summary['pairs'], 'pair')}, "
             f"scale {', '.join(map(str, summary['scales']))}, spread {summary['spread']:.3f}, "
             f"made by {summary['model']} ({summary['fingerprint']})"
         )
         for line in _lines(summary):
-            print(f"  {line}")
+            emit_text(f"  {line}")
 
 
 @app.command("merge", short_help="Put several pools into one.")
@@ -76,7 +77,7 @@ def merge_command(
     as_json: JsonOption = False,
 ) -> None:
     """Put the Ωs of several pools, made by one model, into one; or kernels, or noise."""
-    from redeg_cli.omega.pool import load_pool, merge_pools
+    from redeg_cli.omega.pool import load_pool, merge_pools, tell_apart
 
     check_pool(output, overwrite)
     kind = common_kind(pools)
@@ -87,7 +88,10 @@ def merge_command(
         else:
             emit_path(output)
         return
-    merged = merge_pools([(path, load_pool(path)) for path in pools])
+    distinct = tell_apart([(path, load_pool(path)) for path in pools])
+    if len(distinct) < len(pools):
+        say("pools that hold the same Ωs are taken once")
+    merged = merge_pools(distinct)
     merged.save(output)
     if as_json:
         emit_json(pool_summary(output, merged))

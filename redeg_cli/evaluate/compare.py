@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from redeg_cli.errors import InputError
-from redeg_cli.evaluate.matching import match_folder, stem_of
+from redeg_cli.evaluate.matching import is_sheet, match_folder, stem_of
 from redeg_cli.io.files import atomic_path, write_text
 from redeg_cli.io.images import image_size, read_rgb
 from redeg_cli.io.listing import folder_images, unique_names
@@ -79,16 +79,15 @@ def match_methods(inputs: Sequence[Path]) -> tuple[list[Row], list[str]]:
             for folder, side in zip(others, sides, strict=True)
             if stem not in side.found
         ]
-        if without:
-            problems.append(f"{name} is left out: not in {', '.join(without)}")
-        else:
+        if not without:
             rows.append(Row(name, (path, *(side.found[stem] for side in sides))))
+        elif not is_sheet(stem):
+            problems.append(f"{name} is left out: not in {', '.join(without)}")
     for side in sides:
         problems += side.problems
     if not rows:
-        raise InputError(
-            f"no picture is in all {len(inputs)} folders under one name ({problems[0]})"
-        )
+        reason = f" ({problems[0]})" if problems else ""
+        raise InputError(f"no picture is in all {len(inputs)} folders under one name{reason}")
     return rows, problems
 
 

@@ -181,7 +181,7 @@ def read_kernels(path: Path) -> KernelSet:
         raise InputError(f"{path} does not exist: give a degrader's name, its TOML or a file")
     found = _read_arrays(path)
     if "kernels" not in found:
-        there = ", ".join(sorted(found)) or "nothing"
+        there = ", ".join(sorted(found)) or "no kernels"
         raise InputError(f"{path} holds {there}: wanted kernels (M, k, k) and perhaps weights")
     kernels, weights = found["kernels"].float(), found.get("weights")
     if kernels.ndim != 3 or 0 in kernels.shape:

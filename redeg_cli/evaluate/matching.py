@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from redeg_cli.io.listing import folder_images
+from redeg_cli.io.listing import BEFORE_AFTER, folder_images
 
 _TAG = re.compile(
     r"(?:(?<=.)[-_. ](?:hr|lr|hq|lq|gt|sr|lr_?[234]|x[1-8][mdw]?[1-4]?|out|output|restored|result"
@@ -25,6 +25,11 @@ def trimmed(stem: str) -> str:
 def stem_of(name: str) -> str:
     """Return a relative name without its suffix, with forward slashes."""
     return str(PurePosixPath(name).with_suffix(""))
+
+
+def is_sheet(stem: str) -> bool:
+    """Tell whether it is the sheet before | after that `redeg finetune` writes beside a photo."""
+    return bool(re.search(rf"(^|[/_]){BEFORE_AFTER}$", stem))
 
 
 @dataclass
@@ -134,6 +139,8 @@ def _left_out(
     names = _by_form(wanted, _bare_trimmed)
     lines = []
     for stem, path in left.items():
+        if is_sheet(stem):
+            continue
         near = sorted(names.get(_bare_trimmed(stem), ()))
         if not near:
             reason = "it has no partner"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from redeg_cli.errors import InputError
+from redeg_cli.errors import BoxError
 from redeg_cli.faces.align import MEAN_BOX_512, template
 from redeg_cli.faces.boxes import covered, overlap
 from redeg_cli.faces.detectors import Detector, Face, load_detector
@@ -63,14 +63,14 @@ def face_from_box(
 
     For a face the detector misses: it looks again, closely, in and around the box; when it still
     finds none, the landmarks of the mean face filling the box are taken, turned as the photo's
-    other faces are, and the score is 0. Raises InputError when the box is empty or ends more than
+    other faces are, and the score is 0. Raises BoxError when the box is empty or ends more than
     a few pixels outside the photo.
     """
     height, width = rgb.shape[:2]
     x0, y0, x1, y1 = box
     outside = max(-x0, -y0, x1 - width, y1 - height) > 8
     if x1 - x0 < 8 or y1 - y0 < 8 or outside:
-        raise InputError(
+        raise BoxError(
             f"the face box {x0:g},{y0:g},{x1:g},{y1:g} does not fit a photo of {width} x {height} "
             "px; wanted left,top,right,bottom in pixels, at least 8 px wide and high"
         )

@@ -23,7 +23,7 @@ from redeg_cli.finetune.summary import Page, weights_metadata
 from redeg_cli.io.checkpoints import save_tensors
 from redeg_cli.io.files import ensure_writable, write_json
 from redeg_cli.io.images import Photo, to_array, to_tensor, write_photo
-from redeg_cli.io.listing import file_key, unique_names
+from redeg_cli.io.listing import BEFORE_AFTER, file_key, unique_names
 from redeg_cli.omega.adapted import save_adapted
 
 
@@ -67,7 +67,7 @@ def plan_outputs(photos: Sequence[Path], folder: Path) -> Outputs:
         taken.add(stem.casefold())
         stems.append(stem)
     alone = len(photos) == 1
-    before_after = ["before_after"] if alone else [f"{stem}_before_after" for stem in stems]
+    before_after = [BEFORE_AFTER] if alone else [f"{stem}_{BEFORE_AFTER}" for stem in stems]
     return Outputs(
         restored=tuple(folder / f"{stem}_restored.png" for stem in stems),
         before_after=tuple(folder / f"{stem}.png" for stem in before_after),

@@ -91,7 +91,8 @@ def find_pages(
         place = "another --face-box" if settings.boxes else "its place with --face-box"
         raise NoFaceError(
             f"no usable face ({reasons}): give {place} LEFT,TOP,RIGHT,BOTTOM, bring your own "
-            "restored face with --face-pair LQ HQ, or use `redeg restore`, which needs no face"
+            "restored face with --face-pair LQ HQ or a sharp version of a part of the photo with "
+            "--region, or use `redeg restore`, which needs no face"
         )
     return pages
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from redeg_cli.degrade.resize import resize, to_aligned
-from redeg_cli.errors import InputError, PairError
+from redeg_cli.errors import BoxError, PairError
 from redeg_cli.faces.align import warp
 from redeg_cli.faces.crop import ORIGIN_STEP, middle_of_box
 from redeg_cli.faces.restore import follow_colour
@@ -140,13 +140,13 @@ def photo_region(
     part, at any size of that aspect, from another source. It is moved to lie on the photo (a few
     pixels at most, ``find_shift``) and takes the photo's low-frequency colour, unless it is to
     ``keep_colours``. The region is what lies within the box on the photo's grid of 16 px. Raises
-    InputError when the box is outside the photo or the file cannot be read, PairError when the two
-    do not show the same or too little is left.
+    BoxError when the box is outside the photo, InputError when the file cannot be read, PairError
+    when the two do not show the same or too little is left.
     """
     height, width = rgb.shape[:2]
     left, top, right, bottom = (round(value) for value in box)
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise InputError(
+        raise BoxError(
             f"the region {left},{top},{right},{bottom} is not within the photo of {width}x{height} "
             "px: give LEFT,TOP,RIGHT,BOTTOM in its pixels"
         )

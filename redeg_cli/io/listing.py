@@ -24,6 +24,8 @@ _OF_THE_SYSTEM = (
 )
 """Folders that hold nobody's photos: of archives that macOS made, of Windows' and Linux' drives,
 of Synology's thumbnails."""
+BEFORE_AFTER = "before_after"
+"""Name of the sheet that `redeg finetune` writes beside its results, or the end of its name."""
 _TOLD = 1000
 """Images between two calls that say how many were found."""
 

@@ -37,6 +37,8 @@ MINIMUM = 32
 """Least side in pixels, on the HQ grid, that says anything about a degradation."""
 LARGEST = 1024
 """Pairs beyond this side are read in pieces, whose Ωs are averaged."""
+_ATTEMPTS = 20
+"""Draws of a crop that is to be another than those before."""
 _PRINT = (64, 768)
 """Least side in pixels of a pair whose print is looked for, and the side of its middle in which."""
 
@@ -204,7 +206,7 @@ def extract_printed(
     # Whole blocks, so that a turned crop begins with one too.
     side = min(256, height, width) // block * block
     if count > 1 and side >= MINIMUM:
-        crops = [_draw_crop(pair, side, sample_seed(seed, "crop", i)) for i in range(count - 1)]
+        crops = _draw_crops(pair, side, count - 1, seed)
         for start in range(0, len(crops), 32):
             part = crops[start : start + 32]
             hq = torch.cat([crop.hq for crop in part]).to(device)
@@ -224,12 +226,29 @@ class _Crop(NamedTuple):
     note: str
 
 
+def _draw_crops(pair: AlignedPair, side: int, count: int, seed: int) -> list[_Crop]:
+    """Return crops of which, in all but the smallest pairs, no two are the same."""
+    crops: list[_Crop] = []
+    taken: set[str] = set()
+    for index in range(count):
+        crop = _draw_crop(pair, side, sample_seed(seed, "crop", index))
+        for attempt in range(_ATTEMPTS):
+            if crop.note not in taken:
+                break
+            crop = _draw_crop(pair, side, sample_seed(seed, f"crop/{attempt}", index))
+        taken.add(crop.note)
+        crops.append(crop)
+    return crops
+
+
 def _draw_crop(pair: AlignedPair, side: int, seed: int) -> _Crop:
     rng = numpy_generator(seed)
     block = 8 * pair.scale
     height, width = pair.hq.shape[2:]
     factor = float(rng.uniform(0.7, 1.3)) if rng.random() < 0.5 else 1.0
     need = min(int(side / factor), height, width)
+    if need == height == width:  # a small square: another part of it, not all of it again
+        need = int(side / rng.uniform(1.05, 1.3))
     top = int(rng.integers((height - need) // block + 1)) * block
     left = int(rng.integers((width - need) // block + 1)) * block
     turn = int(rng.integers(4))

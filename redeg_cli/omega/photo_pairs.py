@@ -72,7 +72,7 @@ def photo_pairs(
     ``select_faces`` are not made. With ``largest``, in pixels of the HQ, no more is made of a
     pair than the middle of its face, so many a side. A pair whose restored face is no longer the
     same person (``faces.identity``) is left out. A photo without usable faces gives no pairs, and
-    at least one reason. Raises InputError for a box outside the photo, ModelError when the
+    at least one reason. Raises BoxError for a box outside the photo, ModelError when the
     detector's weights are missing or the restorer's output is unusable.
     """
     find = load_detector(detector, user_folder())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +169,31 @@ def merge_pools(pools: Sequence[tuple[Path, Pool]]) -> Pool:
         fingerprint=first.fingerprint,
         notes=tuple(note for _, pool in pools for note in pool.notes),
     )
+
+
+def tell_apart(pools: Sequence[tuple[Path, Pool]]) -> list[tuple[Path, Pool]]:
+    """Return the pools with a name for each pair of its own; a pool that comes twice comes once.
+
+    Where two pools mean two pairs by one name (two cameras' IMG_0001.jpg), which have no Ω in
+    common, that of the second gets its file's name before it.
+    """
+    distinct: dict[str, tuple[Path, Pool]] = {}
+    known: dict[str, set[bytes]] = {}
+    for path, pool in pools:
+        if pool.digest in distinct:
+            continue
+        rows: dict[str, set[bytes]] = {}
+        for name, omega in zip(pool.names, pool.omegas, strict=True):
+            rows.setdefault(name, set()).add(omega.tobytes())
+        own = {}
+        for name, omegas in rows.items():
+            own[name] = name
+            while known.setdefault(own[name], omegas).isdisjoint(omegas):
+                own[name] = f"{path.stem}/{own[name]}"
+            known[own[name]] = known[own[name]] | omegas
+        renamed = replace(pool, names=tuple(own[name] for name in pool.names))
+        distinct[pool.digest] = (path, renamed)
+    return list(distinct.values())
 
 
 def pool_spread(omegas: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -30,6 +31,20 @@ class DataSource(Strict):
     align_faces: bool = False
     """Detect the largest face and cut it out, aligned to the FFHQ template, before training."""
     face_size: int = Field(512, ge=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_folder(cls, value: Any) -> Any:
+        """A folder alone is a source too."""
+        return {"folder": value} if isinstance(value, str | Path) else value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path | Mapping | DataSource) else value
+
+
+DataSources = Annotated[list[DataSource], BeforeValidator(_listed)]
+"""A list of them, or one."""
 
 
 class Run(Strict):
@@ -101,8 +116,8 @@ class HqRecipe(Optimised):
 
     known_scales: ClassVar[tuple[int, ...]] = (1, 2, 4)
     scales: list[Literal[1, 2, 3, 4]] = Field([1, 2, 4], min_length=1)
-    data: list[DataSource] = Field(min_length=1)
-    validation: list[DataSource] = []
+    data: DataSources = Field(min_length=1)
+    validation: DataSources = []
     cache: Path | None = None
     """Folder where decoded images are kept, mapped into memory; without one they are in memory."""
     workers: int | None = Field(None, ge=0)

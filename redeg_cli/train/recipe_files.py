@@ -166,10 +166,8 @@ def _side(value: Any, base: Path) -> Any:
 def _place(table: dict[str, Any], base: Path) -> None:
     """Make the folders and files that a recipe names relative to ``base``."""
     for key in _SOURCES:
-        sources = table.get(key)
-        for source in sources if isinstance(sources, list) else []:
-            if isinstance(source, dict) and isinstance(source.get("folder"), str):
-                source["folder"] = str(base / Path(source["folder"]).expanduser())
+        if key in table:
+            table[key] = _placed_sources(table[key], base)
     for key in _FILES:
         if isinstance(table.get(key), str):
             table[key] = str(base / Path(table[key]).expanduser())
@@ -189,6 +187,17 @@ def _place(table: dict[str, Any], base: Path) -> None:
         # What is neither a file nor named like one is told as a misspelt preset.
         if file.suffix == ".toml" or file.is_file():
             table["degradation"] = str(file)
+
+
+def _placed_sources(value: Any, base: Path) -> Any:
+    """Return a recipe's source, or list of them, its folders relative to ``base``."""
+    if isinstance(value, list):
+        return [_placed_sources(each, base) for each in value]
+    if isinstance(value, str):
+        return str(base / Path(value).expanduser())
+    if isinstance(value, dict) and isinstance(value.get("folder"), str):
+        return {**value, "folder": _placed_sources(value["folder"], base)}
+    return value
 
 
 def _override(table: dict[str, Any], text: str) -> None:

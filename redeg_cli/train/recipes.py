@@ -16,7 +16,7 @@ from redeg_cli.degrade.kernel_pool import load_kernel_pool
 from redeg_cli.degrade.noise_pool import load_noise_pool
 from redeg_cli.errors import InputError, RecipeError
 from redeg_cli.train.losses import PAPER_WEIGHTS
-from redeg_cli.train.recipe_base import DataSource, HqRecipe, Optimised, Run
+from redeg_cli.train.recipe_base import DataSources, HqRecipe, Optimised, Run
 from redeg_cli.validation import did_you_mean
 
 
@@ -25,7 +25,7 @@ class RestorerRecipe(HqRecipe):
 
     known_scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
     kind: Literal["restorer"]
-    data: list[DataSource] = Field([])
+    data: DataSources = Field([])
     """Needed unless all pairs are given."""
     architecture: Literal["f2n-compact", "f2n", "vdsr", "rcan", "face-restorer", "spandrel"]
     """Of a new network, or of that of ``init``; spandrel takes whatever ``init`` holds."""
@@ -207,7 +207,7 @@ class PaperRecipe(HqRecipe):
     """None: DegNet's gradient is far larger at first (2794, SynNet's 0.2 in the first step), and
     one norm for both would leave SynNet next to nothing."""
     scales: list[Literal[1, 2, 3, 4]] = Field([1], min_length=1)
-    faces: list[DataSource] = Field([])
+    faces: DataSources = Field([])
     """HQ faces: what ``data`` is of natural images."""
     pairs: list[Path] = Field([])
     """Real face pairs: folders that hold lq/ and hq/, or tables of two columns."""

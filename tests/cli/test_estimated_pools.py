@@ -82,9 +82,11 @@ def test_a_stop_keeps_what_there_is(
         return gaussians(*[(1.2, 0.9)] * len(images))
 
     monkeypatch.setattr("redeg_cli.train.kernelgan.estimate_kernels", estimate)
+    (lr / "0.png").write_bytes(b"no picture")
     result = redeg("build-kernels", lr, "-o", "k.npz", "--batch", 1, "--device", "cpu")
     assert result.exit_code == code
     assert "the 1 kernels estimated so far are in k.npz" in result.stderr
+    assert "0.png" in result.stderr
     assert told in result.stderr
     assert load_kernel_pool(Path("k.npz")).names == ("a.png",)
 
@@ -146,6 +148,11 @@ def test_a_folder_without_a_smooth_patch_is_told_by_rule(redeg: Callable, tmp_pa
     assert "no smooth patch with noise in 1 images" in result.stderr
     assert "289 with a variance below φ (eq. 6)" in result.stderr
     assert not (tmp_path / "n.npz").exists()
+    (tmp_path / "lr" / "bad.png").write_bytes(b"no picture")
+    result = redeg("build-noise", tmp_path / "lr", "-o", tmp_path / "n.npz")
+    first, second = result.stderr.splitlines()
+    assert "bad.png" in first
+    assert "no smooth patch with noise in 1 images" in second
 
 
 @pytest.mark.parametrize(

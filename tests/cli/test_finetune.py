@@ -103,7 +103,7 @@ def test_a_box_is_used_where_no_face_is_found(
     assert refused.exit_code == 1
     error = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
     assert len(error) == 1
-    for advice in ("no usable face", "--face-box", "--face-pair", "`redeg restore`"):
+    for advice in ("no usable face", "--face-box", "--face-pair", "--region", "`redeg restore`"):
         assert advice in error[0]
     assert not (tmp_path / "out").exists()
 
@@ -230,8 +230,8 @@ def test_a_network_of_spandrel_is_tuned(
         (["--face-box", "1,2,3"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "a,b,c,d"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
         (["--face-box", "nan,0,inf,20"], 2, "expected LEFT,TOP,RIGHT,BOTTOM"),
-        (["--face-box", "500,500,600,600"], 1, "500"),
-        (["--face-box", "60,60,20,90"], 1, "60"),
+        (["--face-box", "500,500,600,600"], 2, "500"),
+        (["--face-box", "60,60,20,90"], 2, "60"),
         (["--scale", "3"], 2, "use 2 or 4"),
         (["--scale", "5"], 2, "'--scale'"),
         (["--scale", "4"], 2, "x4 was asked for"),

@@ -125,3 +125,15 @@ def test_quiet_and_debug_hold_in_threads() -> None:
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(messages.is_quiet).result() is on
             assert pool.submit(messages.debug_on).result() is on
+
+
+@needs_full
+@pytest.mark.parametrize("command", ["degraders", "degraders bsrgan", "models list"])
+def test_a_list_for_a_full_stdout_is_one_line(command: str) -> None:
+    with FULL.open("w", encoding="utf-8") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "redeg_cli", *command.split()],
+            **{"stdout": full, "stderr": subprocess.PIPE, "text": True, "check": False},
+        )
+    assert told.returncode == 1
+    assert told.stderr == "error: cannot write to stdout: No space left on device\n"

@@ -311,6 +311,9 @@ def test_info_and_merge(redeg: Callable, tmp_path: Path) -> None:
         "  near duplicates (closer than 1% of the radius)",
         "  outliers (distance to the 5 nearest of other pairs, modified z-score > 3.5)",
     ]
+    twice = redeg("pool", "merge", a, a, "-o", tmp_path / "aa.npz")
+    assert twice.stderr == "pools that hold the same Ωs are taken once\n"
+    assert len(load_pool(tmp_path / "aa.npz")) == 3
     again = redeg("pool", "merge", a, b, "-o", tmp_path / "ab.npz")
     assert again.exit_code == 1
     assert "--overwrite" in again.stderr

@@ -45,6 +45,17 @@ def test_what_has_no_partner_is_named(tmp_path: Path) -> None:
         assert any(all(word in line for word in words) for line in problems), words
 
 
+def test_sheets_of_finetune_are_passed_over(tmp_path: Path) -> None:
+    for name in ("a/1_restored.png", "a/before_after.png", "b/1.png"):
+        picture(tmp_path / name)
+    for order in ("ab", "ba"):
+        rows, problems = match_methods([tmp_path / folder for folder in order])
+        assert (len(rows), problems) == (1, [])
+    (tmp_path / "a" / "1_restored.png").unlink()
+    with pytest.raises(InputError, match="no picture is in all 2 folders"):
+        match_methods([tmp_path / "a", tmp_path / "b"])
+
+
 def test_single_files_make_one_row(tmp_path: Path) -> None:
     paths = [picture(tmp_path / name) for name in ("x.png", "other.jpg")]
     rows, problems = match_methods(paths)

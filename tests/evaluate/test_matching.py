@@ -104,6 +104,14 @@ def test_a_picture_beside_the_result() -> None:
     assert "a.png is taken for a" in matched.problems[0]
 
 
+def test_sheets_of_finetune_are_passed_over() -> None:
+    matched = match(["a", "b"], "a_restored.png", "b_restored.png", "b_before_after.png")
+    assert (len(matched.found), matched.problems) == (2, [])
+    matched = match(["a"], "a_restored.png", "before_after.png", "unbefore_after.png")
+    (problem,) = matched.problems
+    assert "unbefore_after.png is left out" in problem
+
+
 def test_two_stems_of_one_name() -> None:
     wanted = {"Canon_001": ("Canon_001", "Canon_001_HR", "Canon_001_LR4")}
     assert found(match(wanted, "Canon_001_LR4.png")) == {"Canon_001": "Canon_001_LR4.png"}

@@ -152,6 +152,17 @@ def test_crops_start_on_jpeg_blocks_and_stay_registered(scale: int, size: int) -
     assert 4 < plain < 20
 
 
+@pytest.mark.parametrize("size", [(96, 96), (96, 112), (128, 128)])
+def test_no_two_crops_are_the_same(size: tuple[int, int]) -> None:
+    """A square of one crop's size, too, gives other Ωs than that of the whole."""
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    net = Recorder()
+    _, notes = extract.extract_many(net, AlignedPair(image, image, 2), 16, 0, CPU)
+    assert len(set(notes)) == 16
+    if size == (96, 96):
+        assert all(int(note.split(" of ")[1].split(" px")[0]) < 96 for note in notes[1:])
+
+
 def test_resampled_crops_are_what_opencv_makes_of_them(picture: Tensor) -> None:
     net = Recorder()
     _, notes = extract.extract_many(net, AlignedPair(picture, picture, 1), 24, 1, CPU)

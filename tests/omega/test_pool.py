@@ -1,12 +1,13 @@
 """Pools of Ωs: what they guarantee, on disk and off."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from redeg_cli.errors import InputError, ModelError
-from redeg_cli.omega.pool import Pool, PoolRows, load_pool, merge_pools, pool_spread
+from redeg_cli.omega.pool import Pool, PoolRows, load_pool, merge_pools, pool_spread, tell_apart
 
 
 def make(count: int = 3, seed: int = 0, fingerprint: str = "0123456789ab") -> Pool:
@@ -156,6 +157,20 @@ def test_merging_keeps_every_row(tmp_path: Path) -> None:
     assert merged.names == first.names + second.names
     assert merged.notes == first.notes + second.notes
     assert merged.scales.tolist() == [1, 2, 1, 2, 3]
+
+
+def test_pairs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Two cameras' IMG_0001 are two pairs; the same pair in two pools is one."""
+    first, other = make(3), make(3, seed=1)
+    shared = replace(make(3, seed=2), omegas=np.concatenate([first.omegas[:1], other.omegas[1:]]))
+    paths = [tmp_path / f"{name}.npz" for name in "xyx"]
+    pools = list(zip(paths, (first, other, first), strict=True))
+    told = tell_apart(pools)
+    assert [path.stem for path, _ in told] == ["x", "y"]
+    assert told[0][1].names == first.names
+    assert told[1][1].names == tuple(f"y/{name}" for name in first.names)
+    again = tell_apart([*pools, (tmp_path / "y.npz", shared)])[-1][1]
+    assert again.names == (first.names[0], *(f"y/{name}" for name in first.names[1:]))
 
 
 def test_pools_of_two_models_do_not_mix(tmp_path: Path) -> None:

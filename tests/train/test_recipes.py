@@ -135,6 +135,22 @@ def test_an_override_is_json_or_toml(workplace: Path, value: str) -> None:
     assert recipe.config == {"features": 8, "blocks": 1}
 
 
+@pytest.mark.parametrize(
+    "value", ["photos", '["photos"]', "['photos']", "{folder='photos'}", "[{folder='photos'}]"]
+)
+def test_a_folder_alone_is_a_source(workplace: Path, value: str) -> None:
+    (source,) = load_recipe(workplace / "restorer.toml", RestorerRecipe, [f"data={value}"]).data
+    assert (source.folder, source.weight) == (Path("photos"), 1)
+
+
+def test_a_folder_alone_in_a_file_is_relative_to_it(workplace: Path) -> None:
+    text = (workplace / "restorer.toml").read_text()
+    file = workplace / "short.toml"
+    file.write_text(f'validation = ["held", "out"]\n{text}')
+    recipe = load_recipe(file, RestorerRecipe)
+    assert [each.folder for each in recipe.validation] == [workplace / "held", workplace / "out"]
+
+
 def test_an_override_that_is_neither_is_text(workplace: Path) -> None:
     recipe = load_recipe(
         workplace / "restorer.toml", RestorerRecipe, ["init=[old] {1}.safetensors"]
@@ -164,8 +180,9 @@ def test_an_override_that_is_neither_is_text(workplace: Path) -> None:
         ("scales=[5]", r"'scales.0'"),
         ("kind=redegnet", r"'kind'"),
         ("data=[]", r"'data'"),
-        ("data=3", r"'data'"),
-        ("config={blocks=1,", r"'config': .*valid dictionary, got '\{blocks=1,'"),
+        ("data=3", r"'data': expected a list, got 3"),
+        ("config={blocks=1,", r"'config': expected a table, got '\{blocks=1,'"),
+        ("data=[3]", r"'data.0': expected a table, got 3"),
     ],
 )
 def test_a_wrong_override_names_its_key(workplace: Path, override: str, message: str) -> None:
