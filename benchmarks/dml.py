@@ -2,7 +2,7 @@
 
     python benchmarks/dml.py --images DIR --held-out DIR [-o FOLDER] [--json]
 
-A simulated camera (``redeg_cli.evaluate.variant_blur``: defocus by depth, aberration by place, and
+A simulated camera (``variant_blur``: defocus by depth, aberration by place, and
 noise) photographs the images, HQs of the pairs that a degradation is learned from, in RealSR's
 layout. DML (as in the paper, and with kernels of sum 1), DirectNet and DirectKPN are trained on
 those pairs by what `redeg train dml` runs, for the same steps, and compared on photographs of the
@@ -34,11 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 from torch import Tensor
-
-from redeg_cli.degrade.dml import clean_lq, load_degradation, weight_maps
-from redeg_cli.degrade.resize import to_native
-from redeg_cli.errors import RedegError
-from redeg_cli.evaluate.variant_blur import (
+from variant_blur import (
     Camera,
     Widths,
     depth_of,
@@ -46,6 +42,10 @@ from redeg_cli.evaluate.variant_blur import (
     width_map,
     widths_of,
 )
+
+from redeg_cli.degrade.dml import clean_lq, load_degradation, weight_maps
+from redeg_cli.degrade.resize import to_native
+from redeg_cli.errors import RedegError
 from redeg_cli.io.images import read_rgb, to_array, to_tensor, write_rgb
 from redeg_cli.io.listing import list_images
 from redeg_cli.models import load_restorer

@@ -10,8 +10,8 @@ import pytest
 import torch
 from degraded import draw
 from registered import save_dml
+from variant_blur import Camera
 
-from redeg_cli.evaluate.variant_blur import Camera
 from redeg_cli.io.registered_pairs import find_registered
 
 SMALL = (

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
-
-from redeg_cli.evaluate.variant_blur import (
+from variant_blur import (
     Camera,
     Widths,
     depth_of,
