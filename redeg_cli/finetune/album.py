@@ -15,7 +15,7 @@ from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.tone import is_gray
 from redeg_cli.device import pick_device
 from redeg_cli.finetune.checked import Checked
-from redeg_cli.finetune.choose import score, turns_help
+from redeg_cli.finetune.choose import added_detail, restore_parts, score, turns_help
 from redeg_cli.finetune.effort import LEAST_SIDE
 from redeg_cli.finetune.either import Either
 from redeg_cli.finetune.images import load_hq, tone_range, toned_store
@@ -32,7 +32,15 @@ from redeg_cli.finetune.regions import Region, clean_regions, printed_region
 from redeg_cli.finetune.resume import Resumed, tuning_key
 from redeg_cli.finetune.settings import CROP, Settings
 from redeg_cli.finetune.stages import Stages
-from redeg_cli.finetune.summary import Choice, Method, Page, choose, summarise, verdict
+from redeg_cli.finetune.summary import (
+    HALF_WAY,
+    Choice,
+    Method,
+    Page,
+    choose,
+    summarise,
+    verdict,
+)
 from redeg_cli.finetune.tune import State, Tuning, copy_state
 from redeg_cli.io.images import Photo, require_size
 from redeg_cli.models import find_model, load_redegnet, load_restorer, model_fingerprint
@@ -170,6 +178,7 @@ def finetune_album(
         say(note)
     general_state = copy_state(restorer.network)
     held_out = [region.held_out() for region in judged_regions(pages, regions)]
+    by_general = restore_parts(restorer, held_out, device)
     general = score(restorer, held_out, device)
 
     own = OmegaDegrader(net, pool, settings.scale, tone=tone)
@@ -213,11 +222,16 @@ def finetune_album(
     parts = draw_photo_parts(pages, photos, settings.seed)
     fitting = Checked(tuning, own, held_out, parts, device, settings.seed)
     fitting.run(settings.steps, stages.within, say, resumed)
-    chosen = choose(method, fitting.nearest, general)
+    best_state = fitting.best_state or general_state
+
+    def find_dirt() -> float:
+        restorer.network.load_state_dict(blend_weights(general_state, best_state, HALF_WAY))
+        half_way = restore_parts(restorer, held_out, device)
+        return added_detail(by_general, half_way, restorer.scale)
+
+    chosen = choose(method, fitting.nearest, general, find_dirt)
     say(verdict(chosen, fitting.nearest, fitting.best, general))
-    state = general_state
-    if fitting.best_state is not None and chosen.share > 0:
-        state = blend_weights(general_state, fitting.best_state, chosen.share)
+    state = blend_weights(general_state, best_state, chosen.share)
     restorer.network.load_state_dict(state)
     fitted = Fitted(
         state, chosen, pool, None if adapted is None or jpeg is None else (adapted, jpeg)

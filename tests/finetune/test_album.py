@@ -35,11 +35,14 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def margin(monkeypatch: pytest.MonkeyPatch, value: float, lost: float = 0.0) -> None:
+def margin(
+    monkeypatch: pytest.MonkeyPatch, value: float, lost: float = 0.0, dirt: float = 100.0
+) -> None:
     monkeypatch.setattr(summary_module, "MARGIN", value)
     monkeypatch.setattr(summary_module, "SMOOTH_MARGIN", value)
     monkeypatch.setattr(summary_module, "LOST", lost)
     monkeypatch.setattr(summary_module, "SMOOTH_LOST", lost)
+    monkeypatch.setattr(summary_module, "DIRT", dirt)
 
 
 def assert_restored_by(result: Finetuned, photo: Photo, restorer: Restorer) -> None:
@@ -61,6 +64,20 @@ def test_the_general_restorer_is_kept_where_fine_tuning_is_far_behind(
     assert same(result.state, copy_state(restorer.network))
     assert_restored_by(result, photo, restorer)
     assert any("the general restorer is kept" in line for line in said)
+
+
+def test_the_general_restorer_is_kept_where_half_of_it_leaves_dirt(
+    photo: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin(monkeypatch, 100.0, lost=100.0, dirt=-100.0)
+    said: list[str] = []
+    result = finetune_photo(photo, settings, say=said.append)
+    assert (result.summary["chosen"], result.summary["share"]) == ("general", 0)
+    assert math.isfinite(result.summary["dirt"])
+    restorer = load_restorer(settings.model, 2)
+    assert same(result.state, copy_state(restorer.network))
+    assert_restored_by(result, photo, restorer)
+    assert any("more fine detail on flat parts" in line for line in said)
 
 
 def test_half_of_it_is_taken_where_the_faces_do_not_tell(

@@ -109,6 +109,10 @@ def test_of_checks_that_are_as_good_the_last_is_kept() -> None:
     assert checked(Tuned(falling)).run(400).steps == 150
 
 
+def unasked() -> float:
+    raise AssertionError("where all or nothing of it is taken, dirt is not looked for")
+
+
 def test_it_is_chosen_by_the_check_that_is_nearest_to_the_faces() -> None:
     """The score of the weights that are kept does not count."""
     faces = {step: 33 - step / 100 for step in range(401)}
@@ -118,18 +122,30 @@ def test_it_is_chosen_by_the_check_that_is_nearest_to_the_faces() -> None:
     nearest = fitting.nearest
     assert (kept.steps, kept.score.psnr) == (400, 29.0)
     assert (nearest.steps, nearest.score.psnr) == (50, 32.5)
-    assert choose("adapted", nearest, Score(31.7, 31.4)) == Choice("adapted", 1.0)
+    assert choose("adapted", nearest, Score(31.7, 31.4), unasked) == Choice("adapted", 1.0)
     # Of the other figure and of this one.
     for general in (Score(31.7, 31.6), Score(32.1, 31.4), Score(36.5, 31.4), Score(31.7, 38.5)):
-        assert choose("omega", nearest, general) == Choice("omega", 0.5)
+        assert choose("omega", nearest, general, lambda: 0.9) == Choice("omega", 0.5, 0.9)
     for general in (Score(36.6, 31.4), Score(31.7, 38.6)):
-        assert choose("adapted", nearest, general) == Choice("general", 0.0)
+        assert choose("adapted", nearest, general, unasked) == Choice("general", 0.0)
     told = verdict(Choice("adapted", 1.0), nearest, kept, Score(31.7, 31.4))
     # What is kept, and what it was chosen by.
     assert "-2.70 dB on held-out parts after 400 steps" in told
     assert "after 50 steps: +0.80 dB" in told
     told = verdict(Choice("adapted", 1.0), nearest, nearest, Score(31.7, 31.4))
     assert told == "chosen: fine-tuned, +0.80 dB on held-out parts"
+
+
+def test_half_of_it_is_not_taken_where_it_leaves_dirt() -> None:
+    fitting = checked(Tuned({0: 30.0}))
+    kept, general = fitting.run(400), Score(30.0, 30.0)
+    chosen = choose("omega", fitting.nearest, general, lambda: 1.1)
+    assert chosen == Choice("general", 0.0, 1.1)
+    told = verdict(chosen, fitting.nearest, kept, general)
+    assert told.startswith("the general restorer is kept, since half-way")
+    assert "1.1 dB more fine detail on flat parts" in told
+    chosen = choose("omega", fitting.nearest, general, lambda: -0.3)
+    assert verdict(chosen, fitting.nearest, kept, general).startswith("chosen: half-way")
 
 
 def test_a_tuning_that_diverges_ends_and_is_not_kept() -> None:
@@ -151,7 +167,7 @@ def test_a_tuning_that_diverges_at_once_leaves_the_general_restorer() -> None:
     fitting = checked(Tuned({0: math.nan}))
     assert fitting.run(400) is None
     assert fitting.best_state is None
-    chosen = choose("adapted", fitting.nearest, Score(31.7, 31.4))
+    chosen = choose("adapted", fitting.nearest, Score(31.7, 31.4), unasked)
     assert chosen == Choice("general", 0.0)
     assert verdict(chosen, fitting.nearest, fitting.best, Score(31.7, 31.4)).startswith(
         "the general restorer is kept"

@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from redeg_cli.finetune.choose import HeldOut, Score, score, smoothed, turns_help
+from redeg_cli.finetune.choose import (
+    HeldOut,
+    Score,
+    added_detail,
+    restore_parts,
+    score,
+    smoothed,
+    turns_help,
+)
 from redeg_cli.nets.wrap import Restorer
 
 CPU = torch.device("cpu")
@@ -107,3 +115,32 @@ def test_turns_help_where_the_errors_of_a_pass_depend_on_the_direction() -> None
     striped = hq + 0.2 * (torch.arange(16) % 2 * 2 - 1)[:, None]
     plain = restorer_of(1, -0.2 * (torch.arange(16) % 2 * 2.0 - 1)[:, None])
     assert not turns_help(plain, [(striped, hq)])
+
+
+def test_parts_are_the_judged_ones() -> None:
+    part = part_of()
+    (made,) = restore_parts(restorer_of(2), [part], CPU)
+    assert torch.equal(made, part.hq)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_detail_that_flat_blocks_gain_is_told_in_decibels(scale: int) -> None:
+    """Half of the picture is texture, half is faint ripples: ten times their energy is 10 dB."""
+    side = 64 * scale
+    ripples = checkers(0.01, side, side).expand(1, 3, side, side)
+    texture = checkers(0.2, side, side // 2)
+    before = 0.5 + ripples
+    before[..., side // 2 :] = 0.5 + texture
+    after = before.clone()
+    after[..., : side // 2] = 0.5 + math.sqrt(10) * ripples[..., : side // 2]
+    assert added_detail([before], [after], scale) == pytest.approx(10, abs=0.6)
+    assert added_detail([after], [before], scale) == pytest.approx(-10, abs=0.6)
+    sharper = before.clone()
+    sharper[..., side // 2 :] = 0.5 + 2 * texture
+    assert added_detail([before], [sharper], scale) == pytest.approx(0, abs=0.3)
+
+
+def test_what_nobody_sees_is_no_detail() -> None:
+    black = torch.zeros(1, 3, 40, 50)
+    assert added_detail([black], [black + checkers(1e-4, 40, 50)], 2) < 0.2
+    assert added_detail([black[..., :5, :5]] * 2, [black[..., :5, :5]] * 2, 2) == 0
