@@ -352,7 +352,9 @@ def _fill(
 def _check_scale(label: str, scale: int, scales: Sequence[int]) -> None:
     if scale not in scales:
         can = ", ".join(f"x{each}" for each in scales)
-        raise ModelChoiceError(f"{label} restores at {can}, x{scale} was asked for")
+        raise ModelChoiceError(
+            f"{label} restores at {can}, x{scale} was asked for: give --scale {scales[-1]}"
+        )
 
 
 def _released_metadata(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, str]:

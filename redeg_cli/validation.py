@@ -65,8 +65,10 @@ def explain(error: ValidationError, kind: type[BaseModel], more: Iterable[str] =
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = [*kind.model_fields, *more]
-        return f"unknown key {key!r}{did_you_mean(first['loc'][-1], known)}"
+        name, known = first["loc"][-1], [*kind.model_fields, *more]
+        if name in known:
+            return f"{key!r} is no key of this table, but of another one"
+        return f"unknown key {key!r}{did_you_mean(name, known)}"
     if first["type"] == "value_error":  # of a validator of ours, which says what it got
         reason = str(first.get("ctx", {}).get("error", first["msg"]))
         return f"{key!r}: {reason}" if key else reason

@@ -12,10 +12,13 @@ LEARNED = {
     "omega": ("Ωs of a pool: --pool FILE", "Li et al. 2022, ReDegNet"),
     "adapted": ("the degradation of one photo: --adapted FILE", "redeg finetune"),
     "kernel-noise": (
-        "estimated kernels and noise: --kernels FILE --noise FILE",
+        "estimated kernels and noise: --degrader kernel-noise --kernels FILE --noise FILE",
         "Aakerberg et al. 2021, after RealSR",
     ),
-    "dml": ("a model learned from registered pairs: --model FILE", "Xiao et al. 2020"),
+    "dml": (
+        "a model learned from registered pairs: --degrader dml --model FILE",
+        "Xiao et al. 2020",
+    ),
 }
 """What a file decides: (description, source) by name."""
 

@@ -17,9 +17,9 @@ def kernels(
     what: Annotated[
         str,
         typer.Argument(
-            help="A degrader (`redeg degraders` lists them) or its TOML file; or an .npz or "
-            ".safetensors file with kernels (M, k, k) and perhaps weights (M, H, W); or a model of "
-            "`redeg train dml`."
+            help="A handcrafted degrader (a preset of `redeg degraders`) or its TOML file; or an "
+            ".npz or .safetensors file with kernels (M, k, k) and perhaps weights (M, H, W); or a "
+            "model of `redeg train dml`."
         ),
     ],
     output: Annotated[

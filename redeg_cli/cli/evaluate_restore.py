@@ -86,7 +86,10 @@ def restore(
         Colour, typer.Option("--colour", "--color", help="Compare RGB, or Y as many papers do.")
     ] = Colour.rgb,
     crop: Annotated[
-        int, typer.Option("--crop", min=0, help="Border in pixels left out; papers: the scale.")
+        int,
+        typer.Option(
+            "--border", "--crop", min=0, help="Border in pixels left out; papers: the scale."
+        ),
     ] = 0,
     scale: Annotated[
         int | None,

@@ -57,7 +57,15 @@ def finetune(
             show_default=False,
         ),
     ] = None,
-    scale: Annotated[int, typer.Option("--scale", min=1, max=4, help="1, 2 or 4.")] = 2,
+    scale: Annotated[
+        int,
+        typer.Option(
+            "--scale",
+            min=1,
+            max=4,
+            help="How much larger the result is: 1, 2 or 4 (what --model can).",
+        ),
+    ] = 2,
     quality: Annotated[
         Quality,
         typer.Option("--quality", help="fast, standard or best: how long to fit."),

@@ -88,7 +88,7 @@ def restore(
             min=0,
             max=1,
             help="How much texture may be invented: 0 stays with what the photo tells, 1 looks "
-            "sharpest.",
+            "sharpest. Of f2n-compact, or a model with NAME-perceptual.safetensors beside it.",
         ),
     ] = 0.0,
     mask: MaskOption = None,

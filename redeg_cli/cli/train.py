@@ -1,6 +1,7 @@
 """``redeg train``: networks trained by a recipe."""
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redeg_cli.cli.common import DeviceOption, JsonOption, progress, told_how_to_carry_on
-from redeg_cli.cli.messages import emit_json, emit_path, say
+from redeg_cli.cli.messages import emit_json, emit_path, emit_text, say
 from redeg_cli.cli.outputs import check_folder
 from redeg_cli.cli.training import training_view
 from redeg_cli.progress import no_progress
@@ -40,8 +41,8 @@ def train(
         str | None,
         typer.Option(
             "--recipe",
-            help="A TOML file, or a preset: redegnet-lite, f2n-compact, face-restorer.  "
-            "[default of dml: dml]",
+            help="A TOML file, or a preset, such as redegnet-lite, f2n-compact or face-restorer (a "
+            "wrong name lists all).  [default of dml: dml]",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +61,7 @@ def train(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for state, log and weights. Needed, but for dml (NAME-xSCALE).",
+            help="Folder for state, log and weights. Required; of dml dml-xSCALE by default.",
             show_default=False,
         ),
     ] = None,
@@ -74,14 +75,18 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained on what; write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the whole recipe and what would be trained; write nothing."
+        ),
     ] = False,
     check: Annotated[
         bool,
         typer.Option(
             "--check-data",
             help="Only read every image: name those that are unreadable, too small or duplicates, "
-            "and pairs that do not match.",
+            "and pairs that do not match. Exit code 1 for unreadable ones, for such pairs, and for "
+            "a folder without a usable image.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -116,10 +121,11 @@ def train(
     if first:
         from redeg_cli.train.overview import overview
 
+        told = emit_text if dry_run and not as_json else say
+        if dry_run:  # first: it can be read even where there are no data
+            _tell_table(resolved, told)
         found = overview(wanted, output, device)
-        if dry_run:
-            _say_table(resolved)
-        _say_table(found)
+        _tell_table(found, told)
         if dry_run and as_json:
             emit_json({"overview": found, "recipe": resolved})
     if dry_run:
@@ -158,14 +164,14 @@ def _view(recipe: "AnyRecipe", first: bool) -> Any:
     return training_view(recipe.steps, recipe.minutes, images_per_step(recipe))
 
 
-def _say_table(table: dict[str, Any]) -> None:
+def _tell_table(table: dict[str, Any], told: Callable[[str], None]) -> None:
     for key, value in table.items():
-        say(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+        told(f"{key} = {json.dumps(value, ensure_ascii=False)}")
 
 
 def _check(recipe: "AnyRecipe", as_json: bool) -> None:
-    """Name the images of a recipe that cannot be used; leave with code 1 if any is unreadable, or
-    if pairs do not match."""
+    """Name the images of a recipe that cannot be used; leave with code 1 if any is unreadable, if
+    pairs do not match, or if a folder has none that can be used."""
     from redeg_cli.train.check import check_data
 
     with progress("reading images") as on_progress:
@@ -180,5 +186,5 @@ def _check(recipe: "AnyRecipe", as_json: bool) -> None:
         f"{found.images} images: {unreadable} unreadable, {found.count('small')} too small, "
         f"{found.count('duplicate')} duplicates; {mismatched} pairs that do not match"
     )
-    if unreadable or mismatched:
+    if unreadable or mismatched or found.count("unusable"):
         raise typer.Exit(1)

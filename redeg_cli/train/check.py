@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,20 +15,22 @@ from redeg_cli.io.decode import decode, read_bytes
 from redeg_cli.io.listing import list_images
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.train.check_pairs import check_pairs
+from redeg_cli.train.recipe_base import DataSource
 from redeg_cli.train.recipes import AnyRecipe, Recipe, parts_of
 from redeg_cli.train.registered import HELD_OUT_SIDE, check_registered
 
-Problem = Literal["unreadable", "small", "duplicate", "mismatched"]
+Problem = Literal["unreadable", "small", "duplicate", "mismatched", "unusable"]
+"""The last is a folder's, the others are an image's."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with one image."""
+    """What is wrong with one image, or with a folder."""
 
     path: Path
     problem: Problem
     message: str
-    """One line that names the image."""
+    """One line that names it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class _Image(NamedTuple):
 
 
 def check_data(recipe: AnyRecipe, progress: OnProgress = no_progress) -> Check:
-    """Read every image of ``recipe`` once and return what is unreadable, too small or double, and
-    real pairs that do not match.
+    """Read every image of ``recipe`` once and return what is unreadable, too small or double, real
+    pairs that do not match, and folders that have no image left.
 
     Images with the same bytes, and with the same pixels in other files, are duplicates of the
     first one, across sources too: a training image in the validation shows there. Raises
@@ -64,11 +66,14 @@ def check_data(recipe: AnyRecipe, progress: OnProgress = no_progress) -> Check:
     needs = _inputs(parts)
     findings: list[Finding] = []
     firsts: dict[bytes, Path] = {}
+    sides: dict[str, int] = {}
     for index, (path, image) in enumerate(zip(needs, map_ahead(_read, needs), strict=True)):
         if found := _judge(path, image, needs[path], firsts):
             findings.append(found)
+        sides[os.path.realpath(path)] = min(image.size)
         progress(index + 1, len(needs), "reading images")
     for part in parts:
+        findings += _unusable(part, sides)
         if part.kind == "redegnet-paper" and part.pairs:
             findings += [
                 Finding(path, "mismatched", text) for path, text in check_pairs(part.pairs)
@@ -84,6 +89,28 @@ def smallest_side(recipe: Recipe) -> int:
     return recipe.crop * max(recipe.scales) if recipe.kind == "restorer" else recipe.crop
 
 
+def _sources(recipe: Recipe) -> list[DataSource]:
+    """Return where the HQ images of a recipe are from."""
+    if recipe.kind == "dml":
+        return []
+    faces = recipe.faces if recipe.kind == "redegnet-paper" else []
+    return [*recipe.data, *recipe.validation, *faces]
+
+
+def _least_side(recipe: Recipe, source: DataSource) -> int:
+    """Return the side that a source's images need; faces are cut out and may be any."""
+    return 1 if source.align_faces else smallest_side(recipe)
+
+
+def _unusable(recipe: Recipe, sides: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield the folders none of whose images, of ``sides`` by their real paths, can be used."""
+    for source in _sources(recipe):
+        least, files = _least_side(recipe, source), list_images([source.folder])
+        if all(sides[os.path.realpath(file.path)] < least for file in files):
+            message = f"{source.folder} has no image of at least {least} px on its shorter side"
+            yield Finding(source.folder, "unusable", message)
+
+
 def _registered(recipe: Recipe) -> list[tuple[list[Path], int, int, float]]:
     """Return sets of folders of registered pairs: their scale, least side of an HQ, and shift."""
     if recipe.kind == "dml":
@@ -97,17 +124,13 @@ def _registered(recipe: Recipe) -> list[tuple[list[Path], int, int, float]]:
 
 
 def _inputs(parts: Sequence[Recipe]) -> dict[Path, int]:
-    """Return each image file once, with the side it needs; faces are cut out and may be any."""
+    """Return each image file once, with the side it needs."""
     folders: list[tuple[Path, int]] = []
     for recipe in parts:
         for registered, *_ in _registered(recipe):
             folders += [(folder, 0) for folder in registered]
-        if recipe.kind == "dml":
-            continue
-        sources = [*recipe.data, *recipe.validation]
-        folders += [(s.folder, 0 if s.align_faces else smallest_side(recipe)) for s in sources]
+        folders += [(each.folder, _least_side(recipe, each)) for each in _sources(recipe)]
         if recipe.kind == "redegnet-paper":
-            folders += [(s.folder, 0 if s.align_faces else recipe.crop) for s in recipe.faces]
             folders += [(pair, 0) for pair in recipe.pairs if pair.is_dir()]
     needs: dict[str, tuple[Path, int]] = {}
     for folder, need in folders:

@@ -8,6 +8,7 @@ import torch
 
 from redeg_cli.device import autocast_dtype, pick_device, process_count
 from redeg_cli.io.listing import list_images
+from redeg_cli.io.pairs import find_pairs
 from redeg_cli.io.registered_pairs import find_registered
 from redeg_cli.models import build, find_model
 from redeg_cli.train.journal import CURVES, LOG
@@ -64,7 +65,7 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
     sources = {"data": recipe.data, "validation": recipe.validation}
     if recipe.kind == "redegnet-paper":
         sources["faces"] = recipe.faces
-    images = {
+    images: dict[str, Any] = {
         f"{key} images": {str(each.folder): len(list_images([each.folder])) for each in group}
         for key, group in sources.items()
         if group
@@ -73,6 +74,8 @@ def _of_part(recipe: Recipe) -> dict[str, Any]:
         images |= _count_pairs({"pairs": recipe.pairs}, max(recipe.scales))
         if recipe.dml:
             find_model(recipe.dml)
+    if recipe.kind == "redegnet-paper" and recipe.pairs:
+        images["face pairs"] = len(find_pairs(recipe.pairs)[0])
     network = start_network(recipe)
     parameters = sum(each.numel() for each in network.parameters())
     return {**images, "parameters": parameters, "batch": recipe.batch}

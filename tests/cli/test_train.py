@@ -121,8 +121,9 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(train: Callable, tmp_pa
     before = tree(tmp_path)
     result = train("restorer", "--recipe", "recipe.toml", "-o", "run", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert result.stdout == ""
-    told = dict(line.split(" = ", 1) for line in result.stderr.splitlines())
+    assert result.stderr == ""
+    told = dict(line.split(" = ", 1) for line in result.stdout.splitlines())
+    assert json.loads(told["degradation"])["steps"]
     assert json.loads(told["data images"]) == {"hq": 3}
     weights = CompactF2N(features=4, blocks=1, scales=[2])
     assert int(told["parameters"]) == sum(each.numel() for each in weights.parameters())
@@ -144,6 +145,21 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(train: Callable, tmp_pa
     missing = train(*arguments, "--dry-run", "--set", 'validation=[{"folder": "none"}]')
     assert missing.exit_code == 2
     assert tree(tmp_path) == before
+
+
+def test_a_dry_run_prints_the_recipe_where_there_are_no_data(train: Callable) -> None:
+    result = train("restorer", "--recipe", "f2n-compact", "-o", "run", "--dry-run")
+    assert result.exit_code == 1
+    assert 'name = "f2n-compact"' in result.stdout.splitlines()
+    assert result.stderr.splitlines()[-1].startswith("error: data/natural/train does not exist")
+
+
+def test_a_folder_without_a_usable_image_is_named(train: Callable) -> None:
+    small = train("restorer", "--recipe", "recipe.toml", "--check-data", "--set", "crop=200")
+    assert small.exit_code == 1
+    assert small.stdout.splitlines()[-1] == (
+        "unusable: hq has no image of at least 400 px on its shorter side"
+    )
 
 
 def test_data_is_checked_without_an_output(train: Callable, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_dry_run_writes_nothing(train: Callable, tmp_path: Path) -> None:
     before = tree(tmp_path)
     result = train("--pairs", "pairs", "--scale", 2, "--dry-run", *SMALL)
     assert result.exit_code == 0, result.output
-    assert "parameters = " in result.stderr
+    assert "parameters = " in result.stdout
     assert tree(tmp_path) == before
 
 
