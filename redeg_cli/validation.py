@@ -67,7 +67,7 @@ def explain(error: ValidationError, kind: type[BaseModel], more: Iterable[str] =
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         name, known = first["loc"][-1], [*kind.model_fields, *more]
         if name in known:
-            return f"{key!r} is no key of this table, but of another one"
+            return f"{key!r} is a key of another table"
         return f"unknown key {key!r}{did_you_mean(name, known)}"
     if first["type"] == "value_error":  # of a validator of ours, which says what it got
         reason = str(first.get("ctx", {}).get("error", first["msg"]))

@@ -54,7 +54,7 @@ def explained(table: dict[str, Any], *more: str) -> str:
         ({"sigma": 1, "zzz": 3}, "unknown key 'zzz'"),
         ({"sigma": 1, "inner": {"pages": "x"}}, "'inner.pages': Input should be a valid integer"),
         ({"sigma": 1, "rows": [{}, {"pages": "x"}]}, "'rows.1.pages': Input should be a valid"),
-        ({"sigma": 1, "inner": {"size": 3}}, "'inner.size' is no key of this table, but of another"),
+        ({"sigma": 1, "inner": {"size": 3}}, "'inner.size' is a key of another table"),
         ({"sigma": 1, "size": 4}, "'size': must be odd, got 4"),
         ({"sigma": 9}, "sigma is above the size"),
     ],
