@@ -121,6 +121,8 @@ def _told(summary: dict[str, Any]) -> str:
     how = f"half by {any_photo} and half by {own}: {test} did not tell which is better"
     if summary["share"] == 0:
         how = f"by {any_photo}: {own} did not help on {test}"
+        if summary.get("dirt") is not None:
+            how = f"by {any_photo}: {own} left dirt on smooth parts of the faces"
     elif summary["share"] == 1:
         how = f"by {own}, which helped: {test} came out clearly better"
     return f"{what} restored {size}, {how}."

@@ -120,6 +120,8 @@ def test_one_sentence_says_whether_it_helped(tmp_path: Path, share: float, words
     assert told.startswith(
         "The photo was restored at 2 times its size (30x20 to 60x40 pixels)" + words
     )
+    dirty = page_of(tmp_path, share=share, dirt=1.4)[0]["told"]
+    assert ("left dirt on smooth parts" in dirty) == (share == 0)
     photo = {**SUMMARY["photos"][0], "restored_size": [30, 20]}
     same = page_of(tmp_path, share=share, photos=[photo, photo], files=two_files())[0]["told"]
     assert same.startswith("2 photos were restored at their own size, ")
