@@ -77,7 +77,7 @@ def test_the_general_restorer_is_kept_where_half_of_it_leaves_dirt(
     restorer = load_restorer(settings.model, 2)
     assert same(result.state, copy_state(restorer.network))
     assert_restored_by(result, photo, restorer)
-    assert any("more fine detail on flat parts" in line for line in said)
+    assert any("more fine detail" in line for line in said)
 
 
 def test_half_of_it_is_taken_where_the_faces_do_not_tell(

@@ -142,8 +142,8 @@ def test_half_of_it_is_not_taken_where_it_leaves_dirt() -> None:
     chosen = choose("omega", fitting.nearest, general, lambda: 1.1)
     assert chosen == Choice("general", 0.0, 1.1)
     told = verdict(chosen, fitting.nearest, kept, general)
-    assert told.startswith("the general restorer is kept, since half-way")
-    assert "1.1 dB more fine detail on flat parts" in told
+    assert told.startswith("the general restorer is kept: fine-tuning changed")
+    assert "flat parts of the faces have 1.1 dB more fine detail" in told
     chosen = choose("omega", fitting.nearest, general, lambda: -0.3)
     assert verdict(chosen, fitting.nearest, kept, general).startswith("chosen: half-way")
 
