@@ -51,8 +51,8 @@ DIRT = 1.0
 (``added_detail``).
 
 With the ripples of JPEG on a sharp portrait, which Ω took for blur, it was 2.1 to 2.5 dB; where
-half-way gained on portraits with known originals -2.2 (noise), -1.0 (JPEG), 0.1 (blur) and 0.2 dB (a
-little of all), on old photos -0.9 to -0.3 dB."""
+half-way gained on portraits with known originals -2.2 (noise), -1.0 (JPEG), 0.1 (blur) and 0.2 dB
+(a little of all), on old photos -0.9 to -0.3 dB."""
 
 
 @dataclass(frozen=True, eq=False)
