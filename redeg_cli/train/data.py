@@ -44,12 +44,18 @@ class ImageStore:
         return group[int(rng.integers(len(group)))]
 
     def crop(
-        self, seed: int, size: int, shrink: tuple[float, float] = (1.0, 1.0), gray: float = 0.0
+        self,
+        seed: int,
+        size: int,
+        shrink: tuple[float, float] = (1.0, 1.0),
+        gray: float = 0.0,
+        warp: float = 0.0,
     ) -> torch.Tensor:
-        """Return a random crop (3, size, size) in [0, 1]: shrunk, flipped, perhaps gray.
+        """Return a random crop (3, size, size) in [0, 1]: warped, shrunk, flipped, perhaps gray.
 
-        ``shrink`` is the range of the resizing factor (never below what the crop needs). The draws
-        are independent of a degradation's that is drawn by the same seed.
+        ``shrink`` is the range of the resizing factor (never below what the crop needs), ``warp``
+        how far places move (``warped``) in half of the images. The draws are independent of a
+        degradation's that is drawn by the same seed.
         """
         rng = numpy_generator(sample_seed(seed, "crop"))
         image = self.pick(rng)
@@ -59,6 +65,8 @@ class ImageStore:
         top = int(rng.integers(height - need + 1))
         left = int(rng.integers(width - need + 1))
         patch = image[None, :, top : top + need, left : left + need].to(self.device).float() / 255
+        if warp and rng.random() < 0.5:
+            patch = warped(patch, warp, rng)
         if need != size:
             patch = F.interpolate(
                 patch, size=(size, size), mode="bicubic", antialias=True, align_corners=False
@@ -68,6 +76,21 @@ class ImageStore:
         if rng.random() < gray:
             patch = to_gray(patch)
         return patch[0]
+
+
+def warped(image: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Return an image (1, 3, H, W) in [0, 1] whose places moved smoothly: a face of another shape.
+
+    ``strength`` is the standard deviation, in parts of the sides, of how far the knots of a grid of
+    5 x 5 move; what lies between them moves by their bicubic interpolation. Borders are mirrored.
+    """
+    side = image.shape[2:]
+    moves = torch.from_numpy(rng.normal(0, 2 * strength, (1, 2, 5, 5)).astype(np.float32))
+    field = F.interpolate(
+        moves.to(image.device), size=side, mode="bicubic", align_corners=True
+    ).permute(0, 2, 3, 1)
+    still = F.affine_grid(torch.eye(2, 3, device=image.device)[None], [1, 1, *side], False)
+    return F.grid_sample(image, still + field, "bicubic", "reflection", False).clamp(0, 1)
 
 
 def load_store(

@@ -114,7 +114,7 @@ class PairMaker:
         """Return LQs and HQs that degraders make, a seed each. ``learned`` is what Ωs drive."""
         size, recipe = self.recipe.crop * scale, self.recipe
         hq = torch.stack(
-            [store.crop(seed, size, recipe.crop_scales, recipe.gray) for seed in seeds]
+            [store.crop(seed, size, recipe.crop_scales, recipe.gray, recipe.warp) for seed in seeds]
         )
         lq = self._degrade(hq, scale, seeds, learned)
         return (lq * 255).round() / 255, hq

@@ -33,6 +33,8 @@ class RestorerRecipe(HqRecipe):
     """Side of the native LQ crop in pixels."""
     crop_scales: tuple[float, float] = (0.5, 1.0)
     """HQ images are shrunk by a factor of this range before cropping (more scales of texture)."""
+    warp: float = Field(0.0, ge=0, le=0.1)
+    """How far places move in half of the HQ images (``train.data.warped``): other shapes."""
     pairs: list[Path] = Field([])
     """Folders of ready pairs, native LQs at the largest scale: real ones, or LQs with what a larger
     network made of them. RealSR's layout, or hr/ and lr/."""

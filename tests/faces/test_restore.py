@@ -18,7 +18,7 @@ def faces(count: int, *, gray: bool = False) -> list[np.ndarray]:
 
 def test_faces_are_enlarged_less_the_larger_they_are() -> None:
     sides = (8, 64, 128, 256, 400, 512, 3000)
-    assert [size_to_restore_at(side) for side in sides] == [256, 256, 320, 480, 512, 512, 512]
+    assert [size_to_restore_at(side) for side in sides] == [256, 256, 384, 480, 512, 512, 512]
     assert size_to_restore_at(64, 512) == 512  # takes no other
 
 

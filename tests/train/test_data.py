@@ -11,7 +11,7 @@ from redeg_cli.degrade.chain import load_degrader
 from redeg_cli.degrade.tone import to_gray
 from redeg_cli.errors import InputError
 from redeg_cli.io.images import write_rgb
-from redeg_cli.train.data import ImageStore, load_store
+from redeg_cli.train.data import ImageStore, load_store, warped
 from redeg_cli.train.recipe_base import DataSource
 
 CPU = torch.device("cpu")
@@ -88,6 +88,32 @@ def test_shrinking_never_goes_below_the_crop() -> None:
         assert crop.shape == (3, 40, 40)
         # 60 px high is the least: 40 of them are asked for, so two thirds at most.
         assert float(crop[1].diff(dim=0)[5:-5].mean()) == pytest.approx(1.5, abs=0.05)
+
+
+def test_places_move_smoothly_by_the_strength() -> None:
+    """In a picture of its own coordinates the moves can be read off."""
+    side = 128
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    image = torch.stack([x, y, 0 * x])[None].float() / 255
+    moves = []
+    for seed in range(40):
+        made = warped(image, 0.02, np.random.default_rng(seed))
+        assert made.shape == image.shape
+        inner = 255 * (made - image)[0, :2, 24:-24, 24:-24]
+        assert float(inner.diff(dim=2).abs().max()) < 0.6  # no fold
+        moves.append(inner)
+    # The mean of bicubic weights' squares is 0.7 or so for each axis.
+    assert 0.5 < float(torch.stack(moves).std()) / (0.02 * side) < 1
+    torch.testing.assert_close(warped(image, 0, np.random.default_rng(0)), image, atol=1e-4, rtol=0)
+
+
+def test_half_of_the_crops_are_warped() -> None:
+    store = ImageStore([[coordinates()]], [1.0])
+    plain = 0
+    for seed in range(40):
+        crop = 255 * store.crop(seed, 32, warp=0.05)
+        plain += bool((crop - crop.round()).abs().max() < 1e-3)
+    assert 10 < plain < 30
 
 
 def test_sources_are_drawn_by_weight() -> None:
