@@ -191,7 +191,13 @@ def device_memory(device: torch.device | str) -> int:
     """Return the bytes of a CUDA device's memory that may be planned with; no limit for others."""
     if torch.device(device).type != "cuda":
         return sys.maxsize
-    return int(0.8 * torch.cuda.mem_get_info(device)[0])
+    return int(0.8 * free_on_cuda(device))
+
+
+def free_on_cuda(device: torch.device | str) -> int:
+    """Return the bytes of a CUDA device's memory that nothing has."""
+    index = torch.device(device).index  # PyTorch 2.4 wants one
+    return torch.cuda.mem_get_info(torch.cuda.current_device() if index is None else index)[0]
 
 
 def free_memory(device: torch.device | str) -> None:

@@ -75,6 +75,19 @@ class Pool:
         found = set(self.scales.tolist())
         return int(found.pop()) if len(found) == 1 else None
 
+    def of_scale(self, scale: int) -> "Pool | None":
+        """Return the Ωs of pairs that were taken at a scale; None if there is none."""
+        rows = np.flatnonzero(self.scales == scale)
+        if len(rows) in (0, len(self)):
+            return self if len(rows) else None
+        return replace(
+            self,
+            omegas=self.omegas[rows],
+            names=tuple(self.names[row] for row in rows),
+            scales=self.scales[rows],
+            notes=tuple(self.notes[row] for row in rows),
+        )
+
     def save(self, path: Path) -> None:
         """Write the pool as NumPy's npz, under a temporary name first. Raises OutputError."""
         arrays = {

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from PIL import Image
-from psutil import virtual_memory
 from torch import Tensor
 
+from redeg_cli.device import free_on_cuda
 from redeg_cli.errors import RecipeError
 from redeg_cli.io.ahead import map_ahead
 from redeg_cli.io.files import atomic_path, write_json
 from redeg_cli.io.images import read_rgb
 from redeg_cli.io.listing import list_images
+from redeg_cli.memory import available_memory
 from redeg_cli.progress import OnProgress, no_progress
 from redeg_cli.train.recipe_base import DataSource
 
@@ -148,6 +149,4 @@ def _decoded_bytes(source: DataSource) -> int:
 
 def _memory(device: torch.device) -> int:
     """Return the bytes that are free on ``device``."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return virtual_memory().available
+    return free_on_cuda(device) if device.type == "cuda" else available_memory()

@@ -88,6 +88,9 @@ def make_accelerator(precision: str, device: str = "auto") -> Accelerator:
     The precision ``auto`` is bfloat16 where the device has it natively. Raises UsageError.
     """
     exact_float32()
+    if PartialState._shared_state and PartialState().num_processes == 1:
+        # Of an earlier run in this process, which may have been on another device.
+        AcceleratorState._reset_state(reset_partial_state=True)
     cpu = device != "auto" and _takes_cpu(device)
     waiting = InitProcessGroupKwargs(timeout=_WAIT)
     found = None if cpu else PartialState(**waiting.to_kwargs()).device
@@ -155,6 +158,7 @@ def fit(
         accelerator.num_processes,
     )
     clock = state.load(accelerator.device)
+    clock.watch(run.watched)
     # In place and after the averages were copied: names in the state stay, the averages plain.
     for player in players if run.compile else ():
         player.network.compile()
@@ -170,6 +174,7 @@ def fit(
         while not over and (share := clock.share(run.steps, run.minutes)) < 1:
             terms: Terms = {}
             rates: list[float] = []
+            norms: list[Tensor] = []
             for player, model, optimizer in turns:
                 rates.append(player.recipe.learning_rate * rate_factor(player.recipe, clock, share))
                 for group in optimizer.param_groups:
@@ -177,21 +182,25 @@ def fit(
                 own = player.terms(model, clock.step)
                 optimizer.zero_grad(set_to_none=True)
                 accelerator.backward(torch.stack(list(own.values())).sum())
-                accelerator.clip_grad_norm_(model.parameters(), player.recipe.clip)
+                norm = accelerator.clip_grad_norm_(model.parameters(), player.recipe.clip)
+                assert isinstance(norm, Tensor)
+                norms.append(norm)
                 optimizer.step()
                 for name, value in own.items():
                     # Of two networks' terms of one name the second has its player's name with it.
                     terms[f"{player.name}: {name}" if name in terms else name] = value.detach()
 
             # Each process has the terms of its own rows: their mean is that of the whole batch.
-            values = accelerator.reduce(torch.stack(list(terms.values())), "mean")
+            values = accelerator.reduce(torch.stack([*terms.values(), *norms]), "mean")
             assert isinstance(values, Tensor)
-            for name, value in zip(terms, values.tolist(), strict=True):
+            gradients = [f"gradient of {player.name}" for player in players]
+            for name, value in zip([*terms, *gradients], values.tolist(), strict=True):
                 if not math.isfinite(value):
                     raise RedegError(
                         f"step {clock.step}: the loss term {name!r} is {value}; the last good "
                         f"state is {state.path}; a lower learning_rate usually helps"
                     )
+            for name, value in zip(terms, values.tolist(), strict=False):
                 past = clock.smooth.get(name, float(value))
                 clock.smooth[name] = 0.98 * past + 0.02 * value
             clock.step += 1

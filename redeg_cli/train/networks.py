@@ -37,6 +37,7 @@ def start_network(recipe: Recipe) -> nn.Module:
         network.load_state_dict(tensors)
     if recipe.kind == "restorer":
         _check_scales(recipe, network)
+        _check_crop(recipe, network)
     return network.train()
 
 
@@ -53,6 +54,21 @@ def _community_network(recipe: RestorerRecipe) -> nn.Module:
             "spandrel"
         )
     return restorer.trained.requires_grad_(True).train()
+
+
+def _check_crop(recipe: RestorerRecipe, network: nn.Module) -> None:
+    """Raise RecipeError for a crop that the network, or the discriminator, cannot take."""
+    multiple = int(getattr(network, "multiple", 1))
+    if recipe.crop % multiple:
+        raise RecipeError(
+            f"'crop': {recipe.architecture} takes multiples of {multiple}, got {recipe.crop}"
+        )
+    least = 24 if recipe.discriminator == "patch" else 8
+    if recipe.adversarial_weight and recipe.crop * min(recipe.scales) < least:
+        raise RecipeError(
+            f"'crop': a {recipe.discriminator} discriminator wants HQs of at least {least} px, got "
+            f"{recipe.crop * min(recipe.scales)}"
+        )
 
 
 def _check_scales(recipe: RestorerRecipe, network: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Training pairs of a restorer: crops of HQ images, and what degraders make of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -46,17 +46,18 @@ class PairMaker:
         processes: int = 1,
         live: Mapping[int, Degrader] | None = None,
         given: GivenPairs | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Load what the recipe's pool needs onto ``device``. Raises RecipeError and InputError.
 
         ``live`` takes the pool's place in the batches that are trained on, by scale; ``given`` are
-        pairs that are ready.
+        pairs that are ready. ``say`` is told of a pool that was taken at other scales.
         """
         self.recipe = recipe
         self.device = device
         self.given = given
         self.degraders = recipe.degraders() if recipe.dml is None else _dml(recipe, device)
-        self.learned = _learned(recipe, device)
+        self.learned = _learned(recipe, device, say)
         self.live = live
         self.rows = slice(process, None, processes)
         capacity = equal_share(recipe.queue, processes, "queue")
@@ -83,8 +84,10 @@ class PairMaker:
     def fresh_batch(self, store: ImageStore, scale: int, step: int) -> Pairs:
         """Return the batch of a step: given pairs and made ones, LQs with noise."""
         recipe = self.recipe
-        learned = self.learned if self.live is None else self.live
-        every = self._seeds(f"train/{step}", recipe.batch)
+        learned, key = self.learned, f"train/{step}"
+        if self.live is not None:  # other images than those that SynNet has just been trained on
+            learned, key = self.live, f"joint/{step}"
+        every = self._seeds(key, recipe.batch)
         lq, hq = batch_of(
             lambda seeds: self._made(store, scale, seeds, learned),
             *(self.given, every[self.rows], recipe.crop, scale, store.device or self.device),
@@ -172,15 +175,27 @@ def _dml(recipe: RestorerRecipe, device: torch.device) -> dict[int, Degrader]:
     return {scale: DmlDegrader(net, recipe.dml_noise, scale) for scale in recipe.scales}
 
 
-def _learned(recipe: RestorerRecipe, device: torch.device) -> dict[int, Degrader]:
-    """Return SynNet driven by the recipe's pool, for each scale; nothing without a pool."""
+def _learned(
+    recipe: RestorerRecipe, device: torch.device, say: Callable[[str], None]
+) -> dict[int, Degrader]:
+    """Return SynNet driven by the recipe's pool, for each scale; nothing without a pool.
+
+    Each scale has the Ωs that were taken at it. Where there are none it has all, which is told.
+    """
     if recipe.pool is None:
         return {}
     pool = load_pool(recipe.pool)
     weights = find_model(recipe.redegnet or DEFAULT_REDEGNET)
     pool.check_model(model_fingerprint(weights), recipe.pool, weights.stem)
     net = load_network(weights, "redegnet", device)
-    return {
-        scale: OmegaDegrader(net, pool, scale, precision=recipe.precision)
-        for scale in recipe.scales
-    }
+    degraders: dict[int, Degrader] = {}
+    for scale in dict.fromkeys(recipe.scales):
+        own = pool.of_scale(scale)
+        if own is None:
+            taken = ", ".join(f"x{each}" for each in sorted(set(pool.scales.tolist())))
+            say(
+                f"{recipe.pool} was taken at {taken} and is used at x{scale}: grain and JPEG "
+                "blocks will have another size than in its photos"
+            )
+        degraders[scale] = OmegaDegrader(net, own or pool, scale, precision=recipe.precision)
+    return degraders

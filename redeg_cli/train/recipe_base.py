@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -45,6 +46,25 @@ def _listed(value: Any) -> Any:
 
 DataSources = Annotated[list[DataSource], BeforeValidator(_listed)]
 """A list of them, or one."""
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"a range from less to more, got {list(value)}")
+    return value
+
+
+Shrink = Annotated[
+    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_ascending)
+]
+"""By how much HQ images are shrunk before cropping."""
+Zoom = Annotated[
+    tuple[Annotated[float, Field(ge=0.25, le=8)], Annotated[float, Field(ge=0.25, le=8)]],
+    AfterValidator(_ascending),
+]
 
 
 class Run(Strict):
@@ -97,7 +117,7 @@ class Optimised(Run):
     """Validations in a row without a better ``watched`` that are standing still."""
     warm_up: int = Field(100, ge=0)
     """Steps in which the learning rate rises from 0."""
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(0.999, ge=0, lt=1)

@@ -16,7 +16,15 @@ from redeg_cli.degrade.kernel_pool import load_kernel_pool
 from redeg_cli.degrade.noise_pool import load_noise_pool
 from redeg_cli.errors import InputError, RecipeError
 from redeg_cli.train.losses import PAPER_WEIGHTS
-from redeg_cli.train.recipe_base import DataSources, HqRecipe, Optimised, Run
+from redeg_cli.train.recipe_base import (
+    Beta,
+    DataSources,
+    HqRecipe,
+    Optimised,
+    Run,
+    Shrink,
+    Zoom,
+)
 from redeg_cli.validation import did_you_mean
 
 
@@ -31,7 +39,7 @@ class RestorerRecipe(HqRecipe):
     """Of a new network, or of that of ``init``; spandrel takes whatever ``init`` holds."""
     crop: int = Field(48, ge=8)
     """Side of the native LQ crop in pixels."""
-    crop_scales: tuple[float, float] = (0.5, 1.0)
+    crop_scales: Shrink = (0.5, 1.0)
     """HQ images are shrunk by a factor of this range before cropping (more scales of texture)."""
     warp: float = Field(0.0, ge=0, le=0.1)
     """How far places move in half of the HQ images (``train.data.warped``): other shapes."""
@@ -123,6 +131,13 @@ class RestorerRecipe(HqRecipe):
             raise RecipeError("'dml': the pools of kernels and noise make the LQs already")
         if not self.data and not (self.pairs and self.pairs_share == 1):
             raise RecipeError("'data': give folders of HQ images, or 'pairs' that are ready")
+        weights = (
+            *(self.pixel_weight, self.psnr_weight, self.gradient_weight, self.perceptual_weight),
+            *(self.style_weight, self.energy_weight, self.lattice_weight, self.lpips_weight),
+            self.adversarial_weight,
+        )
+        if not any(weights):
+            raise RecipeError("'pixel_weight': no loss has a weight")
         if self.discriminator_norm == "instance" and self.discriminator != "patch":
             raise RecipeError("'discriminator_norm': only a patch discriminator can have instance")
         return self
@@ -146,9 +161,6 @@ class RestorerRecipe(HqRecipe):
             raise InputError(f"{self.kernels}: {error}") from None
 
 
-_Zoom = Annotated[float, Field(ge=0.25, le=8)]
-
-
 class ReDegNetRecipe(HqRecipe):
     """How to train DegNet and SynNet together."""
 
@@ -159,7 +171,7 @@ class ReDegNetRecipe(HqRecipe):
     """Pairs of each family on which a validation measures the transfer of Ω; 0 for none."""
     crop: int = Field(96, ge=32, multiple_of=32)
     """Side of the HQ crop in pixels."""
-    crop_scales: tuple[float, float] = (0.5, 1.0)
+    crop_scales: Shrink = (0.5, 1.0)
     mean_weight: float = 1.0
     noise_weight: float = 0.1
     jpeg_weight: float = 0.05
@@ -172,7 +184,7 @@ class ReDegNetRecipe(HqRecipe):
     of a real photo's face there is no other. Those that were faded keep their HQ."""
     pseudo_restorer: str = "face-restorer"
     """That restorer, a name or a file."""
-    pseudo_zoom: tuple[_Zoom, _Zoom] = (1.0, 1.0)
+    pseudo_zoom: Zoom = (1.0, 1.0)
     """From how much to how much the LQ is enlarged for that restorer, log-uniformly by step: a
     photo's small faces are, and what is made of them is shrunk again."""
     omega_rank: int = Field(0, ge=0, le=512)
@@ -188,6 +200,11 @@ class ReDegNetRecipe(HqRecipe):
             raise RecipeError("'frozen': give the weights to keep as 'init'")
         if self.frozen and self.omega_rank:
             raise RecipeError("'frozen': an 'omega_rank' changes both networks, set it to 0")
+        if 0 < self.omega_rank <= len(set(self.scales)):
+            raise RecipeError(
+                f"'omega_rank': one direction for each scale tells of content, so more than "
+                f"{len(set(self.scales))} are wanted, got {self.omega_rank}"
+            )
         return self
 
 
@@ -204,7 +221,7 @@ class PaperRecipe(HqRecipe):
     batch: int = Field(12, ge=1)
     """Rows of each of the three kinds of pairs. The paper gives none: this is the release's."""
     learning_rate: float = Field(2e-4, gt=0)
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
     clip: float = Field(1e9, gt=0)
     """None: DegNet's gradient is far larger at first (2794, SynNet's 0.2 in the first step), and
     one norm for both would leave SynNet next to nothing."""
@@ -218,7 +235,7 @@ class PaperRecipe(HqRecipe):
     its own, from an image of ``faces``, or from the HQ of a pair where there are none."""
     crop: int = Field(256, ge=64, multiple_of=64)
     """Side of the crops in pixels; DegNet enlarges smaller ones than 256."""
-    crop_scales: tuple[float, float] = (0.5, 1.0)
+    crop_scales: Shrink = (0.5, 1.0)
     weights: dict[str, Annotated[float, Field(ge=0)]] = PAPER_WEIGHTS
     """Of each loss term by name; what is left out weighs as in the paper. Without a weight of
     real/adversarial there is no discriminator."""
@@ -255,6 +272,8 @@ class PaperRecipe(HqRecipe):
 
     @model_validator(mode="after")
     def _check_faces(self) -> "PaperRecipe":
+        if not any(self.weights.values()):
+            raise RecipeError("'weights': no loss has one")
         if not self.faces and not self.pairs:
             raise RecipeError("'faces': give folders of HQ faces, or 'pairs' of real LQ/HQ faces")
         return self
@@ -289,6 +308,12 @@ class JointRecipe(Run):
             raise RecipeError("'restorer.pool': a joint run has its Ωs from its own pairs")
         if not self.watched and "plateau" in (self.redegnet.schedule, self.restorer.schedule):
             raise RecipeError("'watched': schedule plateau needs a figure of the joint validation")
+        several, own = self.redegnet.scales, self.restorer.scales
+        if len(set(several)) > 1 and several != own:
+            raise RecipeError(
+                f"'restorer.scales': {own}, those of redegnet are {several}: of several scales "
+                "both sides take the same one in a step, so give both the same list"
+            )
         if len({self.name, self.redegnet.name, self.restorer.name}) < 3:
             raise RecipeError(
                 "'name': the joint run, redegnet and restorer need names of their own"
@@ -316,7 +341,7 @@ class DmlRecipe(Optimised):
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["cosine", "constant", "step", "plateau"] = "constant"
     warm_up: int = Field(0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
 
     @model_validator(mode="after")
     def _check_pairs(self) -> "DmlRecipe":

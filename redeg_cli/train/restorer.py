@@ -120,7 +120,7 @@ def restorer_course(
         held_out = load(recipe.validation, device, minimum)
     process, processes = accelerator.process_index, accelerator.num_processes
     given = load_given(recipe, progress or no_progress, say)
-    maker = PairMaker(recipe, device, process, processes, live, given)
+    maker = PairMaker(recipe, device, process, processes, live, given, say)
     torch.manual_seed(recipe.seed)
     network = start_network(recipe)
     phi = None
@@ -175,7 +175,7 @@ def restorer_course(
         return {"samples": torch.cat(rows, 1)}
 
     # A step at one scale leaves the last layers of the others out.
-    some_unused = recipe.architecture == "f2n-compact"
+    some_unused = recipe.architecture in ("f2n-compact", "spandrel")
     kept = "network" if recipe.architecture == "spandrel" else ""
     players = [Player(RESTORER, network, loss_terms, recipe, kept, some_unused)]
     if losses.discriminator is not None:

@@ -26,6 +26,7 @@ _MADE_WITH = "made_with"
 # A run may be carried on with another of these: they change how long and how fast, not what.
 _FREE = (
     *("steps", "minutes", "learning_rate", "save_every", "validate_every"),
+    *("watched", "patience", "omega_rank"),
     *("compile", "channels_last", "cache", "workers"),
     *("degradation.description", "degradation.source"),
 )
@@ -45,8 +46,9 @@ def settle_recipe(folder: Path, recipe: AnyRecipe) -> Path:
 def check_settled(folder: Path, recipe: AnyRecipe) -> None:
     """Raise RecipeError when the folder holds the state of a run by another recipe.
 
-    Only steps, minutes, learning_rate, save_every, validate_every, compile, channels_last, cache
-    and workers may change when a run is carried on.
+    Only what says how long and how fast (steps, minutes, learning_rate, save_every, validate_every,
+    watched, patience, compile, channels_last, cache, workers) and what is done at the end alone
+    (omega_rank) may change when a run is carried on.
     """
     if not (folder / "state.pt").exists():
         return

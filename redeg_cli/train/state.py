@@ -25,6 +25,14 @@ class Clock:
     best: float | None = None
     streaks: list[int] = field(default_factory=lambda: [0])
     """How many validations in a row were no better, after the start and after each best one."""
+    watched: str = ""
+    """The figure that they were judged by."""
+
+    def watch(self, figure: str) -> None:
+        """Judge validations by a figure from now on; if it is another one, there is no best yet."""
+        if self.watched not in ("", figure):
+            self.best, self.streaks = None, [0]
+        self.watched = figure
 
     @property
     def stale(self) -> int:
@@ -108,6 +116,7 @@ class TrainingState:
             "smooth": clock.smooth,
             "best": clock.best,
             "streaks": clock.streaks,
+            "watched": clock.watched,
             "best_averages": self.best,
         }
         with atomic_path(self.path) as temporary:

@@ -117,10 +117,10 @@ def test_a_photo_on_its_side_gives_the_same_pair() -> None:
 
 
 def test_sharpness_is_aligned_pixels_per_hq_pixel(found: list[Face]) -> None:
-    found.append(face(160, 120, 71.5))  # a square of 128 px, aligned at 320
+    found.append(face(160, 120, 71.5))  # a square of 128 px, aligned at 384
     for scale in (1, 2, 4):
         [pair], _ = photo_pairs(PHOTO, scale, restorer())
-        assert pair.sharpness == pytest.approx(2.5 / scale, rel=1e-3)
+        assert pair.sharpness == pytest.approx(3 / scale, rel=1e-3)
 
 
 def test_of_a_large_face_only_the_middle_is_made(

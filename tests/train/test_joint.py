@@ -25,7 +25,7 @@ steps = 4
 save_every = 2
 validate_every = 2
 precision = "fp32"
-redegnet = "redegnet.toml"
+redegnet = { preset = "redegnet.toml", scales = [1, 2] }
 
 [restorer]
 preset = "restorer.toml"
@@ -65,6 +65,7 @@ def test_the_sides_are_recipes_that_share_the_run(place: Path) -> None:
         ("restorer.pool=pool.npz", "'restorer.pool': a joint run has its Ωs from its own pairs"),
         ("restorer.name=tiny-joint", "need names of their own"),
         ("redegnet=5", "redegnet"),
+        ("restorer.scales=[2, 1]", r"'restorer.scales': \[2, 1\], those of redegnet are \[1, 2\]"),
         ("redegnet.patience=3", "'redegnet.patience': the joint run has one for both sides"),
         ("restorer.steps=3", "--set 'restorer.steps'"),
     ],

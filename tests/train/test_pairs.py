@@ -1,7 +1,9 @@
 """Batches of pairs: who makes which rows, what is mixed in, and what the LQs are made by."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,7 @@ from redeg_cli.degrade.sharpen import Sharpen, apply_sharpen
 from redeg_cli.errors import ModelError, RecipeError
 from redeg_cli.models import load_network
 from redeg_cli.omega.learned import OmegaDegrader
-from redeg_cli.omega.pool import load_pool
+from redeg_cli.omega.pool import load_pool, merge_pools
 from redeg_cli.seeds import sample_seed
 from redeg_cli.train.data import ImageStore
 from redeg_cli.train.pairs import PairMaker, Pairs
@@ -28,7 +30,7 @@ STEPS = {
 }
 
 
-def maker_of(process: int = 0, processes: int = 1, **values: object) -> PairMaker:
+def recipe_of(**values: object) -> RestorerRecipe:
     table = {
         "kind": "restorer",
         "name": "tiny",
@@ -39,7 +41,11 @@ def maker_of(process: int = 0, processes: int = 1, **values: object) -> PairMake
         "data": [{"folder": "nowhere"}],
         "degradation": STEPS,
     }
-    return PairMaker(RestorerRecipe.model_validate(table | values), CPU, process, processes)
+    return RestorerRecipe.model_validate(table | values)
+
+
+def maker_of(process: int = 0, processes: int = 1, **values: object) -> PairMaker:
+    return PairMaker(recipe_of(**values), CPU, process, processes)
 
 
 @pytest.fixture
@@ -164,6 +170,24 @@ def test_a_pool_makes_what_its_degrader_makes(store: ImageStore, learned: dict[s
     assert nearest <= 0.5 / 255 + 1e-6  # 256 levels
     parts = [maker_of(i, 3, gray=0, **learned).batch(store, 2, "train/0", 3)[0] for i in range(3)]
     torch.testing.assert_close(torch.cat(parts), lq, atol=1 / 255 + 1e-6, rtol=0)
+
+
+def test_each_scale_has_the_omegas_that_were_taken_at_it(
+    tmp_path: Path, learned: dict[str, str]
+) -> None:
+    pool = load_pool(Path(learned["pool"]))
+    other = replace(pool, scales=np.full(len(pool), 4), omegas=pool.omegas + 1)
+    merge_pools([(tmp_path, pool), (tmp_path, other)]).save(tmp_path / "both.npz")
+    said: list[str] = []
+    keys = {**learned, "pool": str(tmp_path / "both.npz"), "scales": [2, 4, 1]}
+    maker = PairMaker(recipe_of(**keys), CPU, say=said.append)
+    for scale, wanted in ((2, pool), (4, other)):
+        degrader = maker.learned[scale]
+        assert isinstance(degrader, OmegaDegrader)
+        assert np.array_equal(degrader.pool.omegas, wanted.omegas)
+    assert len(maker.learned[1].pool) == 2 * len(pool)  # pyright: ignore
+    (line,) = said
+    assert "both.npz was taken at x2, x4 and is used at x1: grain and JPEG blocks" in line
 
 
 def test_a_pool_of_another_redegnet_is_refused(tmp_path: Path, learned: dict[str, str]) -> None:

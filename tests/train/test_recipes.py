@@ -178,6 +178,10 @@ def test_an_override_that_is_neither_is_text(workplace: Path) -> None:
         ("steps=many", r"'steps': .*integer.*got 'many'"),
         ("architecture=f3n", r"'architecture': .*'f2n'"),
         ("scales=[5]", r"'scales.0'"),
+        ("crop_scales=[1, 0.5]", r"'crop_scales': .*a range from less to more, got \[1.0, 0.5\]"),
+        ("crop_scales=[0, 0.5]", r"'crop_scales.0'"),
+        ("betas=[0.9, 1]", r"'betas.1'"),
+        ("pixel_weight=0", r"'pixel_weight': no loss has a weight"),
         ("kind=redegnet", r"'kind'"),
         ("data=[]", r"'data'"),
         ("data=3", r"'data': expected a list, got 3"),
@@ -295,6 +299,18 @@ def test_what_is_trained_may_not_change(started: Path, change: str, message: str
     with pytest.raises(RecipeError, match=message):
         settle_recipe(started / "run", recipe_of(started, change))
     assert (started / "run" / "recipe.json").read_bytes() == before
+
+
+def test_what_is_watched_and_done_at_the_end_may_change(workplace: Path) -> None:
+    def settled(*changes: str) -> None:
+        recipe = load_recipe(workplace / "redegnet.toml", ReDegNetRecipe, changes)
+        settle_recipe(workplace / "run", recipe)
+
+    settled()
+    (workplace / "run" / "state.pt").touch()
+    settled("watched=detail", "omega_rank=40")
+    with pytest.raises(RecipeError, match=r"omega_rank': .* more than 3 are wanted, got 3"):
+        settled("omega_rank=3", "scales=[1, 2, 4]")
 
 
 def test_another_file_of_steps_is_noticed(workplace: Path) -> None:
