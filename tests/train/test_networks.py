@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import COMPACT, FACE
+from tiny_models import COMPACT, FACE, RRDB
 
 from redeg_cli.errors import ModelError, RecipeError
 from redeg_cli.models import save_network
@@ -115,3 +115,22 @@ def test_a_synnet_is_given_a_strength_of_the_grain_that_changes_nothing(tmp_path
     torch.nn.init.constant_(started.synnet.strength[-1].bias, 0.5)  # pyright: ignore
     stronger = started(hq, omega, noise).grain
     torch.testing.assert_close(stronger, before.grain * torch.tensor(0.5).exp())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (recipe_of("face-restorer", FACE, crop=99), "takes multiples of 4, got 99"),
+        (
+            recipe_of("f2n", {**RRDB, "scale": 2}, scales=[2], crop=49),
+            "takes multiples of 2, got 49",
+        ),
+        (
+            recipe_of("f2n-compact", COMPACT, crop=8, discriminator="patch", adversarial_weight=1),
+            "HQs of at least 24 px, got 8",
+        ),
+    ],
+)
+def test_a_crop_that_a_network_cannot_take(recipe: RestorerRecipe, message: str) -> None:
+    with pytest.raises(RecipeError, match=f"'crop': .*{message}"):
+        start_network(recipe)
