@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 
 from redeg_cli.errors import RedegError, UsageError
@@ -141,54 +140,6 @@ def test_what_is_settled_at_the_end_is_not_carried_on(workplace: Path) -> None:
     assert 95 < float(first) < 100
     assert torch.equal(run("a", 120), first)
     assert float(run("a", 160)) == pytest.approx(float(run("b", 160)), abs=1)
-
-
-def test_a_term_that_is_not_finite_is_named(workplace: Path) -> None:
-    def terms(net: nn.Module, step: int) -> Terms:
-        value = float("nan") if step == 2 else 0.0
-        return {**line_terms(net, step), "extra": net.bias.sum() * value}
-
-    (workplace / "run").mkdir()
-    accelerator = make_accelerator("fp32", device="cpu")
-    recipe = recipe_of(workplace)
-    course = Course([Player("network", nn.Linear(1, 1), terms, recipe)])
-    with pytest.raises(RedegError, match=r"step 2: the loss term 'extra' is nan"):
-        fit(course, recipe, workplace / "run", accelerator)
-
-
-def test_a_gradient_that_is_not_finite_is_named_and_not_saved(workplace: Path) -> None:
-    """The root of 0 is 0, its slope is not finite: weights that are NaN are no good state."""
-
-    def terms(net: nn.Module, step: int) -> Terms:
-        return {"root": (net.weight.sum() * float(step < 3)).square().sqrt()}
-
-    accelerator = make_accelerator("fp32", device="cpu")
-    recipe = recipe_of(workplace, "save_every=1")
-    course = Course([Player("network", nn.Linear(1, 1), terms, recipe)])
-    with pytest.raises(RedegError, match=r"step 3: .*'gradient of network' is nan"):
-        fit(course, recipe, workplace, accelerator)
-    kept = torch.load(workplace / "state.pt", weights_only=True)
-    assert kept["step"] == 3
-    assert all(tensor.isfinite().all() for tensor in kept["networks"]["network"].values())
-
-
-def test_a_run_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not that of an earlier run of the process."""
-    state = PartialState()
-    monkeypatch.setitem(PartialState._shared_state, "device", torch.device("meta"))
-    assert state.device.type == "meta"
-    assert make_accelerator("fp32", device="cpu").device.type == "cpu"
-
-
-def test_another_figure_that_is_watched_has_no_best_yet() -> None:
-    clock = Clock()
-    clock.watch("a")
-    clock.judge({"a": 5.0, "b": 1.0}, "a")
-    clock.judge({"a": 4.0, "b": 1.0}, "a")
-    clock.watch("a")
-    assert (clock.best, clock.stale) == (5.0, 1)
-    clock.watch("b")
-    assert (clock.best, clock.stale) == (None, 0)
 
 
 def test_terms_of_one_name_are_both_logged(workplace: Path) -> None:

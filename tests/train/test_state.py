@@ -148,3 +148,14 @@ def test_torch_itself_meets_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OutputError, match=r"cannot write .*state\.pt"):
         state.save(Clock(8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_figure_that_is_watched_has_no_best_yet() -> None:
+    clock = Clock()
+    clock.watch("a")
+    clock.judge({"a": 5.0, "b": 1.0}, "a")
+    clock.judge({"a": 4.0, "b": 1.0}, "a")
+    clock.watch("a")
+    assert (clock.best, clock.stale) == (5.0, 1)
+    clock.watch("b")
+    assert (clock.best, clock.stale) == (None, 0)
