@@ -53,7 +53,7 @@ def test_fewer_threads_take_longer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = said(monkeypatch, capsys, cores=8, threads="1")
-    assert "on 1 CPU cores" in alone
+    assert "on 1 CPU core (" in alone
     for other in ("", "4,2"):  # for nested regions: not understood, not heeded
         assert minutes(said(monkeypatch, capsys, cores=8, threads=other)) < minutes(alone)
 
