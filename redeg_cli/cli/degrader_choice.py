@@ -211,11 +211,8 @@ def _learned(
     pool.check_model(fingerprint, path, weights.stem)
     if scale is None:
         scale = pool.scale or 4
-    elif pool.scale not in (None, scale):
-        warn(
-            f"{path} was taken at scale {pool.scale} and is used at scale {scale}: "
-            "grain and JPEG blocks will have another size than in its photos"
-        )
+    elif note := pool.scale_note(path, scale):
+        warn(note)
     net = load_network(weights, "redegnet", device)
     settings = Settings(
         *(OMEGA, scale, aligned, seed, None),

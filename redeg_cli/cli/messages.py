@@ -154,13 +154,8 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def emit_path(path: Path | str) -> None:
-    """Write one path to stdout; nothing once its reader (``| head``) has gone."""
-    _to_stdout(str(path))
-
-
-def emit_text(text: str) -> None:
-    """Write lines to stdout, as ``emit_path`` does."""
-    _to_stdout(text)
+    """Write one path to stdout, as ``emit_text`` does."""
+    emit_text(str(path))
 
 
 def emit_table(table: object, width: int) -> None:
@@ -171,7 +166,7 @@ def emit_table(table: object, width: int) -> None:
     console = Console(width=None if is_terminal(sys.stdout) else width)
     with console.capture() as captured:
         console.print(table)
-    _to_stdout(captured.get().rstrip("\n"))
+    emit_text(captured.get().rstrip("\n"))
 
 
 def emit_json(value: object) -> None:
@@ -181,7 +176,7 @@ def emit_json(value: object) -> None:
     _asked.json_owed = False
     text = json.dumps(to_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
     # The bytes of a file's name that are not UTF-8 become JSON's \udcxx.
-    _to_stdout(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    emit_text(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def emit_error(message: str) -> None:
@@ -190,7 +185,8 @@ def emit_error(message: str) -> None:
         emit_json({"error": message})
 
 
-def _to_stdout(text: str) -> None:
+def emit_text(text: str) -> None:
+    """Write lines to stdout; nothing once its reader (``| head``) has gone."""
     try:
         print(text, flush=True)
     except OSError as error:  # the work goes on without printing

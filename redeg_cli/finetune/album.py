@@ -15,7 +15,7 @@ from redeg_cli.degrade.base import Degrader
 from redeg_cli.degrade.tone import is_gray
 from redeg_cli.device import pick_device
 from redeg_cli.finetune.checked import Checked
-from redeg_cli.finetune.choose import added_detail, restore_parts, score, turns_help
+from redeg_cli.finetune.choose import added_detail, restore_parts, score_of, turns_help
 from redeg_cli.finetune.effort import LEAST_SIDE
 from redeg_cli.finetune.either import Either
 from redeg_cli.finetune.images import load_hq, tone_range, toned_store
@@ -179,7 +179,7 @@ def finetune_album(
     general_state = copy_state(restorer.network)
     held_out = [region.held_out() for region in judged_regions(pages, regions)]
     by_general = restore_parts(restorer, held_out, device)
-    general = score(restorer, held_out, device)
+    general = score_of(by_general, held_out, restorer.scale)
 
     own = OmegaDegrader(net, pool, settings.scale, tone=tone)
     degrader: Degrader = own

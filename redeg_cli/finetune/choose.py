@@ -74,13 +74,18 @@ def restore_parts(
 
 def score(restorer: Restorer, parts: Sequence[HeldOut], device: torch.device) -> Score:
     """Return the mean scores of a restorer over the held-out parts."""
+    return score_of(restore_parts(restorer, parts, device), parts, restorer.scale)
+
+
+def score_of(made: Sequence[Tensor], parts: Sequence[HeldOut], scale: int) -> Score:
+    """Return the mean scores of what ``restore_parts`` made of the held-out parts."""
     plain, smooth = [], []
-    for part, restored in zip(parts, restore_parts(restorer, parts, device), strict=True):
+    for part, restored in zip(parts, made, strict=True):
         weight = part.mask / part.mask.sum().clamp(min=1)
         shift = ((part.hq - restored) * weight).sum((2, 3), keepdim=True)
         error = restored + shift - part.hq
         plain.append(_decibels((error.square() * weight).sum((2, 3)).mean()))
-        blurred = smoothed(error * part.mask, SMOOTH * restorer.scale)
+        blurred = smoothed(error * part.mask, SMOOTH * scale)
         smooth.append(_decibels((blurred.square() * weight).sum((2, 3)).mean()))
     return Score(sum(plain) / len(plain), sum(smooth) / len(smooth))
 

@@ -88,6 +88,16 @@ class Pool:
             notes=tuple(self.notes[row] for row in rows),
         )
 
+    def scale_note(self, path: Path | str, scale: int) -> str | None:
+        """Return one line if all pairs were taken at other scales than that of its use."""
+        taken = sorted(set(self.scales.tolist()))
+        if scale in taken:
+            return None
+        return (
+            f"{path} was taken at scale {', '.join(map(str, taken))} and is used at scale {scale}: "
+            "grain and JPEG blocks will have another size than in its photos"
+        )
+
     def save(self, path: Path) -> None:
         """Write the pool as NumPy's npz, under a temporary name first. Raises OutputError."""
         arrays = {
@@ -191,13 +201,13 @@ def tell_apart(pools: Sequence[tuple[Path, Pool]]) -> list[tuple[Path, Pool]]:
     common, that of the second gets its file's name before it.
     """
     distinct: dict[str, tuple[Path, Pool]] = {}
-    known: dict[str, set[bytes]] = {}
+    known: dict[str, set[int]] = {}
     for path, pool in pools:
         if pool.digest in distinct:
             continue
-        rows: dict[str, set[bytes]] = {}
+        rows: dict[str, set[int]] = {}
         for name, omega in zip(pool.names, pool.omegas, strict=True):
-            rows.setdefault(name, set()).add(omega.tobytes())
+            rows.setdefault(name, set()).add(hash(omega.tobytes()))
         own = {}
         for name, omegas in rows.items():
             own[name] = name

@@ -193,14 +193,15 @@ def fit(
             # Each process has the terms of its own rows: their mean is that of the whole batch.
             values = accelerator.reduce(torch.stack([*terms.values(), *norms]), "mean")
             assert isinstance(values, Tensor)
+            told = values.tolist()
             gradients = [f"gradient of {player.name}" for player in players]
-            for name, value in zip([*terms, *gradients], values.tolist(), strict=True):
+            for name, value in zip([*terms, *gradients], told, strict=True):
                 if not math.isfinite(value):
                     raise RedegError(
                         f"step {clock.step}: the loss term {name!r} is {value}; the last good "
                         f"state is {state.path}; a lower learning_rate usually helps"
                     )
-            for name, value in zip(terms, values.tolist(), strict=False):
+            for name, value in zip(terms, told, strict=False):
                 past = clock.smooth.get(name, float(value))
                 clock.smooth[name] = 0.98 * past + 0.02 * value
             clock.step += 1

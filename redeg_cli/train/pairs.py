@@ -190,12 +190,8 @@ def _learned(
     net = load_network(weights, "redegnet", device)
     degraders: dict[int, Degrader] = {}
     for scale in dict.fromkeys(recipe.scales):
-        own = pool.of_scale(scale)
-        if own is None:
-            taken = ", ".join(f"x{each}" for each in sorted(set(pool.scales.tolist())))
-            say(
-                f"{recipe.pool} was taken at {taken} and is used at x{scale}: grain and JPEG "
-                "blocks will have another size than in its photos"
-            )
-        degraders[scale] = OmegaDegrader(net, own or pool, scale, precision=recipe.precision)
+        if note := pool.scale_note(recipe.pool, scale):
+            say(note)
+        own = pool.of_scale(scale) or pool
+        degraders[scale] = OmegaDegrader(net, own, scale, precision=recipe.precision)
     return degraders

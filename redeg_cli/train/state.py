@@ -158,7 +158,9 @@ class TrainingState:
         self.best.update(found.get("best_averages", {}))
         if self.keeper and any(keepers):
             self.keeper.load_state_dict(keepers[self.process])
-        return Clock(**{each.name: found[each.name] for each in fields(Clock)})
+        # States of earlier versions lack what came later.
+        there = [each.name for each in fields(Clock) if each.name in found]
+        return Clock(**{name: found[name] for name in there})
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:

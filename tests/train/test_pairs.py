@@ -187,7 +187,7 @@ def test_each_scale_has_the_omegas_that_were_taken_at_it(
         assert np.array_equal(degrader.pool.omegas, wanted.omegas)
     assert len(maker.learned[1].pool) == 2 * len(pool)  # pyright: ignore
     (line,) = said
-    assert "both.npz was taken at x2, x4 and is used at x1: grain and JPEG blocks" in line
+    assert "both.npz was taken at scale 2, 4 and is used at scale 1: grain and JPEG blocks" in line
 
 
 def test_a_pool_of_another_redegnet_is_refused(tmp_path: Path, learned: dict[str, str]) -> None:

@@ -61,6 +61,19 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     )
 
 
+def test_a_state_of_before_a_figure_was_remembered_is_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    kept = state_of(path, 0)
+    kept.save(Clock(7, 12.5, {}, best=3.0, watched="psnr"))
+    found = torch.load(path, weights_only=True)
+    del found["watched"]
+    torch.save(found, path)
+    clock = state_of(path, 1).load(CPU)
+    assert (clock.step, clock.best, clock.watched) == (7, 3.0, "")
+    clock.watch("psnr")
+    assert clock.best == 3.0
+
+
 @pytest.mark.parametrize("kind", [torch.optim.Adam, Muon])
 def test_moments_are_laid_out_as_the_parameters_are(tmp_path: Path, kind: type) -> None:
     """Fused steps walk through both alike: else a run with another layout goes astray."""
