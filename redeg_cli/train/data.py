@@ -84,6 +84,8 @@ def warped(image: torch.Tensor, strength: float, rng: np.random.Generator) -> to
     ``strength`` is the standard deviation, in parts of the sides, of how far the knots of a grid of
     5 x 5 move; what lies between them moves by their bicubic interpolation. Borders are mirrored.
     """
+    if image.device.type == "mps":  # which has no bicubic grid_sample
+        return warped(image.cpu(), strength, rng).to(image.device)
     side = image.shape[2:]
     moves = torch.from_numpy(rng.normal(0, 2 * strength, (1, 2, 5, 5)).astype(np.float32))
     field = F.interpolate(
